@@ -1,0 +1,1 @@
+//! Candidates, fast, and the published snapshot that readers map.

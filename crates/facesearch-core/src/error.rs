@@ -1,0 +1,63 @@
+//! What can go wrong behind the contracts. Each message says what happened, to what, and, where
+//! the user can do something, what to do next.
+
+use std::path::PathBuf;
+
+use crate::contract::ContractMismatch;
+
+/// A cause from a library that this crate does not know.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a photo gave no faces, or a model no embeddings.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum VisionError {
+    /// The bytes are no picture we can read. The photo's fault; a run goes on.
+    #[error("cannot decode: {reason}")]
+    Decode { reason: String },
+    /// The picture could be read but must not be: too large, say. The photo's fault.
+    #[error("rejected: {reason}")]
+    Rejected { reason: String },
+    /// The model or its device broke. Not the photo's fault; a run ends.
+    #[error("the model `{model}` cannot run; check its weights with `facesearch models verify`")]
+    Model { model: String, source: BoxError },
+}
+
+/// What can go wrong in the store.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum StoreError {
+    #[error("the index at {path} is being written by another process; wait for it to finish")]
+    Locked { path: PathBuf },
+    #[error("the store at {path} is damaged ({what}); restore a backup or build the index again")]
+    Corrupt { path: PathBuf, what: String },
+    #[error(
+        "the index at {path} cannot take these embeddings; pass the options it was made with, or choose another `--index`"
+    )]
+    Contract { path: PathBuf, source: ContractMismatch },
+    #[error("cannot {action} {path}")]
+    Io { action: &'static str, path: PathBuf, source: BoxError },
+}
+
+/// What can go wrong when a published index is opened or searched.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum GalleryError {
+    #[error("no index at {path}; make one with `facesearch index <PHOTOS> --index {path}`")]
+    NotFound { path: PathBuf },
+    #[error(
+        "the published index at {path} is damaged ({what}); run `facesearch index` to publish it again"
+    )]
+    Corrupt { path: PathBuf, what: String },
+    #[error(
+        "the index at {path} is of format {found}, this program reads format {wanted}; build the index again"
+    )]
+    Format { path: PathBuf, found: u32, wanted: u32 },
+    #[error("the index holds vectors of {expected} numbers, the probe has {got}")]
+    Dimension { expected: usize, got: usize },
+    #[error("cannot {action} {path}")]
+    Io { action: &'static str, path: PathBuf, source: std::io::Error },
+}

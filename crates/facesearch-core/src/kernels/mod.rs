@@ -1,0 +1,87 @@
+//! The one definition of distance, at the speed of the CPU it runs on.
+//!
+//! Every kernel sums squared *differences*: a vector is then at exactly 0 from itself, which the
+//! expansion `|a|² + |b|² - 2ab` does not give.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(test)]
+mod tests;
+
+use std::sync::OnceLock;
+
+/// The instruction sets that kernels are written for, from the least to the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KernelLevel {
+    /// Plain Rust, any CPU.
+    Portable,
+    /// x86-64 with AVX2 and FMA.
+    Avx2,
+    /// x86-64 with AVX-512 F, BW, DQ and VL.
+    Avx512,
+}
+
+/// The level that kernels run at in this process: what the CPU has, or less where the environment
+/// variable `FACESEARCH_KERNELS` asks for it (`portable`, `avx2`, `avx512`); read once.
+pub fn kernel_level() -> KernelLevel {
+    static LEVEL: OnceLock<KernelLevel> = OnceLock::new();
+    *LEVEL.get_or_init(|| {
+        let asked = match std::env::var("FACESEARCH_KERNELS").as_deref() {
+            Ok("portable") => KernelLevel::Portable,
+            Ok("avx2") => KernelLevel::Avx2,
+            _ => KernelLevel::Avx512,
+        };
+        asked.min(detected())
+    })
+}
+
+#[cfg(target_arch = "x86_64")]
+fn detected() -> KernelLevel {
+    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    let avx512 = is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl");
+    match (avx2, avx512) {
+        (true, true) => KernelLevel::Avx512,
+        (true, false) => KernelLevel::Avx2,
+        _ => KernelLevel::Portable,
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn detected() -> KernelLevel {
+    KernelLevel::Portable
+}
+
+/// Squared L2 distance. Panics if the lengths differ: that is a bug in the caller, not bad input.
+pub fn l2_squared(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len(), "vectors of different dimension");
+    #[cfg(target_arch = "x86_64")]
+    match kernel_level() {
+        // SAFETY: `kernel_level` reports a level only where the CPU has its instructions, and the
+        // assertion above has established equal lengths.
+        KernelLevel::Avx512 => return unsafe { avx512::l2_squared(a, b) },
+        // SAFETY: as above.
+        KernelLevel::Avx2 => return unsafe { avx2::l2_squared(a, b) },
+        KernelLevel::Portable => {}
+    }
+    portable(a, b)
+}
+
+/// Sixteen running sums, which any compiler turns into whatever vectors the CPU has.
+fn portable(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0.0f32; 16];
+    let (a_chunks, a_rest) = a.as_chunks::<16>();
+    let (b_chunks, b_rest) = b.as_chunks::<16>();
+    for (x, y) in a_chunks.iter().zip(b_chunks) {
+        for i in 0..16 {
+            let d = x[i] - y[i];
+            sums[i] += d * d;
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(x, y)| (x - y) * (x - y)).sum();
+    sums.iter().sum::<f32>() + rest
+}

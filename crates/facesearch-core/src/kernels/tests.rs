@@ -1,0 +1,55 @@
+//! Each kernel against the definition in f64.
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+
+fn definition(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| (f64::from(*x) - f64::from(*y)).powi(2)).sum()
+}
+
+type Kernel = (&'static str, fn(&[f32], &[f32]) -> f32);
+
+/// Every kernel this CPU can run, by name.
+fn kernels() -> Vec<Kernel> {
+    let mut all: Vec<Kernel> = vec![("portable", portable)];
+    #[cfg(target_arch = "x86_64")]
+    {
+        if detected() >= KernelLevel::Avx2 {
+            // SAFETY: AVX2 and FMA were just detected; the tests pass slices of equal length.
+            all.push(("avx2", |a, b| unsafe { avx2::l2_squared(a, b) }));
+        }
+        if detected() >= KernelLevel::Avx512 {
+            // SAFETY: AVX-512 was just detected; the tests pass slices of equal length.
+            all.push(("avx512", |a, b| unsafe { avx512::l2_squared(a, b) }));
+        }
+    }
+    all
+}
+
+proptest! {
+    #[test]
+    fn every_kernel_equals_the_definition(
+        pairs in vec((-2.0f32..2.0, -2.0f32..2.0), 0..300),
+    ) {
+        let (a, b): (Vec<f32>, Vec<f32>) = pairs.into_iter().unzip();
+        let want = definition(&a, &b);
+        for (name, kernel) in kernels() {
+            let got = f64::from(kernel(&a, &b));
+            prop_assert!((got - want).abs() <= 1e-5 * want.max(1.0), "{name}: {got}, not {want}");
+        }
+    }
+
+    #[test]
+    fn a_vector_is_at_exactly_zero_from_itself(a in vec(-1e3f32..1e3, 0..300)) {
+        for (name, kernel) in kernels() {
+            prop_assert_eq!(kernel(&a, &a), 0.0, "{}", name);
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "different dimension")]
+fn different_lengths_are_a_bug() {
+    l2_squared(&[1.0], &[1.0, 2.0]);
+}

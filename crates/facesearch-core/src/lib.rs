@@ -1,0 +1,49 @@
+//! The vocabulary and the contracts of facesearch.
+//!
+//! Everything above this crate speaks in its terms: an [`Embedding`] is finite and lives in the
+//! space its [`Metric`] names, a [`Distance`] is L2 in that space (smaller is nearer), a
+//! [`Contract`] says which model made an index. The traits are the seams between the crates: a
+//! [`FaceFinder`] and an [`Embedder`] turn photos into vectors, a [`FaceStore`] keeps them, a
+//! [`Publisher`] makes them readable, a [`Gallery`] is what a reader sees.
+//!
+//! No I/O happens here, nothing of ours is depended on, and this crate holds the only definition
+//! of distance.
+//!
+//! ```
+//! use facesearch_core::{Embedding, Metric};
+//!
+//! let a = Embedding::new(vec![3.0, 4.0], Metric::NormalisedL2)?;
+//! let b = Embedding::new(vec![0.6, 0.8], Metric::NormalisedL2)?;
+//! assert_eq!(a.distance(&b).get(), 0.0);
+//! # Ok::<(), facesearch_core::EmbeddingError>(())
+//! ```
+
+mod contract;
+mod embedding;
+mod error;
+mod face;
+mod gallery;
+mod kernels;
+mod metric;
+mod photo;
+mod progress;
+mod store;
+mod topk;
+mod vision;
+
+pub use contract::{Contract, ContractMismatch};
+pub use embedding::{Embedding, EmbeddingError};
+pub use error::{BoxError, GalleryError, StoreError, VisionError};
+pub use face::{AlignedFace, BoundingBox, Chip, DetectedFace, FaceId, Landmarks, Quality};
+pub use gallery::{
+    Candidates, Effort, FaceView, Gallery, GalleryCounts, IdentityIndex, PhotoIndex, Row,
+};
+pub use kernels::{KernelLevel, kernel_level, l2_squared};
+pub use metric::{Distance, Metric, Threshold};
+pub use photo::{ContentHash, FileStat, Photo};
+pub use progress::{NoProgress, Progress};
+pub use store::{
+    Change, FaceRecord, FaceStore, FileEntry, Outcome, PhotoRecord, Published, Publisher,
+};
+pub use topk::TopK;
+pub use vision::{Embedder, FaceDetector, FaceFinder, FoundFaces};

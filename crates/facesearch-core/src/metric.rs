@@ -1,0 +1,159 @@
+//! How two embeddings are compared, and the numbers that come of it.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How a model's embeddings are meant to be compared.
+///
+/// The engine searches by one distance only, L2. That is enough: on unit vectors cosine distance is
+/// `l2² / 2` and angular distance is `acos(1 - l2² / 2) / π`, both growing with L2, so the order of
+/// the neighbours is the same and only the number shown to people differs ([`Metric::show`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Metric {
+    /// L2 of the vectors as the model gives them (dlib: norm about 1.4).
+    L2,
+    /// L2 of the vectors scaled to unit length (DeepFace, FaceNet).
+    NormalisedL2,
+    /// One minus the cosine of the angle; stored as unit vectors.
+    Cosine,
+    /// The angle divided by π; stored as unit vectors.
+    Angular,
+}
+
+impl Metric {
+    /// Whether embeddings of this metric are scaled to unit length when they are made.
+    pub fn is_normalised(self) -> bool {
+        !matches!(self, Self::L2)
+    }
+
+    /// The number this metric shows for an L2 distance between stored vectors.
+    pub fn show(self, distance: Distance) -> f32 {
+        let d = distance.get();
+        match self {
+            Self::L2 | Self::NormalisedL2 => d,
+            Self::Cosine => d * d / 2.0,
+            Self::Angular => {
+                (1.0 - f64::from(d) * f64::from(d) / 2.0).clamp(-1.0, 1.0).acos() as f32
+                    / std::f32::consts::PI
+            }
+        }
+    }
+
+    /// The L2 distance between stored vectors for a number in this metric: the inverse of
+    /// [`Metric::show`].
+    pub fn to_l2(self, shown: f32) -> f32 {
+        match self {
+            Self::L2 | Self::NormalisedL2 => shown,
+            Self::Cosine => (2.0 * shown.max(0.0)).sqrt(),
+            Self::Angular => {
+                (2.0 - 2.0 * (f64::from(shown) * std::f64::consts::PI).cos()).max(0.0).sqrt() as f32
+            }
+        }
+    }
+
+    /// The name used in files, options and output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::L2 => "l2",
+            Self::NormalisedL2 => "normalised-l2",
+            Self::Cosine => "cosine",
+            Self::Angular => "angular",
+        }
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An L2 distance between two embeddings of one model: finite, not negative, smaller is nearer.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Distance(f32);
+
+impl Distance {
+    /// The distance whose square is `squared`; a negative rounding error counts as zero.
+    pub fn from_squared(squared: f32) -> Self {
+        Self(squared.max(0.0).sqrt())
+    }
+
+    /// The plain number.
+    pub fn get(self) -> f32 {
+        self.0
+    }
+}
+
+impl Eq for Distance {}
+
+impl Ord for Distance {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Distance {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for Distance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The largest L2 distance at which two faces count as the same person.
+///
+/// Inclusive, so that a threshold of 0 still accepts a photo compared with itself.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Threshold(f32);
+
+impl Threshold {
+    /// The search-safe default of the project, 0.55 L2.
+    pub const DEFAULT: Self = Self(0.55);
+
+    /// A threshold of `l2`; `None` where it is negative or not a number.
+    pub fn new(l2: f32) -> Option<Self> {
+        (l2 >= 0.0).then_some(Self(l2))
+    }
+
+    /// The plain number, L2.
+    pub fn get(self) -> f32 {
+        self.0
+    }
+
+    /// Whether `distance` is within the threshold.
+    pub fn accepts(self, distance: Distance) -> bool {
+        distance.get() <= self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shown_numbers_and_l2_are_each_others_inverse() {
+        for metric in [Metric::L2, Metric::NormalisedL2, Metric::Cosine, Metric::Angular] {
+            for i in 0..=200 {
+                let d = i as f32 / 100.0;
+                let back = metric.to_l2(metric.show(Distance(d)));
+                assert!((back - d).abs() < 2e-3, "{metric} {d} came back as {back}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_threshold_of_zero_is_a_value_and_accepts_only_zero() {
+        let zero = Threshold::new(0.0).unwrap();
+        assert!(zero.accepts(Distance(0.0)));
+        assert!(!zero.accepts(Distance(1e-6)));
+        assert!(Threshold::new(-0.1).is_none());
+        assert!(Threshold::new(f32::NAN).is_none());
+    }
+}

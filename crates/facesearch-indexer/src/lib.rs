@@ -1,0 +1,1 @@
+//! A folder of photos becomes a complete index, resumably.

@@ -1,0 +1,1 @@
+//! A photo or an embedding becomes ranked identities and a decision.

@@ -1,0 +1,1 @@
+//! The truth: exact vectors and records in sled.

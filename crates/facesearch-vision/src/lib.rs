@@ -1,0 +1,1 @@
+//! Photo bytes to upright pixels to faces to embeddings.

@@ -1,0 +1,2 @@
+//! Face search on the command line.
+fn main() {}

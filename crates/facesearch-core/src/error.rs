@@ -13,6 +13,9 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum VisionError {
+    /// The file's bytes cannot be had. The photo's fault; a run goes on.
+    #[error("cannot read: {reason}")]
+    Read { reason: String },
     /// The bytes are no picture we can read. The photo's fault; a run goes on.
     #[error("cannot decode: {reason}")]
     Decode { reason: String },

@@ -28,6 +28,7 @@ mod metric;
 mod photo;
 mod progress;
 mod store;
+mod text;
 mod topk;
 mod vision;
 
@@ -45,5 +46,6 @@ pub use progress::{NoProgress, Progress};
 pub use store::{
     Change, FaceRecord, FaceStore, FileEntry, Outcome, PhotoRecord, Published, Publisher,
 };
+pub use text::display_path;
 pub use topk::TopK;
 pub use vision::{Embedder, FaceDetector, FaceFinder, FoundFaces};

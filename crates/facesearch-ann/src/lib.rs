@@ -1,1 +1,19 @@
 //! Candidates, fast, and the published snapshot that readers map.
+//!
+//! A [`SnapshotPublisher`] turns what a store holds into an immutable directory of checked files and
+//! makes it the published one in a single step. A [`Snapshot`] maps that directory: many processes
+//! read at once, copy nothing and lock nothing, while the next one is written. Neither knows what
+//! the store is made of. `docs/index-format.md` has every byte of the files.
+
+mod files;
+mod manifest;
+mod publisher;
+mod scan;
+mod snapshot;
+mod tables;
+#[cfg(test)]
+mod testing;
+mod vectors;
+
+pub use publisher::SnapshotPublisher;
+pub use snapshot::Snapshot;

@@ -110,6 +110,17 @@ pub trait Gallery: Send + Sync {
         effort: Effort,
     ) -> Result<Candidates, GalleryError>;
 
+    /// Checks everything there is, once. Rows that [`candidates`](Self::candidates) returned, and
+    /// what can be reached from them below, are known to be good; whoever walks the tables on his
+    /// own calls this first.
+    ///
+    /// # Errors
+    ///
+    /// [`GalleryError::Corrupt`] where a byte is not as it was written.
+    fn verify(&self) -> Result<(), GalleryError> {
+        Ok(())
+    }
+
     /// The exact embedding of a row. Panics where there is no such row, as do all below.
     fn vector(&self, row: Row) -> &[f32];
 

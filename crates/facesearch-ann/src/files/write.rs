@@ -1,0 +1,122 @@
+//! Writing a checked file.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use facesearch_core::StoreError;
+
+use super::{BLOCK, FileSeal, Header, block_sum};
+
+/// A file being written: room for the header, then content, then, once sealed, checksums.
+pub(crate) struct DataFile {
+    path: PathBuf,
+    out: BufWriter<File>,
+    /// Bytes so far, header included.
+    len: u64,
+}
+
+impl DataFile {
+    /// Starts a file that must not be there yet.
+    pub(crate) fn create(path: PathBuf) -> Result<Self, StoreError> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
+        let file = file.map_err(|source| io_error("create", &path, source))?;
+        let mut this = Self { path, out: BufWriter::with_capacity(1 << 18, file), len: 0 };
+        this.write(&[0; Header::LEN])?;
+        Ok(this)
+    }
+
+    /// Where the next byte will be.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Appends.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.out.write_all(bytes).map_err(|source| io_error("write", &self.path, source))?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Appends zeros up to the next multiple of `unit`.
+    pub(crate) fn align(&mut self, unit: u64) -> Result<(), StoreError> {
+        let missing = self.len.next_multiple_of(unit) - self.len;
+        self.write(&vec![0; missing as usize])
+    }
+
+    /// Rewrites `count` records of `size` bytes that start at `start`, one after another.
+    pub(crate) fn patch(
+        &mut self,
+        start: u64,
+        size: usize,
+        count: u64,
+        mut patch: impl FnMut(u64, &mut [u8]),
+    ) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        let mut run = || -> io::Result<()> {
+            self.out.flush()?;
+            let file = self.out.get_mut();
+            let at_once = ((1 << 20) / size).max(1) as u64;
+            let mut buffer = vec![0; at_once as usize * size];
+            for first in (0..count).step_by(at_once as usize) {
+                let records = at_once.min(count - first);
+                let place = SeekFrom::Start(start + first * size as u64);
+                let bytes = &mut buffer[..records as usize * size];
+                file.seek(place)?;
+                file.read_exact(bytes)?;
+                for (i, record) in (first..).zip(bytes.chunks_exact_mut(size)) {
+                    patch(i, record);
+                }
+                file.seek(place)?;
+                file.write_all(bytes)?;
+            }
+            file.seek(SeekFrom::End(0)).map(drop)
+        };
+        run().map_err(|source| io_error("rewrite", &path, source))
+    }
+
+    /// Writes header and checksums, and returns once all would survive a power cut.
+    pub(crate) fn seal(self, header: Header) -> Result<FileSeal, StoreError> {
+        let Self { path, out, len } = self;
+        let run = || -> io::Result<FileSeal> {
+            let mut file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+            file.seek(SeekFrom::Start(0))?;
+            file.write_all(&header.to_bytes())?;
+            let sums = sums_of(&mut file)?;
+            file.write_all(&sums)?;
+            file.sync_all()?;
+            Ok(FileSeal { data: len, sums: blake3::hash(&sums).to_hex().to_string() })
+        };
+        run().map_err(|source| io_error("write", &path, source))
+    }
+}
+
+/// The checksum of each block of a file; leaves the cursor at its end.
+fn sums_of(file: &mut File) -> io::Result<Vec<u8>> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut reader = BufReader::with_capacity(1 << 20, file);
+    let mut sums = Vec::new();
+    let mut block = Vec::with_capacity(BLOCK);
+    loop {
+        block.clear();
+        reader.by_ref().take(BLOCK as u64).read_to_end(&mut block)?;
+        if block.is_empty() {
+            return Ok(sums);
+        }
+        sums.extend_from_slice(&block_sum(&block));
+    }
+}
+
+/// Returns once the names in `dir` would survive a power cut.
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
+    // Only Unix lets a directory be opened and synced; elsewhere a rename is all there is.
+    if cfg!(unix) {
+        let synced = File::open(dir).and_then(|dir| dir.sync_all());
+        synced.map_err(|source| io_error("sync", dir, source))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn io_error(action: &'static str, path: &Path, source: io::Error) -> StoreError {
+    StoreError::Io { action, path: path.to_owned(), source: source.into() }
+}

@@ -1,0 +1,112 @@
+//! Writing a snapshot and making it the published one, in one step.
+
+mod collect;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use facesearch_core::{FaceStore, Published, Publisher, StoreError};
+
+use crate::files::{FORMAT, io_error, sync_dir};
+use crate::manifest::{MANIFEST, Manifest, generation_dir, published};
+
+/// Publishes a store's content into an index directory.
+///
+/// One process publishes at a time: whoever holds the store, which is locked. Readers need no lock:
+/// they go by the manifest, which is replaced in one step after all that it names is on the disk.
+/// The generation before is kept for readers that are just opening it; older ones are removed.
+///
+/// Memory: about fifty bytes a photo and four a face, besides the labels.
+#[derive(Debug, Clone)]
+pub struct SnapshotPublisher {
+    index: PathBuf,
+}
+
+impl SnapshotPublisher {
+    /// Publishes into the index directory `index`, which is made where it is not there.
+    pub fn new(index: impl Into<PathBuf>) -> Self {
+        Self { index: index.into() }
+    }
+
+    /// The manifest of the generation that stands, unless there is none or it is damaged: then
+    /// everything is made anew.
+    fn standing(&self) -> Option<Manifest> {
+        Manifest::read(&self.index).ok()
+    }
+
+    /// A number that no manifest, past or present, and no directory has.
+    fn next_generation(&self, standing: Option<&Manifest>) -> Result<u64, StoreError> {
+        let on_disk = self.generations()?.into_iter().max();
+        Ok(on_disk.max(standing.map(|manifest| manifest.generation)).unwrap_or(0) + 1)
+    }
+
+    /// The generations that have a directory.
+    fn generations(&self) -> Result<Vec<u64>, StoreError> {
+        let dir = published(&self.index);
+        let read = || -> std::io::Result<Vec<u64>> {
+            let names = fs::read_dir(&dir)?.map(|entry| Ok(entry?.file_name()));
+            let names = names.collect::<std::io::Result<Vec<_>>>()?;
+            Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
+        };
+        read().map_err(|source| io_error("list", &dir, source))
+    }
+
+    /// Replaces the manifest: the moment of publication.
+    fn switch(&self, manifest: &Manifest) -> Result<(), StoreError> {
+        let dir = published(&self.index);
+        let (next, path) = (dir.join("MANIFEST.next"), dir.join(MANIFEST));
+        let write = || -> std::io::Result<()> {
+            let mut file = fs::File::create(&next)?;
+            file.write_all(&manifest.to_bytes())?;
+            file.sync_all()?;
+            fs::rename(&next, &path)
+        };
+        write().map_err(|source| io_error("replace", &path, source))?;
+        sync_dir(&dir)
+    }
+
+    /// Removes what no reader can be opening any more, and what a killed publisher left behind.
+    fn clean_up(&self, published: u64, before: Option<u64>) {
+        let Ok(generations) = self.generations() else { return };
+        for generation in generations.into_iter().filter(|g| *g != published && Some(*g) != before)
+        {
+            let dir = generation_dir(&self.index, generation);
+            if let Err(error) = fs::remove_dir_all(&dir) {
+                tracing::warn!(dir = %dir.display(), %error, "an old generation stays");
+            }
+        }
+    }
+}
+
+impl Publisher for SnapshotPublisher {
+    fn publish(&self, store: &dyn FaceStore, last: bool) -> Result<Published, StoreError> {
+        make_dir(&published(&self.index))?;
+        let standing = self.standing();
+        let generation = self.next_generation(standing.as_ref())?;
+        let dir = generation_dir(&self.index, generation);
+        make_dir(&dir)?;
+        let tables = collect::write_tables(store, &dir)?;
+        sync_dir(&dir)?;
+        sync_dir(&published(&self.index))?;
+        let manifest = Manifest {
+            format: FORMAT,
+            generation,
+            contract: store.contract().clone(),
+            vectors: tables.vectors,
+            faces: tables.faces,
+            photos: tables.photos,
+            identities: tables.identities,
+        };
+        self.switch(&manifest)?;
+        self.clean_up(generation, standing.map(|manifest| manifest.generation));
+        tracing::info!(generation, faces = tables.count, last, "published");
+        Ok(Published { generation, faces: tables.count })
+    }
+}
+
+fn make_dir(dir: &Path) -> Result<(), StoreError> {
+    fs::create_dir_all(dir).map_err(|source| io_error("make", dir, source))
+}

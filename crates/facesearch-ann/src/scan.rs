@@ -1,0 +1,139 @@
+//! The full scan: measures every row, and so never misses one.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BinaryHeap;
+use std::ops::Range;
+
+use facesearch_core::{GalleryError, l2_squared};
+use rayon::prelude::*;
+
+use crate::vectors::Vectors;
+
+/// Rows that one thread scans at a time; fewer than two such parts are not worth a second thread.
+const PART: u32 = 1 << 15;
+
+/// Rows whose checksums are looked at together.
+const STRIDE: u32 = 1 << 9;
+
+/// Returns the `k` rows of `rows` nearest to `probe`: distance ascending, then row ascending.
+///
+/// Equal, ties included, to measuring in `f64` and sorting: `f32` only decides which rows are
+/// measured so. The distances returned are squared.
+///
+/// # Errors
+///
+/// [`GalleryError::Corrupt`] where a row is not as it was written.
+pub(crate) fn nearest(
+    vectors: &Vectors,
+    rows: Range<u32>,
+    probe: &[f32],
+    k: usize,
+) -> Result<Vec<(f64, u32)>, GalleryError> {
+    let parts: Vec<Range<u32>> = rows
+        .clone()
+        .step_by(PART as usize)
+        .map(|at| at..rows.end.min(at.saturating_add(PART)))
+        .collect();
+    let scan = |part: Range<u32>| -> Result<Shortlist, GalleryError> {
+        let mut list = Shortlist::new(k, probe.len());
+        for start in part.clone().step_by(STRIDE as usize) {
+            let some = start..part.end.min(start.saturating_add(STRIDE));
+            vectors.check(some.clone())?;
+            let block = vectors.range(some.clone());
+            for (row, vector) in some.zip(block.chunks_exact(probe.len())) {
+                list.offer(l2_squared(probe, vector), row);
+            }
+        }
+        Ok(list)
+    };
+    let empty = Shortlist::new(k, probe.len());
+    let list = if parts.len() < 2 {
+        parts.into_iter().next().map_or(Ok(empty), scan)?
+    } else {
+        parts.into_par_iter().map(scan).try_reduce(|| empty.clone(), |a, b| Ok(a.merge(b)))?
+    };
+    Ok(list.finish(|row| definition(probe, vectors.get(row))))
+}
+
+/// Squared distance as it is defined, without rounding to speak of.
+pub(crate) fn definition(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| (f64::from(*x) - f64::from(*y)).powi(2)).sum()
+}
+
+/// The rows that may be among the nearest `k`, given that `f32` distances are only nearly right.
+#[derive(Clone)]
+struct Shortlist {
+    k: usize,
+    /// How much of itself a distance may be off.
+    slack: f32,
+    /// Bits of the `k` smallest distances: those of floats that are not negative order as they do.
+    smallest: BinaryHeap<u32>,
+    /// No row farther than this can be among the nearest.
+    limit: f32,
+    rows: Vec<(f32, u32)>,
+    /// How many rows to gather before those beyond the limit are dropped.
+    room: usize,
+}
+
+impl Shortlist {
+    fn new(k: usize, dim: usize) -> Self {
+        Self {
+            k,
+            slack: 1.0 + (dim + 16) as f32 * f32::EPSILON,
+            smallest: BinaryHeap::with_capacity(k.min(1 << 12)),
+            limit: if k == 0 { -1.0 } else { f32::INFINITY },
+            rows: Vec::new(),
+            room: 1 << 10,
+        }
+    }
+
+    #[inline]
+    fn offer(&mut self, distance: f32, row: u32) {
+        if distance <= self.limit {
+            self.take(distance, row);
+        }
+    }
+
+    fn take(&mut self, distance: f32, row: u32) {
+        self.rows.push((distance, row));
+        let bits = distance.to_bits();
+        if self.smallest.len() < self.k {
+            self.smallest.push(bits);
+        } else if let Some(mut worst) = self.smallest.peek_mut()
+            && bits < *worst
+        {
+            *worst = bits;
+        }
+        if self.smallest.len() == self.k
+            && let Some(worst) = self.smallest.peek()
+        {
+            // What underflowed to less than its true distance is within the addend.
+            self.limit = f32::from_bits(*worst) * self.slack + 1e-30;
+        }
+        if self.rows.len() >= self.room {
+            self.drop_far();
+            self.room = (2 * self.rows.len()).max(1 << 10);
+        }
+    }
+
+    fn drop_far(&mut self) {
+        self.rows.retain(|(distance, _)| *distance <= self.limit);
+    }
+
+    fn merge(mut self, other: Self) -> Self {
+        for (distance, row) in other.rows {
+            self.offer(distance, row);
+        }
+        self
+    }
+
+    fn finish(mut self, measure: impl Fn(u32) -> f64) -> Vec<(f64, u32)> {
+        self.drop_far();
+        let mut rows: Vec<_> = self.rows.iter().map(|(_, row)| (measure(*row), *row)).collect();
+        rows.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        rows.truncate(self.k);
+        rows
+    }
+}

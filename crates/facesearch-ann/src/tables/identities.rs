@@ -1,0 +1,111 @@
+//! The table of identities: their labels, in order of their bytes, and the rows of each.
+
+use std::ops::Range;
+
+use facesearch_core::{GalleryError, Row, StoreError};
+
+use super::{NO_IDENTITY, Strings};
+use crate::files::{DataFile, FileSeal, Header, Kind, Mapped, u32_at, u64_at};
+
+/// The mapped table. Checked whole when it is opened, because a label is looked up all over it.
+pub(crate) struct Identities {
+    file: Mapped,
+    labels: Strings,
+    /// Where in the file the rows are.
+    rows: usize,
+}
+
+impl Identities {
+    pub(crate) fn new(file: Mapped) -> Result<Self, GalleryError> {
+        file.check_all()?;
+        let labels = Strings::layout(&file)?;
+        let rows = labels.end + (labels.count + 1) * 8;
+        let this = Self { file, labels, rows };
+        let len = this.file.bytes().len();
+        if this.labels.count > NO_IDENTITY as usize || this.rows > len {
+            return Err(this.file.corrupt("its size does not fit its number of identities"));
+        }
+        let ends = |count| usize::try_from(u64_at(this.file.bytes(), this.labels.end + count * 8));
+        let listed = ends(this.labels.count).ok().and_then(|rows| rows.checked_mul(4));
+        if listed.and_then(|bytes| bytes.checked_add(this.rows)) != Some(len) {
+            return Err(this.file.corrupt("its size does not fit its number of rows"));
+        }
+        Ok(this)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.labels.count
+    }
+
+    /// The label of an identity. Panics where there is no such identity.
+    pub(crate) fn label(&self, identity: u32) -> &str {
+        let bytes = self.labels.get(&self.file, identity as usize);
+        // Only `str`s are written, and the checksums say that nothing has changed since.
+        std::str::from_utf8(bytes).unwrap_or_default()
+    }
+
+    /// The identity with this label.
+    pub(crate) fn find(&self, label: &str) -> Option<u32> {
+        let mut range: Range<usize> = 0..self.len();
+        while !range.is_empty() {
+            let middle = range.start + range.len() / 2;
+            match self.labels.get(&self.file, middle).cmp(label.as_bytes()) {
+                std::cmp::Ordering::Less => range.start = middle + 1,
+                std::cmp::Ordering::Equal => return Some(middle as u32),
+                std::cmp::Ordering::Greater => range.end = middle,
+            }
+        }
+        None
+    }
+
+    /// The rows of an identity, ascending. Panics where there is no such identity.
+    pub(crate) fn rows(&self, identity: u32) -> impl ExactSizeIterator<Item = Row> {
+        let identity = identity as usize;
+        assert!(identity < self.len(), "no identity {identity} among {}", self.len());
+        let at = self.labels.end + identity * 8;
+        let bytes = self.file.bytes();
+        let [start, end] =
+            [at, at + 8].map(|at| self.rows.saturating_add(4 * u64_at(bytes, at) as usize));
+        let rows = bytes.get(start..end).unwrap_or_default();
+        rows.chunks_exact(4).map(|row| Row(u32_at(row, 0)))
+    }
+}
+
+/// Writes the table: `labels` ascending, and for each row the number of its label.
+pub(crate) fn write_identities<'a>(
+    mut file: DataFile,
+    labels: impl ExactSizeIterator<Item = &'a str>,
+    of_rows: &[u32],
+) -> Result<FileSeal, StoreError> {
+    let count = labels.len();
+    let mut offsets = vec![0];
+    for label in labels {
+        file.write(label.as_bytes())?;
+        offsets.push(file.len() - Header::LEN as u64);
+    }
+    let extra = file.len() - Header::LEN as u64;
+    file.align(8)?;
+
+    let mut starts = vec![0u64; count + 1];
+    for identity in of_rows.iter().filter(|identity| **identity != NO_IDENTITY) {
+        starts[*identity as usize + 1] += 1;
+    }
+    for i in 0..count {
+        starts[i + 1] += starts[i];
+    }
+    for number in offsets.iter().chain(&starts) {
+        file.write(&number.to_le_bytes())?;
+    }
+    let mut rows = vec![0u32; starts[count] as usize];
+    let mut next = starts;
+    for (row, identity) in (0..).zip(of_rows) {
+        if *identity != NO_IDENTITY {
+            rows[next[*identity as usize] as usize] = row;
+            next[*identity as usize] += 1;
+        }
+    }
+    for row in rows {
+        file.write(&row.to_le_bytes())?;
+    }
+    file.seal(Header { kind: Kind::Identities, count: count as u64, extra })
+}

@@ -1,0 +1,19 @@
+//! Open-set identification: name those who are enrolled, and nobody else.
+//!
+//! The protocol is NIST's (Grother, Ngan and Hanaoka, *FRVT Part 2: Identification*, NISTIR 8238,
+//! 2018): a gallery of N people, probes of people who are in it and of people who are not. At a
+//! threshold, FPIR is the share of outsiders who are given a name, FNIR the share of enrolled
+//! people who are not given their own. [`split`] makes such an experiment of labelled faces,
+//! [`run`] searches, [`OpenSet`] holds what came out.
+
+mod outcome;
+mod protocol;
+mod report;
+mod search;
+#[cfg(test)]
+mod tests;
+
+pub use outcome::{AtThreshold, Mate, OpenSet, OpenSetPoint, Outcome};
+pub use protocol::{Protocol, Split, split};
+pub use report::{FnirAtFpir, IdentifyReport, report};
+pub use search::run;

@@ -1,0 +1,99 @@
+//! The outcome of every pair at one threshold, and the threshold with the most right outcomes.
+
+use serde::Serialize;
+
+use super::{Trial, sorted};
+
+/// How the decisions at one threshold turned out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Counts {
+    /// Same person, called the same.
+    pub true_accepts: usize,
+    /// Different people, called the same: the error that names a stranger.
+    pub false_accepts: usize,
+    /// Same person, called different.
+    pub false_rejects: usize,
+    /// Different people, called different.
+    pub true_rejects: usize,
+}
+
+impl Counts {
+    /// Judges `trials` at `threshold`, which itself still accepts.
+    pub fn at(trials: &[Trial], threshold: f64) -> Self {
+        let mut counts = Self::default();
+        for trial in trials {
+            *match (trial.same(), trial.accepted(threshold)) {
+                (true, true) => &mut counts.true_accepts,
+                (false, true) => &mut counts.false_accepts,
+                (true, false) => &mut counts.false_rejects,
+                (false, false) => &mut counts.true_rejects,
+            } += 1;
+        }
+        counts
+    }
+
+    /// Share of right decisions; `None` without trials.
+    pub fn accuracy(&self) -> Option<f64> {
+        let right = self.true_accepts + self.true_rejects;
+        share(right, right + self.false_accepts + self.false_rejects)
+    }
+
+    /// Share of truly same pairs among those called the same; `None` where none was.
+    pub fn precision(&self) -> Option<f64> {
+        share(self.true_accepts, self.true_accepts + self.false_accepts)
+    }
+
+    /// Share of the same pairs that were called the same (TAR); `None` without such pairs.
+    pub fn recall(&self) -> Option<f64> {
+        share(self.true_accepts, self.true_accepts + self.false_rejects)
+    }
+
+    /// Share of the different pairs that were called the same (FAR); `None` without such pairs.
+    pub fn false_accept_rate(&self) -> Option<f64> {
+        share(self.false_accepts, self.false_accepts + self.true_rejects)
+    }
+
+    /// Harmonic mean of precision and recall; `None` where there is no same pair and none was
+    /// called so.
+    pub fn f1(&self) -> Option<f64> {
+        let wrong = self.false_accepts + self.false_rejects;
+        share(2 * self.true_accepts, 2 * self.true_accepts + wrong)
+    }
+}
+
+fn share(part: usize, whole: usize) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// The threshold with the most right decisions.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct BestThreshold {
+    /// The middle of the lowest interval in which every threshold decides best.
+    pub threshold: f64,
+    /// Share of right decisions there.
+    pub accuracy: f64,
+}
+
+/// Finds the threshold that decides `trials` best; `None` where no pair has a distance.
+///
+/// Between two neighbouring distances nothing changes, so one sweep sees every case. Where
+/// accepting nobody is best, the threshold lies half-way to the smallest distance.
+pub fn best_threshold(trials: &[Trial]) -> Option<BestThreshold> {
+    let sorted = sorted(trials);
+    let scored: Vec<&Trial> = sorted.iter().filter(|trial| !trial.failed()).collect();
+    let different = trials.iter().filter(|trial| !trial.same()).count() as i64;
+    let (mut best, mut threshold) = (different, scored.first()?.distance() / 2.0);
+    let mut right = different;
+    for (i, trial) in scored.iter().enumerate() {
+        right += if trial.same() { 1 } else { -1 };
+        let next = scored.get(i + 1).map_or(f64::INFINITY, |next| next.distance());
+        if next > trial.distance() && right > best {
+            best = right;
+            threshold = match next {
+                f64::INFINITY => trial.distance(),
+                next => trial.distance() + (next - trial.distance()) / 2.0,
+            };
+        }
+    }
+    Some(BestThreshold { threshold, accuracy: best as f64 / trials.len() as f64 })
+}

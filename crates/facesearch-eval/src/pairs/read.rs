@@ -1,0 +1,116 @@
+//! Lists of labelled pairs: LFW's text form, and csv.
+
+use std::io;
+
+use crate::EvalError;
+
+/// Two photos, and whether they show one person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelledPair {
+    /// The first photo: a path relative to wherever the photos are.
+    pub a: String,
+    /// The second photo.
+    pub b: String,
+    /// Whether the two are one person.
+    pub same: bool,
+    /// The fold, from 0, where the list has folds.
+    pub fold: Option<usize>,
+}
+
+/// Reads LFW's lists: `pairs.txt` (a first line `folds n`) and `pairsDevTest.txt` (a first line
+/// `n`, one fold that is no fold). Each fold has `n` lines `name i j` of one person, then `n` lines
+/// `name i name j` of two. Photo `i` of `Some_One` is `Some_One/Some_One_0001.jpg`.
+///
+/// The trap: names contain underscores, dots and hyphens but no white space, so fields are split at
+/// any white space, and files that were re-saved with spaces for tabs still read.
+///
+/// # Errors
+///
+/// [`EvalError::Pairs`] with the line where the list is not of this form, or ends early.
+pub fn read_lfw(text: &str) -> Result<Vec<LabelledPair>, EvalError> {
+    let mut lines = (1..)
+        .zip(text.lines())
+        .map(|(number, line)| (number, line.split_whitespace().collect::<Vec<_>>()))
+        .filter(|(_, fields)| !fields.is_empty());
+    let (line, header) = lines.next().ok_or_else(|| bad(1, "the list is empty"))?;
+    let counts: Vec<usize> = header.iter().filter_map(|field| field.parse().ok()).collect();
+    let (folds, each) = match (header.len(), &counts[..]) {
+        (1, [each]) => (None, *each),
+        (2, [folds, each]) => (Some(*folds), *each),
+        _ => return Err(bad(line, "the first line must be `n` or `folds n`")),
+    };
+    let mut pairs: Vec<LabelledPair> = Vec::new();
+    let mut last = line;
+    for (line, fields) in lines {
+        last = line;
+        let place = pairs.len() / each.max(1);
+        let (fold, same) = (place / 2, place.is_multiple_of(2));
+        if each == 0 || fold >= folds.unwrap_or(1) {
+            return Err(bad(line, "there are more lines than the first line says"));
+        }
+        let (a, b) = match (same, &fields[..]) {
+            (true, [name, i, j]) => (photo(line, name, i)?, photo(line, name, j)?),
+            (false, [one, i, other, j]) => (photo(line, one, i)?, photo(line, other, j)?),
+            (true, _) => return Err(bad(line, "expected `name i j`")),
+            (false, _) => return Err(bad(line, "expected `name i name j`")),
+        };
+        pairs.push(LabelledPair { a, b, same, fold: folds.map(|_| fold) });
+    }
+    let wanted = folds.unwrap_or(1).checked_mul(2).and_then(|halves| halves.checked_mul(each));
+    if Some(pairs.len()) != wanted {
+        return Err(bad(last, "there are fewer lines than the first line says"));
+    }
+    Ok(pairs)
+}
+
+fn photo(line: u64, name: &str, number: &str) -> Result<String, EvalError> {
+    let number: u32 =
+        number.parse().map_err(|_| bad(line, &format!("`{number}` is no photo's number")))?;
+    Ok(format!("{name}/{name}_{number:04}.jpg"))
+}
+
+/// Reads a csv with the columns `a`, `b` and `same`, in any order, and optionally `fold`, from 0.
+///
+/// `same` is `1`, `true`, `yes` or `same`, or `0`, `false`, `no` or `different`, in any case.
+///
+/// # Errors
+///
+/// [`EvalError::Pairs`] with the line where a column is missing or a field cannot be read.
+pub fn read_csv(csv: impl io::Read) -> Result<Vec<LabelledPair>, EvalError> {
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(csv);
+    let from_csv =
+        |err: &csv::Error| bad(err.position().map_or(1, csv::Position::line), &err.to_string());
+    let header = reader.headers().map_err(|err| from_csv(&err))?.clone();
+    let column = |name: &str| header.iter().position(|head| head.eq_ignore_ascii_case(name));
+    let needed =
+        |name: &str| column(name).ok_or_else(|| bad(1, &format!("there is no column `{name}`")));
+    let (a, b, same, fold) = (needed("a")?, needed("b")?, needed("same")?, column("fold"));
+    let mut pairs = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|err| from_csv(&err))?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let fold = fold.map(|fold| {
+            record[fold].parse().map_err(|_| bad(line, &format!("`{}` is no fold", &record[fold])))
+        });
+        pairs.push(LabelledPair {
+            a: record[a].to_owned(),
+            b: record[b].to_owned(),
+            same: truth(&record[same])
+                .ok_or_else(|| bad(line, &format!("`{}` is neither yes nor no", &record[same])))?,
+            fold: fold.transpose()?,
+        });
+    }
+    Ok(pairs)
+}
+
+fn truth(field: &str) -> Option<bool> {
+    match field.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "same" => Some(true),
+        "0" | "false" | "no" | "different" => Some(false),
+        _ => None,
+    }
+}
+
+fn bad(line: u64, what: &str) -> EvalError {
+    EvalError::Pairs { line, what: what.to_owned() }
+}

@@ -21,6 +21,7 @@ pub(crate) const VECTORS: &str = "vectors";
 pub(crate) const FACES: &str = "faces";
 pub(crate) const PHOTOS: &str = "photos";
 pub(crate) const IDENTITIES: &str = "identities";
+pub(crate) const LEDGER: &str = "ledger";
 
 const CHECKSUM: &str = ",\"checksum\":\"";
 const END: &str = "\"}\n";
@@ -36,6 +37,7 @@ pub(crate) struct Manifest {
     pub(crate) faces: FileSeal,
     pub(crate) photos: FileSeal,
     pub(crate) identities: FileSeal,
+    pub(crate) ledger: FileSeal,
 }
 
 impl Manifest {

@@ -99,6 +99,7 @@ impl Publisher for SnapshotPublisher {
             faces: tables.faces,
             photos: tables.photos,
             identities: tables.identities,
+            ledger: tables.ledger,
         };
         self.switch(&manifest)?;
         self.clean_up(generation, standing.map(|manifest| manifest.generation));

@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use facesearch_core::{
     Candidates, Contract, Effort, Embedding, FaceView, Gallery, GalleryCounts, GalleryError,
-    IdentityIndex, PhotoIndex, Row,
+    IdentityIndex, Outcome, PhotoIndex, Row,
 };
 
 use crate::files::{FileSeal, Kind, Mapped};
-use crate::manifest::{FACES, IDENTITIES, MANIFEST, Manifest, PHOTOS, VECTORS, generation_dir};
+use crate::manifest::{
+    FACES, IDENTITIES, LEDGER, MANIFEST, Manifest, PHOTOS, VECTORS, generation_dir,
+};
 use crate::scan;
-use crate::tables::{Faces, Identities, Photos};
+use crate::tables::{Faces, Identities, Ledger, Photos};
 use crate::vectors::Vectors;
 
 /// How often opening starts over because another publication came in between.
@@ -30,6 +32,7 @@ pub struct Snapshot {
     faces: Faces,
     photos: Photos,
     identities: Identities,
+    ledger: Ledger,
     /// One bit for each identity all of whose rows were checked.
     identity_is_good: Box<[AtomicU64]>,
 }
@@ -76,6 +79,7 @@ impl Snapshot {
         let photos = Photos::new(open(PHOTOS, Kind::Photos, &manifest.photos)?)?;
         let identities =
             Identities::new(open(IDENTITIES, Kind::Identities, &manifest.identities)?)?;
+        let ledger = Ledger::new(open(LEDGER, Kind::Ledger, &manifest.ledger)?);
         if vectors.len() != faces.len() {
             return Err(faces.file().corrupt("it has not one record for each vector"));
         }
@@ -90,6 +94,7 @@ impl Snapshot {
             faces,
             photos,
             identities,
+            ledger,
             identity_is_good: (0..words).map(|_| AtomicU64::new(0)).collect(),
         })
     }
@@ -106,6 +111,21 @@ impl Snapshot {
             photos: self.photos.len() as u64,
             identities: self.identities.len() as u64,
         }
+    }
+
+    /// What became of every file that was indexed, paths ascending.
+    ///
+    /// # Errors
+    ///
+    /// [`GalleryError::Corrupt`] where the ledger is not as it was written.
+    pub fn ledger(&self) -> Result<Vec<(PathBuf, Outcome)>, GalleryError> {
+        self.ledger.read()
+    }
+
+    /// Bytes on the disk that are published.
+    pub fn bytes_on_disk(&self) -> u64 {
+        let Manifest { vectors, faces, photos, identities, ledger, .. } = &self.manifest;
+        [vectors, faces, photos, identities, ledger].map(FileSeal::bytes_on_disk).iter().sum()
     }
 
     /// Checks what can be reached from a row through the accessors of [`Gallery`].
@@ -175,6 +195,7 @@ impl Gallery for Snapshot {
         self.vectors.file().check_all()?;
         self.faces.file().check_all()?;
         self.photos.file().check_all()?;
+        self.ledger.check_all()?;
         (0..self.faces.len() as u32).try_for_each(|row| self.check_row(row))
     }
 

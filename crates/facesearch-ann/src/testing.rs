@@ -65,6 +65,7 @@ pub(crate) struct FakeStore {
     contract: Contract,
     pub(crate) faces: BTreeMap<FaceId, (FaceRecord, Vec<f32>)>,
     pub(crate) photos: BTreeMap<ContentHash, PhotoRecord>,
+    pub(crate) files: BTreeMap<PathBuf, FileEntry>,
 }
 
 impl FakeStore {
@@ -80,7 +81,7 @@ impl FakeStore {
             preprocessing: "none".into(),
             precision: "f32".into(),
         };
-        Self { contract, faces: BTreeMap::new(), photos: BTreeMap::new() }
+        Self { contract, faces: BTreeMap::new(), photos: BTreeMap::new(), files: ledger() }
     }
 
     /// Face `i` has the `i`th vector, photo `i / 2`, and for two of three an identity `i / 7`.
@@ -127,6 +128,26 @@ impl FakeStore {
     }
 }
 
+/// A ledger with one line of each outcome; a path in it is no text.
+fn ledger() -> BTreeMap<PathBuf, FileEntry> {
+    let outcomes = [
+        Outcome::Faces(3),
+        Outcome::NoFace,
+        Outcome::Rejected("too large".into()),
+        Outcome::Undecodable("it ends early".into()),
+        Outcome::Unreadable("é".into()),
+        Outcome::DuplicateOf(photo_path(0)),
+    ];
+    let entry = |outcome| FileEntry {
+        stat: FileStat { size: 1, modified_ns: 2, changed_ns: 3, inode: 4 },
+        read_ns: 5,
+        content: None,
+        outcome,
+        keeps: None,
+    };
+    (0..).map(photo_path).zip(outcomes.map(entry)).collect()
+}
+
 /// The path of the fake store's photo; every third is no text.
 pub(crate) fn photo_path(number: u64) -> PathBuf {
     let path = Path::new("/photos").join(format!("{number}.jpg"));
@@ -143,14 +164,17 @@ impl FaceStore for FakeStore {
         &self.contract
     }
     fn file(&self, _: &Path) -> Result<Option<FileEntry>, StoreError> {
-        unimplemented!("publishing reads no ledger")
+        unimplemented!("publishing asks for no single file")
     }
     fn for_each_file(
         &self,
         _: &Path,
-        _: &mut dyn FnMut(PathBuf, FileEntry) -> Result<(), BoxError>,
+        visit: &mut dyn FnMut(PathBuf, FileEntry) -> Result<(), BoxError>,
     ) -> Result<(), StoreError> {
-        unimplemented!("publishing reads no ledger")
+        for (path, entry) in &self.files {
+            visit(path.clone(), entry.clone()).unwrap();
+        }
+        Ok(())
     }
     fn photo(&self, content: &ContentHash) -> Result<Option<PhotoRecord>, StoreError> {
         Ok(self.photos.get(content).cloned())

@@ -31,6 +31,7 @@ pub(crate) enum Kind {
     Faces = 2,
     Photos = 3,
     Identities = 4,
+    Ledger = 6,
 }
 
 /// The first 64 bytes of every file.
@@ -72,6 +73,13 @@ pub(crate) struct FileSeal {
     pub(crate) data: u64,
     /// BLAKE3 of the checksums, lower-case hex.
     pub(crate) sums: String,
+}
+
+impl FileSeal {
+    /// Bytes of the file: what is sealed, and the checksums.
+    pub(crate) fn bytes_on_disk(&self) -> u64 {
+        self.data + self.data.div_ceil(BLOCK as u64) * SUM as u64
+    }
 }
 
 /// The checksum of one block.

@@ -8,8 +8,10 @@ use facesearch_core::{
 };
 
 use crate::files::{DataFile, FileSeal, Header, Kind};
-use crate::manifest::{FACES, IDENTITIES, PHOTOS, VECTORS};
-use crate::tables::{FacesWriter, NO_IDENTITY, NO_ROW, PhotosWriter, write_identities};
+use crate::manifest::{FACES, IDENTITIES, LEDGER, PHOTOS, VECTORS};
+use crate::tables::{
+    FacesWriter, NO_IDENTITY, NO_ROW, PhotosWriter, write_identities, write_ledger,
+};
 
 /// The tables written, and how many faces they have.
 pub(super) struct Tables {
@@ -17,10 +19,11 @@ pub(super) struct Tables {
     pub(super) faces: FileSeal,
     pub(super) photos: FileSeal,
     pub(super) identities: FileSeal,
+    pub(super) ledger: FileSeal,
     pub(super) count: u64,
 }
 
-/// Writes the four tables of `store` into `dir`.
+/// Writes the five tables of `store` into `dir`.
 pub(super) fn write_tables(store: &dyn FaceStore, dir: &Path) -> Result<Tables, StoreError> {
     let mut collector = Collector::new(store, dir)?;
     let mut failure = None;
@@ -130,6 +133,7 @@ impl<'a> Collector<'a> {
             faces: self.faces.finish(&self.identity_of_row)?,
             photos: self.photos.finish()?,
             identities: write_identities(identities, labels, &self.identity_of_row)?,
+            ledger: write_ledger(self.store, DataFile::create(self.dir.join(LEDGER))?)?,
             count,
         })
     }

@@ -53,6 +53,21 @@ fn what_is_published_is_what_is_read() {
 }
 
 #[test]
+fn the_ledger_is_published_line_by_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = FakeStore::with(3, &clustered(4, 3, 1));
+    publish(dir.path(), &store);
+    let snapshot = Snapshot::open(dir.path()).unwrap();
+    let want: Vec<_> =
+        store.files.iter().map(|(path, entry)| (path.clone(), entry.outcome.clone())).collect();
+    assert_eq!(snapshot.ledger().unwrap(), want);
+    let files = files(dir.path());
+    let sizes: u64 = files.iter().map(|file| fs::metadata(file).unwrap().len()).sum();
+    let manifest = fs::metadata(files.last().unwrap()).unwrap().len();
+    assert_eq!(snapshot.bytes_on_disk(), sizes - manifest);
+}
+
+#[test]
 fn an_empty_store_and_a_single_face_are_published_too() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = FakeStore::new(3);

@@ -5,10 +5,12 @@
 
 mod faces;
 mod identities;
+mod ledger;
 mod photos;
 
 pub(crate) use faces::{Faces, FacesWriter, NO_IDENTITY, NO_ROW};
 pub(crate) use identities::{Identities, write_identities};
+pub(crate) use ledger::{Ledger, write_ledger};
 pub(crate) use photos::{Photos, PhotosWriter};
 
 use std::ops::Range;

@@ -45,24 +45,24 @@ impl Photos {
 }
 
 #[cfg(unix)]
-fn path_of(bytes: &[u8]) -> PathBuf {
+pub(super) fn path_of(bytes: &[u8]) -> PathBuf {
     use std::os::unix::ffi::OsStrExt;
     Path::new(std::ffi::OsStr::from_bytes(bytes)).to_owned()
 }
 
 #[cfg(not(unix))]
-fn path_of(bytes: &[u8]) -> PathBuf {
+pub(super) fn path_of(bytes: &[u8]) -> PathBuf {
     Path::new(&*String::from_utf8_lossy(bytes)).to_owned()
 }
 
 #[cfg(unix)]
-fn bytes_of(path: &Path) -> std::borrow::Cow<'_, [u8]> {
+pub(super) fn bytes_of(path: &Path) -> std::borrow::Cow<'_, [u8]> {
     use std::os::unix::ffi::OsStrExt;
     path.as_os_str().as_bytes().into()
 }
 
 #[cfg(not(unix))]
-fn bytes_of(path: &Path) -> std::borrow::Cow<'_, [u8]> {
+pub(super) fn bytes_of(path: &Path) -> std::borrow::Cow<'_, [u8]> {
     path.to_string_lossy().into_owned().into_bytes().into()
 }
 

@@ -1,0 +1,106 @@
+//! The ledger: what became of each file, for those who ask. Searching never touches it.
+//!
+//! Lines follow each other as they are: a byte for the outcome, a number, then a path and a text,
+//! each behind its length. Whoever reads it reads it from the start.
+
+use std::path::{Path, PathBuf};
+
+use facesearch_core::{BoxError, FaceStore, FileEntry, GalleryError, Outcome, StoreError};
+
+use super::photos::{bytes_of, path_of};
+use crate::files::{DataFile, FileSeal, Header, Kind, Mapped, u32_at};
+
+const FIXED: usize = 13;
+
+/// Writes the ledger of `store`.
+pub(crate) fn write_ledger(
+    store: &dyn FaceStore,
+    mut file: DataFile,
+) -> Result<FileSeal, StoreError> {
+    let mut count = 0;
+    let mut failure = None;
+    let visited = store.for_each_file(Path::new(""), &mut |path, entry| {
+        count += 1;
+        file.write(&line(&path, &entry)).map_err(|error| -> BoxError {
+            let stop = error.to_string().into();
+            failure = Some(error);
+            stop
+        })
+    });
+    match failure {
+        Some(error) => Err(error),
+        None => visited,
+    }?;
+    file.seal(Header { kind: Kind::Ledger, count, extra: 0 })
+}
+
+fn line(path: &Path, entry: &FileEntry) -> Vec<u8> {
+    let (kind, faces, text) = match &entry.outcome {
+        Outcome::Faces(n) => (0u8, *n, Vec::new()),
+        Outcome::NoFace => (1, 0, Vec::new()),
+        Outcome::Rejected(why) => (2, 0, why.as_bytes().to_vec()),
+        Outcome::Undecodable(why) => (3, 0, why.as_bytes().to_vec()),
+        Outcome::Unreadable(why) => (4, 0, why.as_bytes().to_vec()),
+        Outcome::DuplicateOf(other) => (5, 0, bytes_of(other).into_owned()),
+    };
+    let path = bytes_of(path);
+    let mut line = Vec::with_capacity(FIXED + path.len() + text.len());
+    line.push(kind);
+    line.extend(faces.to_le_bytes());
+    line.extend((path.len() as u32).to_le_bytes());
+    line.extend((text.len() as u32).to_le_bytes());
+    line.extend_from_slice(&path);
+    line.extend(text);
+    line
+}
+
+/// The mapped ledger.
+pub(crate) struct Ledger {
+    file: Mapped,
+}
+
+impl Ledger {
+    pub(crate) fn new(file: Mapped) -> Self {
+        Self { file }
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.file.header().count
+    }
+
+    pub(crate) fn check_all(&self) -> Result<(), GalleryError> {
+        self.file.check_all()
+    }
+
+    /// Every line, in order.
+    pub(crate) fn read(&self) -> Result<Vec<(PathBuf, Outcome)>, GalleryError> {
+        self.check_all()?;
+        let mut rest = &self.file.bytes()[Header::LEN..];
+        let mut lines = Vec::new();
+        for _ in 0..self.len() {
+            let (line, tail) =
+                split(rest).ok_or_else(|| self.file.corrupt("a line reaches beyond its end"))?;
+            lines.push(line);
+            rest = tail;
+        }
+        Ok(lines)
+    }
+}
+
+/// The first line of `bytes`, and what follows it.
+fn split(bytes: &[u8]) -> Option<((PathBuf, Outcome), &[u8])> {
+    let (fixed, rest) = bytes.split_at_checked(FIXED)?;
+    let (path, rest) = rest.split_at_checked(u32_at(fixed, 5) as usize)?;
+    let (text, rest) = rest.split_at_checked(u32_at(fixed, 9) as usize)?;
+    let why = || String::from_utf8_lossy(text).into_owned();
+    let outcome = match fixed[0] {
+        0 => Outcome::Faces(u32_at(fixed, 1)),
+        1 => Outcome::NoFace,
+        2 => Outcome::Rejected(why()),
+        3 => Outcome::Undecodable(why()),
+        4 => Outcome::Unreadable(why()),
+        5 => Outcome::DuplicateOf(path_of(text)),
+        _ => return None,
+    };
+    Some(((path_of(path), outcome), rest))
+}

@@ -1,0 +1,7 @@
+//! From points of a face to the chip a model is fed.
+
+mod dlib_chip;
+mod similarity;
+
+pub use dlib_chip::dlib_chip;
+pub(crate) use similarity::Similarity;

@@ -1,0 +1,465 @@
+//! Reads dlib's serialised files, as far as its face models use them.
+//!
+//! - **Format:** dlib's `serialize.h` and `dnn/core.h`; the files carry no types, so the reader
+//!   must know what comes next. Integers take one control byte and up to eight magnitude bytes;
+//!   floating point numbers are two integers, *mantissa first*; only tensors are raw `f32`.
+//! - **Networks** are written from the output inwards, but each layer's record follows that of the
+//!   layer it reads: a run of version numbers first, then the records in the order of execution.
+//! - **Trap:** the counts in a file are claims. Nothing here allocates more than the bytes that are
+//!   really there could describe, and every error names the byte where it was met.
+
+/// Why a file is not what it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "at byte {offset} of dlib's file: {what}; the file is damaged or of another kind, fetch it again"
+)]
+pub(crate) struct DlibError {
+    /// Where it was met.
+    pub(crate) offset: usize,
+    /// What was met there.
+    pub(crate) what: String,
+}
+
+type Result<T> = std::result::Result<T, DlibError>;
+
+/// Reads one value after another from the bytes of a file.
+#[derive(Debug)]
+pub(crate) struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+/// A tensor: samples, channels, rows, columns.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RawTensor {
+    pub(crate) shape: [usize; 4],
+    pub(crate) data: Vec<f32>,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// An error at the current place.
+    pub(crate) fn refuse<T>(&self, what: impl Into<String>) -> Result<T> {
+        Err(DlibError { offset: self.at, what: what.into() })
+    }
+
+    /// Nothing may follow.
+    pub(crate) fn end(&self) -> Result<()> {
+        match self.bytes.len() - self.at {
+            0 => Ok(()),
+            rest => self.refuse(format!("{rest} bytes more than expected")),
+        }
+    }
+
+    fn take(&mut self, len: usize) -> Result<&'a [u8]> {
+        let left = self.bytes.len() - self.at;
+        if len > left {
+            return self.refuse(format!("{len} bytes are needed, {left} are left"));
+        }
+        self.at += len;
+        Ok(&self.bytes[self.at - len..self.at])
+    }
+
+    /// A signed integer of any width.
+    pub(crate) fn int(&mut self) -> Result<i64> {
+        let start = self.at;
+        let control = self.take(1)?[0];
+        let len = usize::from(control & 0x0f);
+        if !(1..=8).contains(&len) || control & 0x70 != 0 {
+            self.at = start;
+            return self.refuse(format!("{control:#04x} does not begin an integer"));
+        }
+        let mut magnitude = [0u8; 8];
+        magnitude[..len].copy_from_slice(self.take(len)?);
+        let magnitude = i64::try_from(u64::from_le_bytes(magnitude)).ok();
+        match magnitude {
+            Some(m) if control & 0x80 != 0 => Ok(-m),
+            Some(m) => Ok(m),
+            None => self.refuse("an integer beyond 63 bits"),
+        }
+    }
+
+    /// An integer that must be one of a few: a version, say.
+    pub(crate) fn one_of(&mut self, wanted: &[i64], name: &str) -> Result<i64> {
+        let start = self.at;
+        let value = self.int()?;
+        if wanted.contains(&value) {
+            return Ok(value);
+        }
+        self.at = start;
+        self.refuse(format!("{name} is {value}, known are {wanted:?}"))
+    }
+
+    /// A size, at most `limit`.
+    pub(crate) fn size(&mut self, limit: usize, name: &str) -> Result<usize> {
+        let start = self.at;
+        let value = self.int()?;
+        match usize::try_from(value) {
+            Ok(size) if size <= limit => Ok(size),
+            _ => {
+                self.at = start;
+                self.refuse(format!("{name} is {value}, at most {limit} would make sense"))
+            }
+        }
+    }
+
+    /// How many items of at least `bytes_each` follow: no more than the rest of the file can hold.
+    pub(crate) fn count(&mut self, bytes_each: usize) -> Result<usize> {
+        let limit = (self.bytes.len() - self.at) / bytes_each;
+        self.size(limit, "a number of items")
+    }
+
+    /// A floating point number: mantissa, then exponent of two.
+    pub(crate) fn float(&mut self) -> Result<f32> {
+        let start = self.at;
+        let (mantissa, exponent) = (self.int()?, self.int()?);
+        match i32::try_from(exponent) {
+            Ok(e) if (-2000..=2000).contains(&e) => Ok((mantissa as f64 * 2f64.powi(e)) as f32),
+            _ => {
+                self.at = start;
+                self.refuse(format!("{mantissa} * 2^{exponent} is not a finite number"))
+            }
+        }
+    }
+
+    fn boolean(&mut self) -> Result<bool> {
+        match self.take(1)?[0] {
+            b'1' => Ok(true),
+            b'0' => Ok(false),
+            other => {
+                self.at -= 1;
+                self.refuse(format!("{other:#04x} is neither true nor false"))
+            }
+        }
+    }
+
+    /// A layer's name and version.
+    fn tag(&mut self) -> Result<&'a str> {
+        let len = self.size(64, "the length of a layer's name")?;
+        let bytes = self.take(len)?;
+        std::str::from_utf8(bytes).or_else(|_| self.refuse("a layer's name that is no text"))
+    }
+
+    /// A matrix of floats, row by row: rows, columns, numbers.
+    pub(crate) fn matrix(&mut self) -> Result<(usize, usize, Vec<f32>)> {
+        let start = self.at;
+        let (rows, columns) = (self.int()?.unsigned_abs(), self.int()?.unsigned_abs());
+        let limit = (self.bytes.len() - self.at) as u64 / 4;
+        match rows.checked_mul(columns) {
+            Some(len) if len <= limit => {
+                let data = (0..len).map(|_| self.float()).collect::<Result<_>>()?;
+                Ok((rows as usize, columns as usize, data))
+            }
+            _ => {
+                self.at = start;
+                self.refuse(format!("a matrix of {rows} x {columns} in {limit} numbers"))
+            }
+        }
+    }
+
+    fn shape(&mut self) -> Result<[usize; 4]> {
+        let limit = u32::MAX as usize;
+        Ok([
+            self.size(limit, "samples")?,
+            self.size(limit, "channels")?,
+            self.size(limit, "rows")?,
+            self.size(limit, "columns")?,
+        ])
+    }
+
+    /// A tensor with its numbers.
+    pub(crate) fn tensor(&mut self) -> Result<RawTensor> {
+        self.one_of(&[2], "the version of a tensor")?;
+        let shape = self.shape()?;
+        let bytes = shape.iter().try_fold(4usize, |len, dim| len.checked_mul(*dim));
+        let Some(bytes) = bytes else {
+            return self.refuse(format!("a tensor of {shape:?}"));
+        };
+        let (numbers, _) = self.take(bytes)?.as_chunks::<4>();
+        let data = numbers.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        Ok(RawTensor { shape, data })
+    }
+
+    /// The shape of a part of another tensor.
+    fn alias(&mut self) -> Result<[usize; 4]> {
+        self.one_of(&[1], "the version of a tensor's part")?;
+        self.shape()
+    }
+
+    fn skip_floats(&mut self, n: usize) -> Result<()> {
+        (0..n).try_for_each(|_| self.float().map(|_| ()))
+    }
+}
+
+/// How a window slides, as dlib writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sliding {
+    pub(crate) size: [usize; 2],
+    pub(crate) stride: [usize; 2],
+    pub(crate) padding: [usize; 2],
+}
+
+/// What one layer of a network's file holds.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Record {
+    /// Weights `[out, in, rows, columns]`.
+    Convolution {
+        weight: RawTensor,
+        bias: Option<Vec<f32>>,
+        sliding: Sliding,
+    },
+    /// `scale * x + shift` for each channel; a batch normalisation is folded into this.
+    Affine {
+        scale: Vec<f32>,
+        shift: Vec<f32>,
+    },
+    /// Weights `[in, out]`.
+    Dense {
+        weight: RawTensor,
+        bias: Option<Vec<f32>>,
+    },
+    Relu,
+    /// A size of zero takes the whole map.
+    MaxPool(Sliding),
+    /// A size of zero takes the whole map.
+    AveragePool(Sliding),
+    AddPrevious,
+}
+
+/// One step inwards from a network's output; see the module's header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// A layer with a record.
+    Layer,
+    /// A name for a value that a later layer reads, or the reading of one: no record.
+    Mark,
+}
+
+/// What the first layer of a network reads: the mean of each channel, subtracted before all is
+/// divided by 256.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct InputRecord {
+    pub(crate) mean: [f32; 3],
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+}
+
+/// Reads a network with a metric-learning loss on an RGB picture of one size, to the last byte.
+///
+/// `steps` go from the output inwards, the layer on the input included. The records come back in
+/// the order of execution.
+pub(crate) fn read_metric_network(
+    bytes: &[u8],
+    steps: &[Step],
+) -> Result<(InputRecord, Vec<Record>)> {
+    let mut reader = Reader::new(bytes);
+    reader.one_of(&[1], "the version of the loss layer")?;
+    match reader.tag()? {
+        "loss_metric_" => {}
+        "loss_metric_2" => reader.skip_floats(2)?,
+        other => return reader.refuse(format!("the loss is `{other}`, not a metric loss")),
+    }
+    let Some((Step::Layer, outer)) = steps.split_last() else {
+        return reader.refuse("a network without a layer on its input");
+    };
+    let mut versions = Vec::with_capacity(steps.len());
+    for step in outer {
+        match step {
+            Step::Layer => versions.push(reader.one_of(&[1, 2], "the version of a layer")?),
+            Step::Mark => reader.one_of(&[1], "the version of a tag or skip layer").map(|_| ())?,
+        }
+    }
+    let innermost = reader.one_of(&[2, 3], "the version of the layer on the input")?;
+    let input = reader.input()?;
+    let mut records = vec![reader.record()?];
+    reader.skip_training_state(3)?;
+    if innermost == 3 {
+        reader.int()?;
+    }
+    for version in versions.iter().rev() {
+        records.push(reader.record()?);
+        reader.skip_training_state(1 + *version as usize)?;
+    }
+    reader.end()?;
+    Ok((input, records))
+}
+
+impl Reader<'_> {
+    /// Three flags and some tensors that only training needs.
+    fn skip_training_state(&mut self, tensors: usize) -> Result<()> {
+        (0..3).try_for_each(|_| self.boolean().map(|_| ()))?;
+        (0..tensors).try_for_each(|_| self.tensor().map(|_| ()))
+    }
+
+    fn input(&mut self) -> Result<InputRecord> {
+        let tag = self.tag()?;
+        if tag != "input_rgb_image_sized" {
+            return self.refuse(format!("the input is `{tag}`, not `input_rgb_image_sized`"));
+        }
+        let mean = [self.float()?, self.float()?, self.float()?];
+        let rows = self.size(1 << 16, "the rows of the input")?;
+        let columns = self.size(1 << 16, "the columns of the input")?;
+        Ok(InputRecord { mean, rows, columns })
+    }
+
+    fn record(&mut self) -> Result<Record> {
+        match self.tag()? {
+            "con_4" => self.convolution(4),
+            "con_5" => self.convolution(5),
+            "con_6" => self.convolution(6),
+            "affine_" => self.affine(1),
+            "affine_2" => self.affine(2),
+            "bn_con2" | "bn_fc2" => self.batch_norm(),
+            "fc_2" => self.dense(2),
+            "fc_3" => self.dense(3),
+            "relu_" => Ok(Record::Relu),
+            "relu_2" => self.boolean().map(|_| Record::Relu),
+            "max_pool_2" => self.sliding().map(Record::MaxPool),
+            "avg_pool_2" => self.sliding().map(Record::AveragePool),
+            "add_prev_" => Ok(Record::AddPrevious),
+            other => self.refuse(format!("a layer `{other}` that is not known here")),
+        }
+    }
+
+    /// Rows and columns of the window, its strides, its paddings.
+    fn sliding(&mut self) -> Result<Sliding> {
+        let mut pair = |name: &str| Ok([self.size(1 << 16, name)?, self.size(1 << 16, name)?]);
+        Ok(Sliding {
+            size: pair("the size of a window")?,
+            stride: pair("the stride of a window")?,
+            padding: pair("the padding of a window")?,
+        })
+    }
+
+    fn convolution(&mut self, version: u8) -> Result<Record> {
+        let params = self.tensor()?;
+        let filters = self.size(1 << 20, "the number of filters")?;
+        let sliding = self.sliding()?;
+        let (shape, bias_shape) = (self.alias()?, self.alias()?);
+        self.skip_floats(4)?;
+        let has_bias = version < 5 || self.boolean()?;
+        if version == 6 && self.boolean()? {
+            return self.refuse("a convolution with a built-in relu");
+        }
+        if shape[0] != filters || [shape[2], shape[3]] != sliding.size {
+            return self.refuse(format!("{filters} filters of {:?} in {shape:?}", sliding.size));
+        }
+        let (weight, bias) = self.split(params, shape, bias_shape, has_bias)?;
+        Ok(Record::Convolution { weight, bias, sliding })
+    }
+
+    fn dense(&mut self, version: u8) -> Result<Record> {
+        let outputs = self.size(1 << 24, "the outputs of a dense layer")?;
+        let inputs = self.size(1 << 24, "the inputs of a dense layer")?;
+        let params = self.tensor()?;
+        let (shape, bias_shape) = (self.alias()?, self.alias()?);
+        let without_bias = self.one_of(&[0, 1], "the bias mode")? == 1;
+        self.skip_floats(4)?;
+        let uses_bias = version < 3 || self.boolean()?;
+        if shape.iter().product::<usize>() != inputs * outputs {
+            return self.refuse(format!("a dense layer of {inputs} x {outputs} in {shape:?}"));
+        }
+        let shape = [inputs, outputs, 1, 1];
+        let (weight, bias) = self.split(params, shape, bias_shape, uses_bias && !without_bias)?;
+        Ok(Record::Dense { weight, bias })
+    }
+
+    fn affine(&mut self, version: u8) -> Result<Record> {
+        let (scale, shift) = self.scale_and_shift()?;
+        self.int()?;
+        if version == 2 && self.boolean()? {
+            return self.refuse("an affine layer that is switched off");
+        }
+        Ok(Record::Affine { scale, shift })
+    }
+
+    fn batch_norm(&mut self) -> Result<Record> {
+        let (mut scale, mut shift) = self.scale_and_shift()?;
+        let statistics = [self.tensor()?, self.tensor()?, self.tensor()?, self.tensor()?];
+        let [_, _, means, variances] = statistics;
+        self.int()?;
+        self.int()?;
+        self.skip_floats(4)?;
+        let eps = self.float()?;
+        if means.data.len() != scale.len() || variances.data.len() != scale.len() {
+            return self.refuse("statistics for another number of channels");
+        }
+        for (i, (mean, variance)) in means.data.iter().zip(&variances.data).enumerate() {
+            scale[i] /= (variance + eps).sqrt();
+            shift[i] -= mean * scale[i];
+        }
+        Ok(Record::Affine { scale, shift })
+    }
+
+    fn scale_and_shift(&mut self) -> Result<(Vec<f32>, Vec<f32>)> {
+        let params = self.tensor()?;
+        let (scale, shift) = (self.alias()?, self.alias()?);
+        if scale != shift {
+            return self.refuse(format!("factors of {scale:?}, summands of {shift:?}"));
+        }
+        let (scale, shift) = self.split(params, scale, shift, true)?;
+        Ok((scale.data, shift.unwrap_or_default()))
+    }
+
+    /// One block of numbers as two parts, of which the second may be absent.
+    fn split(
+        &self,
+        params: RawTensor,
+        first: [usize; 4],
+        second: [usize; 4],
+        has_second: bool,
+    ) -> Result<(RawTensor, Option<Vec<f32>>)> {
+        let len = |shape: [usize; 4]| shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
+        let mut data = params.data;
+        let second_len = if has_second { len(second) } else { Some(0) };
+        match (len(first), second_len) {
+            (Some(m), Some(n)) if m.checked_add(n) == Some(data.len()) => {
+                let tail = data.split_off(m);
+                Ok((RawTensor { shape: first, data }, has_second.then_some(tail)))
+            }
+            _ => self.refuse(format!("{first:?} and {second:?} in {} numbers", data.len())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_and_floats_follow_the_format() {
+        let mut r = Reader::new(&[0x01, 5, 0x82, 0x00, 0x01, 0x01, 3, 0x81, 1]);
+        assert_eq!(r.int(), Ok(5));
+        assert_eq!(r.int(), Ok(-256));
+        assert_eq!(r.float(), Ok(1.5));
+        assert_eq!(r.end(), Ok(()));
+        assert_eq!(r.int().unwrap_err().offset, 9);
+    }
+
+    #[test]
+    fn a_tensor_larger_than_the_file_is_refused_before_it_is_made() {
+        let mut bytes = vec![1, 2];
+        (0..4).for_each(|_| bytes.extend([4, 0xff, 0xff, 0, 0]));
+        let error = Reader::new(&bytes).tensor().unwrap_err();
+        assert!(error.what.contains("are left") || error.what.contains("tensor of"), "{error}");
+    }
+
+    #[test]
+    fn no_bytes_at_all_make_it_panic() {
+        let steps = [Step::Layer, Step::Mark, Step::Layer];
+        let mut seed = 1u32;
+        for len in 0..400 {
+            let bytes: Vec<u8> = (0..len)
+                .map(|_| {
+                    seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (seed >> 24) as u8 & if seed & 64 == 0 { 0x07 } else { 0xff }
+                })
+                .collect();
+            assert!(read_metric_network(&bytes, &steps).is_err());
+            assert!(Reader::new(&bytes).matrix().is_err() || len > 2);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Weights in the formats that their authors wrote.
+
+pub(crate) mod dlib;

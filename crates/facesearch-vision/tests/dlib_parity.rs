@@ -1,0 +1,149 @@
+//! Landmarks, chips and embeddings against dlib itself.
+//!
+//! `models/reference/dlib_reference.py` writes what dlib says of a folder of photos, and the pixels
+//! it saw. Set `FACESEARCH_REFERENCE` to its output and `FACESEARCH_MODELS` to the folder with
+//! dlib's two files; without them the tests say that they were skipped.
+
+#![expect(clippy::print_stdout, reason = "a test says what it measured, or why it was skipped")]
+
+use std::fs;
+use std::path::PathBuf;
+
+use candle_core::Device;
+use facesearch_core::{Chip, Embedder, Photo};
+use facesearch_vision::{DlibRect, DlibResNet, ShapePredictor5, dlib_chip};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+#[derive(Deserialize)]
+struct Reference {
+    photos: Vec<PhotoReference>,
+}
+
+#[derive(Deserialize)]
+struct PhotoReference {
+    photo: String,
+    raw: String,
+    width: u32,
+    height: u32,
+    faces: Vec<FaceReference>,
+}
+
+#[derive(Deserialize)]
+struct FaceReference {
+    r#box: [i32; 4],
+    landmarks: [[i32; 2]; 5],
+    chip_sha256: String,
+    descriptor: Vec<f32>,
+}
+
+struct Setting {
+    reference: Reference,
+    folder: PathBuf,
+    models: PathBuf,
+}
+
+fn setting(test: &str) -> Option<Setting> {
+    let folder = std::env::var_os("FACESEARCH_REFERENCE").map(PathBuf::from);
+    let models = std::env::var_os("FACESEARCH_MODELS").map(PathBuf::from);
+    let (Some(folder), Some(models)) = (folder, models) else {
+        println!("{test} was skipped: FACESEARCH_REFERENCE or FACESEARCH_MODELS is not set");
+        return None;
+    };
+    let json = fs::read_to_string(folder.join("dlib.json")).expect("dlib.json in the reference");
+    let reference = serde_json::from_str(&json).expect("dlib.json as the script writes it");
+    Some(Setting { reference, folder, models })
+}
+
+impl Setting {
+    fn model(&self, name: &str) -> Vec<u8> {
+        fs::read(self.models.join(name)).expect(name)
+    }
+
+    /// Every face with its photo and what dlib says of it.
+    fn for_each(&self, mut check: impl FnMut(&str, &Photo, &FaceReference)) -> usize {
+        let mut count = 0;
+        for entry in &self.reference.photos {
+            let rgb = fs::read(self.folder.join(&entry.raw)).expect("raw pixels");
+            let photo = Photo::new(entry.width, entry.height, rgb);
+            for face in &entry.faces {
+                check(&entry.photo, &photo, face);
+                count += 1;
+            }
+        }
+        assert!(count > 0, "the reference holds no face");
+        count
+    }
+}
+
+#[test]
+fn landmarks_equal_dlibs() {
+    let Some(setting) = setting("landmarks_equal_dlibs") else { return };
+    let bytes = setting.model("shape_predictor_5_face_landmarks.dat");
+    let predictor = ShapePredictor5::from_bytes(&bytes).unwrap();
+    let count = setting.for_each(|name, photo, face| {
+        let [left, top, right, bottom] = face.r#box;
+        let points = predictor.predict(photo, DlibRect { left, top, right, bottom });
+        assert_eq!(points, face.landmarks, "{name} at {:?}", face.r#box);
+    });
+    println!("{count} faces");
+}
+
+#[test]
+fn chips_equal_dlibs() {
+    let Some(setting) = setting("chips_equal_dlibs") else { return };
+    let count = setting.for_each(|name, photo, face| {
+        let chip = dlib_chip(photo, &face.landmarks, 150, 0.25);
+        let hash: String =
+            Sha256::digest(chip.rgb()).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hash, face.chip_sha256, "{name} at {:?}", face.r#box);
+    });
+    println!("{count} faces");
+}
+
+#[test]
+fn embeddings_equal_dlibs() {
+    let Some(setting) = setting("embeddings_equal_dlibs") else { return };
+    let bytes = setting.model("dlib_face_recognition_resnet_model_v1.dat");
+    let network = DlibResNet::from_bytes(&bytes, &Device::Cpu).unwrap();
+    let mut chips: Vec<Chip> = Vec::new();
+    let mut wanted: Vec<(String, Vec<f32>)> = Vec::new();
+    setting.for_each(|name, photo, face| {
+        chips.push(dlib_chip(photo, &face.landmarks, 150, 0.25));
+        wanted.push((format!("{name} at {:?}", face.r#box), face.descriptor.clone()));
+    });
+    let mut worst = 0.0f64;
+    for (chips, wanted) in
+        chips.chunks(network.batch_size()).zip(wanted.chunks(network.batch_size()))
+    {
+        let embeddings = network.embed(chips).unwrap();
+        for (embedding, (name, wanted)) in embeddings.iter().zip(wanted) {
+            let got = embedding.as_ref().expect("an embedding").as_slice();
+            assert_eq!(got.len(), wanted.len());
+            let squared: f64 =
+                got.iter().zip(wanted).map(|(a, b)| f64::from(a - b) * f64::from(a - b)).sum();
+            worst = worst.max(squared.sqrt());
+            assert!(squared.sqrt() <= 1e-5, "{name} is {} from dlib's", squared.sqrt());
+        }
+    }
+    println!("{} faces, the farthest is {worst:.2e} from dlib's", chips.len());
+}
+
+#[test]
+fn a_damaged_file_is_an_error_that_names_the_byte() {
+    let Some(setting) = setting("a_damaged_file_is_an_error_that_names_the_byte") else { return };
+    let chain = |error: &dyn std::error::Error| error.source().expect("a cause").to_string();
+    let bytes = setting.model("shape_predictor_5_face_landmarks.dat");
+    for cut in [0, 1, 17, 1000, bytes.len() / 2, bytes.len() - 1] {
+        let error = ShapePredictor5::from_bytes(&bytes[..cut]).unwrap_err();
+        assert!(chain(&error).starts_with("at byte "), "{}", chain(&error));
+    }
+    let mut network = setting.model("dlib_face_recognition_resnet_model_v1.dat");
+    for cut in [0, 1, 17, 1000, network.len() / 2, network.len() - 1] {
+        let error = DlibResNet::from_bytes(&network[..cut], &Device::Cpu).unwrap_err();
+        assert!(chain(&error).starts_with("at byte "), "{}", chain(&error));
+    }
+    network.push(0);
+    let error = DlibResNet::from_bytes(&network, &Device::Cpu).unwrap_err();
+    assert!(chain(&error).contains("1 bytes more than expected"), "{}", chain(&error));
+}

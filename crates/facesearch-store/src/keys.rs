@@ -1,0 +1,66 @@
+//! The keys of the one tree: a letter for the kind, then what identifies the record.
+//!
+//! | key | record |
+//! |---|---|
+//! | `m` `contract` | the [`Contract`](facesearch_core::Contract) |
+//! | `m` `state` | counters: next face id, faces, commits |
+//! | `f` path | the ledger's line of a file |
+//! | `p` hash | what was found in a content |
+//! | `c` hash path | nothing: that this path's line names this content |
+//! | `r` id | a face without its embedding |
+//! | `v` id part | up to 512 numbers of a face's embedding |
+//!
+//! Numbers are big-endian, so that keys sort as what they stand for; paths are the bytes of
+//! `path_bytes.rs` and sort as those.
+//!
+//! An embedding of more than 512 numbers has several parts because sled keeps 16 records to a page
+//! and moves a page of more than 128 KiB into a file of its own, which it does not sync and, should
+//! that file be missing, passes over in silence.
+
+use facesearch_core::{ContentHash, FaceId};
+
+pub(crate) const CONTRACT: &[u8] = b"mcontract";
+pub(crate) const STATE: &[u8] = b"mstate";
+pub(crate) const FACES: &[u8] = b"r";
+
+/// How many numbers of an embedding are kept under one key.
+pub(crate) const PART: usize = 512;
+
+/// The ledger's line of a path; of all paths that begin so, if used as a prefix.
+pub(crate) fn file(path: &[u8]) -> Vec<u8> {
+    [b"f", path].concat()
+}
+
+/// The path of a key made by [`file`].
+pub(crate) fn path_of_file(key: &[u8]) -> &[u8] {
+    &key[1..]
+}
+
+pub(crate) fn photo(content: &ContentHash) -> Vec<u8> {
+    [b"p", &content.0[..]].concat()
+}
+
+/// One path of a content; all of them, if used as a prefix with an empty path.
+pub(crate) fn content_path(content: &ContentHash, path: &[u8]) -> Vec<u8> {
+    [b"c", &content.0[..], path].concat()
+}
+
+/// The path of a key made by [`content_path`].
+pub(crate) fn path_of_content(key: &[u8]) -> &[u8] {
+    &key[33..]
+}
+
+pub(crate) fn face(id: FaceId) -> Vec<u8> {
+    [FACES, &id.0.to_be_bytes()].concat()
+}
+
+/// A part of an embedding, counted from 0.
+pub(crate) fn vector(id: FaceId, part: usize) -> Vec<u8> {
+    let part = u32::try_from(part).expect("an embedding's dimension is a u32");
+    [b"v", &id.0.to_be_bytes()[..], &part.to_be_bytes()].concat()
+}
+
+/// The id of a key made by [`face`]; `None` where it has another length.
+pub(crate) fn id_of(key: &[u8]) -> Option<FaceId> {
+    Some(FaceId(u64::from_be_bytes(key[1..].try_into().ok()?)))
+}

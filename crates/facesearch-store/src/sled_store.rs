@@ -1,0 +1,436 @@
+//! The store on disk.
+//!
+//! - **Layout of the directory:** `lock` (held by the process that has the store open), `sled/`
+//!   (the database), `checkpoint` (see `checkpoint.rs`).
+//! - **Atomic:** a commit is one sled batch in one tree. sled writes a manifest with the position of
+//!   the batch's last message before the batch itself; recovery stops at a manifest whose end is
+//!   not there, so a batch comes back whole or not at all.
+//! - **Durable:** a commit survives the death of the process once sled has written its buffer, and
+//!   a power cut after [`FaceStore::flush`], which adds the fsync that sled's own flush leaves out.
+//! - **Trap:** sled panics on some damaged files. Every call into it goes through `guard.rs`, which
+//!   makes an error of that; the panic hook still prints its message.
+
+mod commit;
+mod guard;
+#[cfg(test)]
+#[cfg(unix)]
+mod tests;
+
+use std::fmt;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use bincode::Decode;
+use facesearch_core::{
+    BoxError, Change, ContentHash, Contract, FaceId, FaceRecord, FaceStore, FileEntry, PhotoRecord,
+    StoreError,
+};
+
+use self::guard::guarded;
+use crate::checkpoint;
+use crate::codec::{self, CodecError};
+use crate::keys;
+use crate::path_bytes;
+use crate::record::{ContractOnDisk, FaceOnDisk, FileOnDisk, PhotoOnDisk, State};
+
+/// What a [`SledStore`] may use of the machine.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreOptions {
+    /// Bytes of pages kept in memory; sled may exceed it by a few times.
+    pub cache_bytes: u64,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { cache_bytes: 128 << 20 }
+    }
+}
+
+/// A [`FaceStore`] in a directory, held by one process at a time.
+pub struct SledStore {
+    dir: PathBuf,
+    contract: Contract,
+    /// `None` only while the store is dropped.
+    db: Option<sled::Db>,
+    /// The counters as of the last commit. Held while one is made, so that there is one at a time.
+    progress: Mutex<Progress>,
+    /// Released after the database is closed.
+    _lock: File,
+}
+
+/// Called with the key and the value of a record.
+type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError>;
+
+/// How far the store is, and how far that is known to be on disk.
+#[derive(Debug, Clone, Copy)]
+struct Progress {
+    state: State,
+    flushed: Option<u64>,
+    /// Set when a commit failed half-way: what sled holds in memory is then not to be trusted.
+    broken: bool,
+}
+
+impl SledStore {
+    /// Opens the store in `dir`, or makes an empty one of embeddings made under `contract`.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Locked`] where another process has it open, [`StoreError::Contract`] where it
+    /// holds embeddings of another making, [`StoreError::Corrupt`] where it is damaged,
+    /// [`StoreError::Io`] where the file system refuses.
+    pub fn create_or_open(dir: &Path, contract: &Contract) -> Result<Self, StoreError> {
+        Self::create_or_open_with(dir, contract, StoreOptions::default())
+    }
+
+    /// [`create_or_open`](Self::create_or_open) with another share of the machine.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub fn create_or_open_with(
+        dir: &Path,
+        contract: &Contract,
+        options: StoreOptions,
+    ) -> Result<Self, StoreError> {
+        let io = |source: io::Error| at(dir, "create", source);
+        fs::create_dir_all(dir.join("sled")).map_err(io)?;
+        let store = Self::open_or(dir, options, Some(contract))?;
+        let mismatch = |source| StoreError::Contract { path: dir.into(), source };
+        store.contract.check(contract).map_err(mismatch)?;
+        Ok(store)
+    }
+
+    /// Opens the store that is in `dir`, whatever its embeddings were made with.
+    ///
+    /// # Errors
+    ///
+    /// As [`create_or_open`](Self::create_or_open), and [`StoreError::Io`] where there is none.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        if !dir.join("sled").is_dir() {
+            return Err(nothing_at(dir));
+        }
+        Self::open_or(dir, StoreOptions::default(), None)
+    }
+
+    fn open_or(
+        dir: &Path,
+        options: StoreOptions,
+        create: Option<&Contract>,
+    ) -> Result<Self, StoreError> {
+        let lock = lock(dir)?;
+        let checkpoint = checkpoint::read(dir)?;
+        let db = open_database(dir, options)?;
+        let get = |key: &[u8]| guarded(dir, || db.get(key));
+        let corrupt = |what: &dyn fmt::Display| damaged(dir, what);
+
+        let (contract, state) = match (get(keys::CONTRACT)?, get(keys::STATE)?) {
+            (Some(contract), Some(state)) => {
+                let contract: ContractOnDisk =
+                    codec::decode(keys::CONTRACT, &contract).map_err(|e| corrupt(&e))?;
+                let state: State = codec::decode(keys::STATE, &state).map_err(|e| corrupt(&e))?;
+                (Contract::try_from(contract).map_err(|e| corrupt(&e))?, state)
+            }
+            (None, None)
+                if checkpoint.is_none()
+                    && guarded(dir, || db.iter().next().transpose())?.is_none() =>
+            {
+                let contract = create.ok_or_else(|| nothing_at(dir))?;
+                write_first_records(dir, &db, contract)?;
+                (contract.clone(), State::default())
+            }
+            _ => return Err(corrupt(&"its first records are missing")),
+        };
+        // Without a checkpoint there was no flush yet, not even that of an empty store: the
+        // process died while it made the store.
+        let flushed = checkpoint.unwrap_or_default();
+        if state.commits < flushed.commits || (checkpoint.is_none() && state.commits > 0) {
+            let what = format!("of {} commits only {} are left", flushed.commits, state.commits);
+            return Err(corrupt(&what));
+        }
+
+        let progress =
+            Mutex::new(Progress { state, flushed: checkpoint.map(|c| c.commits), broken: false });
+        let store = Self { dir: dir.into(), contract, db: Some(db), progress, _lock: lock };
+        store.flush()?;
+        Ok(store)
+    }
+
+    fn db(&self) -> &sled::Db {
+        self.db.as_ref().expect("the database is there until the store is dropped")
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().expect("no code panics while it holds the counters, but on a bug")
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, StoreError> {
+        guarded(&self.dir, || self.db().get(key))
+    }
+
+    fn read<T: Decode<()>>(&self, key: &[u8]) -> Result<Option<T>, StoreError> {
+        self.get(key)?.map(|bytes| self.decode(key, &bytes)).transpose()
+    }
+
+    fn decode<T: Decode<()>>(&self, key: &[u8], bytes: &[u8]) -> Result<T, StoreError> {
+        codec::decode(key, bytes).map_err(|error| self.damaged(error))
+    }
+
+    fn damaged(&self, what: impl fmt::Display) -> StoreError {
+        damaged(&self.dir, &what)
+    }
+
+    /// Visits all records whose key begins with `prefix`, keys ascending.
+    fn scan(&self, prefix: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+        let mut records = guarded(&self.dir, || Ok(self.db().scan_prefix(prefix)))?;
+        while let Some((key, value)) = guarded(&self.dir, || records.next().transpose())? {
+            visit(&key, &value)?;
+        }
+        Ok(())
+    }
+
+    fn path_bytes<'a>(&self, path: &'a Path) -> Result<&'a [u8], StoreError> {
+        let io = |source| StoreError::Io { action: "record", path: path.into(), source };
+        path_bytes::to_bytes(path).map_err(io)
+    }
+
+    fn vector(&self, id: FaceId) -> Result<Option<Vec<f32>>, StoreError> {
+        let dimension = self.contract.dimension as usize;
+        let mut vector = Vec::with_capacity(dimension);
+        for part in 0..dimension.div_ceil(keys::PART) {
+            let key = keys::vector(id, part);
+            let Some(bytes) = self.get(&key)? else { return Ok(None) };
+            codec::decode_vector(&key, &bytes, &mut vector).map_err(|e| self.damaged(e))?;
+        }
+        if vector.len() != dimension {
+            return Err(self.damaged(format_args!("face {id} has {} numbers", vector.len())));
+        }
+        Ok(Some(vector))
+    }
+
+    fn commits(&self) -> u64 {
+        self.progress().state.commits
+    }
+}
+
+impl FaceStore for SledStore {
+    fn contract(&self) -> &Contract {
+        &self.contract
+    }
+
+    fn file(&self, path: &Path) -> Result<Option<FileEntry>, StoreError> {
+        let file: Option<FileOnDisk> = self.read(&keys::file(self.path_bytes(path)?))?;
+        file.map(|file| file.into_core().map_err(|e| self.damaged(e))).transpose()
+    }
+
+    fn for_each_file(
+        &self,
+        prefix: &Path,
+        visit: &mut dyn FnMut(PathBuf, FileEntry) -> Result<(), BoxError>,
+    ) -> Result<(), StoreError> {
+        let mut visit = |key: &[u8], value: &[u8]| {
+            let file: FileOnDisk = self.decode(key, value)?;
+            let path = path_bytes::from_bytes(keys::path_of_file(key));
+            let path = path.map_err(|e| self.damaged(e))?;
+            let entry = file.into_core().map_err(|e| self.damaged(e))?;
+            visit(path, entry).map_err(|source| visitor_failed(&self.dir, source))
+        };
+        let top = path_bytes::trim(self.path_bytes(prefix)?);
+        if prefix.as_os_str().is_empty() {
+            return self.scan(&keys::file(b""), &mut visit);
+        }
+        // What is below `/a` begins with `/a/`; `/a` itself sorts before all of that.
+        let itself = keys::file(top);
+        if let Some(value) = self.get(&itself)? {
+            visit(&itself, &value)?;
+        }
+        let separator = std::path::MAIN_SEPARATOR_STR.as_bytes();
+        self.scan(&keys::file(&[top, separator].concat()), &mut visit)
+    }
+
+    fn photo(&self, content: &ContentHash) -> Result<Option<PhotoRecord>, StoreError> {
+        let photo: Option<PhotoOnDisk> = self.read(&keys::photo(content))?;
+        photo.map(|photo| photo.into_core(*content).map_err(|e| self.damaged(e))).transpose()
+    }
+
+    fn paths_of(&self, content: &ContentHash) -> Result<Vec<PathBuf>, StoreError> {
+        let mut paths = Vec::new();
+        self.scan(&keys::content_path(content, b""), &mut |key, value| {
+            self.decode::<()>(key, value)?;
+            let path = path_bytes::from_bytes(keys::path_of_content(key));
+            paths.push(path.map_err(|e| self.damaged(e))?);
+            Ok(())
+        })?;
+        Ok(paths)
+    }
+
+    fn face(&self, id: FaceId) -> Result<Option<FaceRecord>, StoreError> {
+        Ok(self.read(&keys::face(id))?.map(|face: FaceOnDisk| face.into_core(id)))
+    }
+
+    fn for_each_face(
+        &self,
+        visit: &mut dyn FnMut(FaceRecord, Vec<f32>) -> Result<(), BoxError>,
+    ) -> Result<(), StoreError> {
+        let Progress { state: before, .. } = *self.progress();
+        let mut seen = 0;
+        self.scan(keys::FACES, &mut |key, value| {
+            let face: FaceOnDisk = self.decode(key, value)?;
+            let id = keys::id_of(key).ok_or_else(|| self.damaged("a face has no id"))?;
+            let Some(vector) = self.vector(id)? else {
+                // It may have been removed between the two reads, but only by a commit.
+                return match self.commits() == before.commits {
+                    true => Err(self.damaged(format_args!("face {id} has no embedding"))),
+                    false => Ok(()),
+                };
+            };
+            seen += 1;
+            visit(face.into_core(id), vector).map_err(|source| visitor_failed(&self.dir, source))
+        })?;
+        if seen != before.faces && self.commits() == before.commits {
+            let faces = before.faces;
+            return Err(self.damaged(format_args!("of {faces} faces only {seen} are left")));
+        }
+        Ok(())
+    }
+
+    fn next_face_id(&self) -> Result<FaceId, StoreError> {
+        Ok(FaceId(self.progress().state.next_face))
+    }
+
+    fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut progress = self.progress();
+        if progress.broken {
+            let source = "an earlier commit failed; start again".into();
+            return Err(StoreError::Io { action: "write to", path: self.dir.clone(), source });
+        }
+        let (batch, state) = commit::draft(self, progress.state, changes)?;
+        progress.broken = true;
+        guarded(&self.dir, || self.db().apply_batch(batch))?;
+        *progress = Progress { state, broken: false, ..*progress };
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<(), StoreError> {
+        let mut progress = self.progress();
+        if progress.flushed == Some(progress.state.commits) {
+            return Ok(());
+        }
+        guarded(&self.dir, || self.db().flush())?;
+        sync_database(&self.dir.join("sled")).map_err(|e| at(&self.dir, "flush", e))?;
+        checkpoint::write(&self.dir, progress.state)?;
+        progress.flushed = Some(progress.state.commits);
+        Ok(())
+    }
+
+    fn face_count(&self) -> Result<u64, StoreError> {
+        Ok(self.progress().state.faces)
+    }
+}
+
+impl Drop for SledStore {
+    fn drop(&mut self) {
+        // Flushed, so that the checkpoint names all that is there: damage is told by it.
+        if let Err(error) = self.flush() {
+            tracing::warn!(%error, "the store could not be flushed when it was closed");
+        }
+        let db = self.db.take();
+        let close = || {
+            drop(db);
+            Ok(())
+        };
+        if let Err(error) = guarded(&self.dir, close) {
+            tracing::warn!(%error, "the store could not be closed in order");
+        }
+    }
+}
+
+impl fmt::Debug for SledStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SledStore").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+/// Takes the lock that says who writes, without waiting for it.
+fn lock(dir: &Path) -> Result<File, StoreError> {
+    let io = |source| at(dir, "lock", source);
+    let file = File::options().create(true).truncate(false).write(true).open(dir.join("lock"));
+    let file = file.map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: dir.into() }),
+        Err(TryLockError::Error(error)) => Err(io(error)),
+    }
+}
+
+/// sled lets go of its own lock some time after it was dropped, so that one is worth waiting for.
+fn open_database(dir: &Path, options: StoreOptions) -> Result<sled::Db, StoreError> {
+    let start = Instant::now();
+    loop {
+        let config = sled::Config::new()
+            .path(dir.join("sled"))
+            .cache_capacity(options.cache_bytes)
+            .flush_every_ms(Some(1000));
+        let busy = |error: &sled::Error| error.to_string().contains("could not acquire lock");
+        match guarded(dir, || Ok(config.open()))? {
+            Err(error) if busy(&error) && start.elapsed() > Duration::from_secs(2) => {
+                return Err(StoreError::Locked { path: dir.into() });
+            }
+            Err(error) if busy(&error) => std::thread::sleep(Duration::from_millis(20)),
+            opened => return guarded(dir, || opened),
+        }
+    }
+}
+
+fn write_first_records(dir: &Path, db: &sled::Db, contract: &Contract) -> Result<(), StoreError> {
+    let mut batch = sled::Batch::default();
+    let contract = codec::encode(keys::CONTRACT, &ContractOnDisk::from(contract));
+    batch.insert(keys::CONTRACT, contract.map_err(|e| unwritable(dir, e))?);
+    let state = codec::encode(keys::STATE, &State::default());
+    batch.insert(keys::STATE, state.map_err(|e| unwritable(dir, e))?);
+    guarded(dir, || db.apply_batch(batch))
+}
+
+/// Makes sled's files and their names durable. Its log is one file; the others are few.
+fn sync_database(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_database(&entry.path())?;
+        } else {
+            match File::options().write(true).open(entry.path()) {
+                Ok(file) => file.sync_all()?,
+                // A file that sled has just replaced.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    checkpoint::sync_directory(dir)
+}
+
+fn damaged(dir: &Path, what: &dyn fmt::Display) -> StoreError {
+    StoreError::Corrupt { path: dir.into(), what: what.to_string() }
+}
+
+fn unwritable(dir: &Path, error: CodecError) -> StoreError {
+    StoreError::Io { action: "write to", path: dir.into(), source: error.into() }
+}
+
+fn visitor_failed(dir: &Path, source: BoxError) -> StoreError {
+    StoreError::Io { action: "go through", path: dir.into(), source }
+}
+
+fn nothing_at(dir: &Path) -> StoreError {
+    let source = "there is no store here; make one with `facesearch index`".into();
+    StoreError::Io { action: "open", path: dir.into(), source }
+}
+
+fn at(dir: &Path, action: &'static str, source: io::Error) -> StoreError {
+    StoreError::Io { action, path: dir.into(), source: source.into() }
+}

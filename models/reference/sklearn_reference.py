@@ -12,7 +12,9 @@ import sys
 import numpy as np
 from scipy.interpolate import interp1d
 from scipy.optimize import brentq
-from sklearn.metrics import (accuracy_score, confusion_matrix, f1_score, precision_score,
+from sklearn.calibration import _sigmoid_calibration, calibration_curve
+from sklearn.isotonic import IsotonicRegression
+from sklearn.metrics import (accuracy_score, brier_score_loss, confusion_matrix, f1_score, precision_score,
                              recall_score, roc_auc_score, roc_curve)
 from sklearn.model_selection import PredefinedSplit
 from sklearn.tree import DecisionTreeClassifier
@@ -42,6 +44,13 @@ def case(seed, pairs, missing, overlap, decimals):
         threshold, _ = best_threshold(distance[train], same[train])
         accuracies.append(accuracy_score(same[test], distance[test] <= threshold))
     stump = DecisionTreeClassifier(max_depth=1, criterion="entropy").fit(distance[:, None], same)
+    there = distance < MISSING
+    asked = np.linspace(0, 2, 81)
+    isotonic = IsotonicRegression(increasing=False, out_of_bounds="clip")
+    isotonic.fit(distance[there], same[there])
+    slope, offset = _sigmoid_calibration(distance[there], same[there])
+    said = 1 / (1 + np.exp(slope * distance[there] + offset))
+    observed, predicted = calibration_curve(same[there], said, n_bins=10)
     tn, fp, fn, tp = confusion_matrix(same, decided).ravel()
     return {
         "distance": [None if d == MISSING else d for d in distance],
@@ -63,6 +72,11 @@ def case(seed, pairs, missing, overlap, decimals):
         "fold_mean": float(np.mean(accuracies)),
         "fold_error": float(np.std(accuracies, ddof=1) / np.sqrt(len(accuracies))),
         "stump": float(stump.tree_.threshold[0]),
+        "isotonic": list(zip(asked.tolist(), isotonic.predict(asked).tolist())),
+        "logistic": [float(slope), float(offset)],
+        "said": said.tolist(),
+        "reliability": list(zip(predicted.tolist(), observed.tolist())),
+        "brier": float(brier_score_loss(same[there], said)),
     }
 
 

@@ -5,7 +5,8 @@
 //! LFW's ten folds, ROC and what is read off it, intervals by bootstrap. Every figure is compared
 //! with scikit-learn in the tests. [`identify`] judges open-set identification over labelled
 //! [`Faces`]; [`evidence`] turns a person's photos into one score and names the faces of one photo
-//! together.
+//! together; [`calibrate`] learns what a distance means, and which threshold a gallery of N people
+//! needs.
 //!
 //! ```
 //! use facesearch_eval::pairs::{Roc, Trial};
@@ -18,6 +19,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod calibrate;
 mod error;
 pub mod evidence;
 mod faces;

@@ -1,0 +1,120 @@
+//! What is known of a model: enough for an engineer to use it and a lawyer to judge it.
+
+use facesearch_core::{Metric, Threshold};
+use serde::Deserialize;
+
+use crate::Artifact;
+
+/// One model of the catalogue. The texts are written for people and shown as they are.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// The name in options and in an index; unique in the catalogue.
+    pub name: String,
+    /// What it does.
+    pub kind: ModelKind,
+    /// What it is called in full.
+    pub title: String,
+    /// Whether it is what its kind uses when nobody names a model.
+    pub default: bool,
+    /// Where it was described.
+    pub paper: String,
+    /// Licence of the code it was published with.
+    pub code_licence: String,
+    /// Licence of the trained weights, in their author's terms.
+    pub weights_licence: String,
+    /// Whether the weights may be used commercially.
+    pub commercial: Commercial,
+    /// Trained numbers; `None` where the model is not made of tensors.
+    pub parameters: Option<u64>,
+    /// What it looks at.
+    pub input: Input,
+    /// What a recogniser gives; `None` for the other kinds.
+    pub output: Option<Output>,
+    /// How good it is, and who says so.
+    pub accuracy: Option<Accuracy>,
+    /// The files it is made of, in the order the catalogue names them.
+    pub artifacts: Vec<Artifact>,
+}
+
+/// What a model does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelKind {
+    /// An aligned face becomes an embedding.
+    Recogniser,
+    /// A photo becomes boxes of faces.
+    Detector,
+    /// A box of a face becomes points on it.
+    Landmarks,
+}
+
+impl ModelKind {
+    /// The name used in files and output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Recogniser => "recogniser",
+            Self::Detector => "detector",
+            Self::Landmarks => "landmarks",
+        }
+    }
+}
+
+/// Whether weights may be used commercially, as far as their terms say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Commercial {
+    /// The terms allow it.
+    Yes,
+    /// The terms forbid it.
+    No,
+    /// The terms do not say, or contradict each other.
+    Unclear,
+}
+
+impl Commercial {
+    /// The name used in files and output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::No => "no",
+            Self::Unclear => "unclear",
+        }
+    }
+}
+
+/// What a model looks at.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Width and height in pixels; `None` where any size will do.
+    pub size: Option<[u32; 2]>,
+    /// Order of the colours: `rgb`, `bgr` or `grey`.
+    pub colour: String,
+    /// What is done to the pixels' 0 to 255 before the first layer.
+    pub scaling: String,
+}
+
+/// What a recogniser gives, and how its embeddings are compared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Output {
+    /// Numbers in an embedding.
+    pub dimension: usize,
+    /// How two embeddings are compared.
+    pub metric: Metric,
+    /// The default decision threshold. L2 between stored vectors, whatever the metric.
+    pub threshold: Threshold,
+    /// Where the threshold comes from.
+    pub threshold_origin: String,
+    /// The threshold that the model's own author names, where there is one; also L2.
+    pub own_threshold: Option<Threshold>,
+}
+
+/// A figure and who measured it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accuracy {
+    /// The figure with its data set, such as `LFW 99.38 %`.
+    pub figure: String,
+    /// Who measured it, and where that stands.
+    pub source: String,
+}

@@ -1,15 +1,20 @@
 //! Photo bytes to upright pixels to faces to embeddings.
 
 mod align;
+mod decode;
 mod embed;
 mod landmarks;
 mod network;
+#[cfg(test)]
+mod testing;
 mod weights;
 
 pub use align::dlib_chip;
+pub use decode::{DecodeLimits, decode};
 pub use embed::DlibResNet;
 pub use landmarks::{DlibRect, ShapePredictor5};
 pub use network::{
     Activation, Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, LocallyConnected, Network,
     NetworkError, Node, NodeId, Op, Pool, PoolKind, Shape, Window,
 };
+pub use weights::{StateDict, WeightArray, WeightsError, read_torch, take_array};

@@ -1,3 +1,66 @@
-//! Weights in the formats that their authors wrote.
+//! Files of weights, read without trusting them: numbers by name, and nothing that runs.
 
 pub(crate) mod dlib;
+mod pickle;
+mod torch;
+
+use std::collections::BTreeMap;
+
+pub use torch::read_torch;
+
+/// One array of a weights file, in the order of its rows (the last index runs fastest).
+#[derive(Debug, Clone, PartialEq)]
+pub struct WeightArray {
+    /// Size of each dimension; empty for a single number.
+    pub shape: Vec<usize>,
+    /// As many numbers as the shape has places, brought to `f32`.
+    pub values: Vec<f32>,
+}
+
+/// The arrays of a model by name, as its author's framework calls them (`conv1.weight`).
+pub type StateDict = BTreeMap<String, WeightArray>;
+
+/// Why a file of weights cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum WeightsError {
+    #[error("the weights are damaged: {what}; fetch them again with `facesearch models pull`")]
+    Damaged { what: String },
+    #[error(
+        "the weights hold {what}, which is no plain state dict; save `model.state_dict()` instead"
+    )]
+    NotPlain { what: String },
+    #[error("the weights have no {name}; they belong to another model")]
+    Missing { name: String },
+    #[error("{name} has the shape {found:?}, the model needs {wanted:?}")]
+    Shape { name: String, found: Vec<usize>, wanted: Vec<usize> },
+}
+
+impl WeightsError {
+    fn damaged(what: impl Into<String>) -> Self {
+        Self::Damaged { what: what.into() }
+    }
+}
+
+/// Takes an array out of a state dict, which must have exactly the shape that a model needs.
+///
+/// # Errors
+///
+/// [`WeightsError::Missing`] or [`WeightsError::Shape`].
+pub fn take_array(
+    weights: &mut StateDict,
+    name: &str,
+    shape: &[usize],
+) -> Result<Vec<f32>, WeightsError> {
+    let array =
+        weights.remove(name).ok_or_else(|| WeightsError::Missing { name: name.to_owned() })?;
+    if array.shape != shape {
+        return Err(WeightsError::Shape {
+            name: name.to_owned(),
+            found: array.shape,
+            wanted: shape.to_vec(),
+        });
+    }
+    Ok(array.values)
+}

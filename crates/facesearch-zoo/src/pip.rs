@@ -11,14 +11,19 @@
 //! - **Trap:** `python -m pip` puts the working directory first on Python's path, so a `pip.py`
 //!   among somebody's photos would run. The client is started in an empty folder of its own.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
+use facesearch_core::Progress;
 use tempfile::TempDir;
 
 use crate::{Digest, Package};
+
+/// How often the client's progress is looked at.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// The ways to call the client, in the order they are tried.
 #[derive(Debug, Clone)]
@@ -66,31 +71,29 @@ impl Pip {
 
     /// Downloads the archive of `package` into a temporary folder.
     ///
-    /// Blocks until the client is done, with its own short timeouts towards the registry.
-    pub(crate) fn download(&self, package: &Package) -> Result<Download, PipError> {
+    /// Blocks until the client is done, with its own short timeouts towards the registry. The
+    /// client's temporary files lie in the same folder, so that nothing stays behind and
+    /// `progress` can be told how far it is.
+    pub(crate) fn download(
+        &self,
+        package: &Package,
+        progress: &dyn Progress,
+    ) -> Result<Download, PipError> {
         let io = |err: io::Error| PipError::Folder(err.to_string());
-        let folder = tempfile::Builder::new().prefix("facesearch-").tempdir().map_err(io)?;
-        let requirements = folder.path().join("requirements.txt");
-        let Package { name, version, sha256, .. } = package;
-        fs::write(&requirements, format!("{name}=={version} --hash=sha256:{sha256}\n"))
-            .map_err(io)?;
+        let call = Call::prepare(package).map_err(io)?;
         for command in &self.commands {
             let client = command.join(" ");
-            let out = folder.path().join("out");
-            fs::create_dir_all(&out).map_err(io)?;
-            match run(command, package, &requirements, &out, folder.path()) {
+            match call.run(command, progress) {
                 Err(err) if err.kind() == io::ErrorKind::NotFound => continue,
                 Err(err) => return Err(PipError::Refused { client, reason: err.to_string() }),
-                Ok(output) if output.status.success() => {
-                    return match find(&out, package) {
-                        Some(archive) => Ok(Download { archive, _folder: folder }),
-                        None => Err(PipError::WrongArchive { client, wanted: *sha256 }),
+                Ok(end) if end.status.success() => {
+                    return match find(&call.out, package) {
+                        Some(archive) => Ok(Download { archive, _folder: call.folder }),
+                        None => Err(PipError::WrongArchive { client, wanted: package.sha256 }),
                     };
                 }
-                Ok(output) if is_missing(&output) => continue,
-                Ok(output) => {
-                    return Err(PipError::Refused { client, reason: complaint(&output) });
-                }
+                Ok(end) if end.is_missing() => continue,
+                Ok(end) => return Err(PipError::Refused { client, reason: end.complaint() }),
             }
         }
         let looked: Vec<String> =
@@ -99,48 +102,109 @@ impl Pip {
     }
 }
 
-fn run(
-    command: &[String],
-    package: &Package,
-    requirements: &Path,
-    out: &Path,
-    folder: &Path,
-) -> io::Result<Output> {
-    let (program, leading) = command.split_first().ok_or(io::ErrorKind::NotFound)?;
-    let mut call = Command::new(program);
-    call.args(leading)
-        .args(["download", "--no-deps", "--require-hashes", "--no-input"])
-        .args(["--disable-pip-version-check", "--progress-bar", "off"])
-        .args(["--timeout", "10", "--retries", "2"]);
-    if package.is_wheel() {
-        call.arg("--only-binary=:all:");
-    }
-    call.arg("--dest").arg(out).arg("--requirement").arg(requirements);
-    call.current_dir(folder).stdin(Stdio::null()).output()
+/// What one call of the client needs.
+struct Call<'a> {
+    package: &'a Package,
+    folder: TempDir,
+    requirements: PathBuf,
+    out: PathBuf,
+    temporary: PathBuf,
+    /// Where the client is started: empty, see the trap above.
+    empty: PathBuf,
+    log: PathBuf,
 }
 
-/// A Python without the client, or a launcher of one that is not installed.
-fn is_missing(output: &Output) -> bool {
-    let err = String::from_utf8_lossy(&output.stderr);
-    output.status.code() == Some(127)
-        || output.status.code() == Some(9009)
-        || err.contains("No module named pip")
+impl<'a> Call<'a> {
+    fn prepare(package: &'a Package) -> io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("facesearch-").tempdir()?;
+        let at = |name: &str| folder.path().join(name);
+        let (requirements, log) = (at("requirements.txt"), at("log"));
+        let (out, temporary, empty) = (at("out"), at("temporary"), at("empty"));
+        for dir in [&out, &temporary, &empty] {
+            fs::create_dir(dir)?;
+        }
+        let Package { name, version, sha256, .. } = package;
+        fs::write(&requirements, format!("{name}=={version} --hash=sha256:{sha256}\n"))?;
+        Ok(Self { package, folder, requirements, out, temporary, empty, log })
+    }
+
+    /// Starts `command` and waits for its end.
+    fn run(&self, command: &[String], progress: &dyn Progress) -> io::Result<End> {
+        let (program, leading) = command.split_first().ok_or(io::ErrorKind::NotFound)?;
+        let mut call = Command::new(program);
+        call.args(leading)
+            .args(["download", "--no-deps", "--require-hashes", "--no-input"])
+            .args(["--disable-pip-version-check", "--progress-bar", "off"])
+            .args(["--timeout", "10", "--retries", "2"]);
+        if self.package.is_wheel() {
+            call.arg("--only-binary=:all:");
+        }
+        call.arg("--dest").arg(&self.out).arg("--requirement").arg(&self.requirements);
+        for name in ["TMPDIR", "TEMP", "TMP"] {
+            call.env(name, &self.temporary);
+        }
+        call.current_dir(&self.empty).stdin(Stdio::null()).stdout(Stdio::null());
+        let child = call.stderr(File::create(&self.log)?).spawn()?;
+        progress.start(Some(self.package.size), "bytes");
+        let status = self.wait(child, progress);
+        progress.finish();
+        let log = fs::read(&self.log).unwrap_or_default();
+        Ok(End { status: status?, said: String::from_utf8_lossy(&log).into_owned() })
+    }
+
+    fn wait(&self, mut child: Child, progress: &dyn Progress) -> io::Result<ExitStatus> {
+        let mut told = 0;
+        loop {
+            let end = child.try_wait()?;
+            let done = end.is_some_and(|status| status.success());
+            let arrived = if done { self.package.size } else { self.arrived() };
+            progress.advance(arrived.saturating_sub(told));
+            told = told.max(arrived);
+            match end {
+                Some(status) => return Ok(status),
+                None => std::thread::sleep(GLANCE),
+            }
+        }
+    }
+
+    /// How much of the archive there is: the client first writes it into a temporary folder.
+    fn arrived(&self) -> u64 {
+        let Ok(folders) = fs::read_dir(&self.temporary) else { return 0 };
+        let archives = folders.flatten().map(|folder| folder.path().join(&self.package.file));
+        archives
+            .filter_map(|path| fs::metadata(path).ok())
+            .map(|meta| meta.len())
+            .max()
+            .unwrap_or(0)
+    }
 }
 
-/// The client's own words, shortened: its error lines, or else its last line.
-fn complaint(output: &Output) -> String {
-    let text = String::from_utf8_lossy(&output.stderr);
-    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let errors: Vec<&str> = lines().filter_map(|line| line.strip_prefix("ERROR: ")).collect();
-    let said = if errors.is_empty() {
-        lines().next_back().unwrap_or("it said nothing").to_owned()
-    } else {
-        errors.join(" ")
-    };
-    if said.chars().count() <= 300 {
-        return said;
+/// How a call ended, and what it said.
+struct End {
+    status: ExitStatus,
+    said: String,
+}
+
+impl End {
+    /// A Python without the client, or a launcher of one that is not installed.
+    fn is_missing(&self) -> bool {
+        matches!(self.status.code(), Some(127 | 9009)) || self.said.contains("No module named pip")
     }
-    said.chars().take(300).chain(['…']).collect()
+
+    /// The client's own words, shortened: its error lines, or else its last line.
+    fn complaint(&self) -> String {
+        let lines = || self.said.lines().map(str::trim).filter(|line| !line.is_empty());
+        let errors: Vec<&str> = lines().filter_map(|line| line.strip_prefix("ERROR: ")).collect();
+        let said = if errors.is_empty() {
+            lines().next_back().unwrap_or("it said nothing").to_owned()
+        } else {
+            errors.join(" ")
+        };
+        if said.chars().count() <= 300 {
+            return said;
+        }
+        said.chars().take(300).chain(['…']).collect()
+    }
 }
 
 /// The archive among what was downloaded: known by its content, as clients differ in naming it.

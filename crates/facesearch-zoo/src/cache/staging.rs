@@ -2,11 +2,17 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
 use crate::digest::HashingWriter;
 use crate::{Artifact, Digest, ZooError};
+
+/// What the names of files begin with that are not complete.
+const PREFIX: &str = ".incoming-";
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// Takes at most `limit` bytes; gone without a trace unless it is persisted.
 #[derive(Debug)]
@@ -45,7 +51,7 @@ pub(super) struct Staged {
 impl Staging {
     pub(super) fn new(dir: &Path, limit: u64) -> Result<Self, ZooError> {
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".incoming-");
+        builder.prefix(PREFIX);
         // As an ordinary new file, so that a shared cache stays readable for others.
         #[cfg(unix)]
         {
@@ -113,5 +119,19 @@ impl Staged {
         self.file.as_file().sync_all().map_err(write)?;
         self.file.persist(path).map_err(|err| write(err.error))?;
         Ok(())
+    }
+}
+
+/// Deletes what a process that was killed has left. For the holder of the lock only; but a file of
+/// the last hour is spared, in case the file system knows no locks.
+pub(super) fn sweep(dir: &Path) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    for entry in entries.flatten() {
+        let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        let age = entry.metadata().and_then(|meta| meta.modified()).ok().map(|at| at.elapsed());
+        let old = age.and_then(Result::ok).is_some_and(|age| age > HOUR);
+        if ours && old && std::fs::remove_file(entry.path()).is_ok() {
+            tracing::debug!(path = %entry.path().display(), "deleted an abandoned file");
+        }
     }
 }

@@ -48,7 +48,7 @@ fn the_client_gets_one_pinned_requirement_and_an_empty_folder() {
     );
     fake.write("archive", b"some archive");
     let package = package("sample-1.0-py3-none-any.whl", b"some archive");
-    let download = fake.pip.download(&package).unwrap();
+    let download = fake.pip.download(&package, &NoProgress).unwrap();
     assert_eq!(fs::read(&download.archive).unwrap(), b"some archive");
     let pinned = format!("sample-package==1.0 --hash=sha256:{}\n", package.sha256);
     assert_eq!(fake.read("requirements"), pinned);
@@ -56,7 +56,7 @@ fn the_client_gets_one_pinned_requirement_and_an_empty_folder() {
     for option in ["download", "--no-deps", "--require-hashes", "--only-binary=:all:"] {
         assert!(args.contains(option), "{args}");
     }
-    assert_eq!(fake.read("ls"), "out\nrequirements.txt\n");
+    assert_eq!(fake.read("ls"), "", "nothing of anybody's can be imported there");
     let folder = fake.read("pwd");
     drop(download);
     assert!(!Path::new(folder.trim()).exists(), "nothing stays behind");
@@ -65,23 +65,24 @@ fn the_client_gets_one_pinned_requirement_and_an_empty_folder() {
 #[test]
 fn what_the_client_complains_of_is_passed_on() {
     let fake = Fake::new("echo noise >&2; echo 'ERROR: No matching distribution' >&2; exit 1");
-    let err = fake.pip.download(&package("a-1.tar.gz", b"x")).unwrap_err().to_string();
+    let err = fake.pip.download(&package("a-1.tar.gz", b"x"), &NoProgress).unwrap_err().to_string();
     assert!(err.contains("(No matching distribution)"), "{err}");
 }
 
 #[test]
 fn an_archive_of_another_hash_is_not_taken_whatever_the_client_says() {
     let fake = Fake::new("echo other > $DEST/a-1.tar.gz");
-    let err = fake.pip.download(&package("a-1.tar.gz", b"right\n")).unwrap_err();
+    let err = fake.pip.download(&package("a-1.tar.gz", b"right\n"), &NoProgress).unwrap_err();
     assert!(matches!(err, PipError::WrongArchive { .. }), "{err}");
 }
 
 #[test]
 fn a_python_without_the_client_counts_as_none() {
     let fake = Fake::new("echo 'python3: No module named pip' >&2; exit 1");
-    let err = fake.pip.download(&package("a-1.tar.gz", b"x")).unwrap_err();
+    let err = fake.pip.download(&package("a-1.tar.gz", b"x"), &NoProgress).unwrap_err();
     assert!(matches!(err, PipError::NotInstalled(_)), "{err}");
-    let err = Pip::called(&["surely-no-such-program"]).download(&package("a-1.tar.gz", b"x"));
+    let err = Pip::called(&["surely-no-such-program"])
+        .download(&package("a-1.tar.gz", b"x"), &NoProgress);
     assert!(matches!(err, Err(PipError::NotInstalled(_))));
 }
 
@@ -115,4 +116,32 @@ fn a_member_larger_than_its_artifact_is_refused() {
     let err = cache.fetch(&file, FetchOptions::default(), &NoProgress).unwrap_err().to_string();
     assert!(err.contains("larger than 100 bytes"), "{err}");
     assert_eq!(names(cache.dir()), [""; 0]);
+}
+
+#[test]
+fn progress_follows_the_clients_temporary_file() {
+    let fake = Fake::new(
+        "mkdir $TMPDIR/unpack; head -c 600 $HERE/archive > $TMPDIR/unpack/p-1.tar.gz; sleep 1.5; \
+         cp $HERE/archive $DEST/p-1.tar.gz",
+    );
+    fake.write("archive", &bytes(1, 1000));
+    let steps = Steps::default();
+    fake.pip.download(&package("p-1.tar.gz", &bytes(1, 1000)), &steps).unwrap();
+    let steps = steps.0.into_inner().unwrap();
+    assert_eq!(steps.iter().filter(|step| **step > 0).collect::<Vec<_>>(), [&600, &400]);
+}
+
+/// Keeps the steps it is told of.
+#[derive(Default)]
+struct Steps(std::sync::Mutex<Vec<u64>>);
+
+impl Progress for Steps {
+    fn start(&self, total: Option<u64>, _unit: &'static str) {
+        assert_eq!(total, Some(1000));
+    }
+    fn advance(&self, steps: u64) {
+        self.0.lock().unwrap().push(steps);
+    }
+    fn note(&self, _line: &str) {}
+    fn finish(&self) {}
 }

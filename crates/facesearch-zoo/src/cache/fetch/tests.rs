@@ -293,3 +293,17 @@ fn a_fetched_file_is_readable_as_any_new_file_is() {
     let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&fetched), mode(&path));
 }
+
+#[test]
+fn what_a_killed_process_left_is_swept_away_once_it_is_old() {
+    let (folder, cache, content) = setup();
+    let path = folder.path().join("source");
+    fs::write(&path, &content).unwrap();
+    fs::create_dir_all(cache.dir()).unwrap();
+    for (name, age) in [(".incoming-old", 7200), (".incoming-new", 60), ("mine.txt", 7200)] {
+        let file = File::create(cache.dir().join(name)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(age)).unwrap();
+    }
+    fetch(&cache, &artifact("a.dat", &content, vec![Source::Path { path }])).unwrap();
+    assert_eq!(names(cache.dir()), [".incoming-new", "a.dat", "mine.txt"]);
+}

@@ -122,6 +122,11 @@ impl Model {
         self.artifacts.iter().map(|artifact| cache.path_of(artifact)).collect()
     }
 
+    /// What this model's files take, in bytes.
+    pub fn size(&self) -> u64 {
+        self.artifacts.iter().map(|artifact| artifact.size).sum()
+    }
+
     /// Whether all of this model's files are in `cache`, by their length.
     pub fn is_present(&self, cache: &Cache) -> bool {
         self.artifacts.iter().all(|artifact| cache.present(artifact))

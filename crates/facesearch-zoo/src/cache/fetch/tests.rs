@@ -143,9 +143,24 @@ fn more_than_the_file_can_be_is_refused_announced_or_not() {
         });
         let file = artifact("a.dat", &content, vec![url(server.url("a"))]);
         let reasons = attempts(fetch(&cache, &file).unwrap_err());
-        assert!(reasons[0].reason.contains("larger than"), "{reasons:?}");
+        assert!(reasons[0].reason.contains("bytes it can be"), "{reasons:?}");
         assert_eq!(names(cache.dir()), [""; 0]);
     }
+}
+
+#[test]
+fn a_body_that_ends_early_without_having_said_so_is_told_by_its_length() {
+    let (_folder, cache, content) = setup();
+    let body = content[..1000].to_vec();
+    let server = Server::start(move |_, _| {
+        let mut reply = Reply::whole(&body);
+        reply.headers.clear();
+        reply
+    });
+    let file = artifact("a.dat", &content, vec![url(server.url("a"))]);
+    let reasons = attempts(fetch(&cache, &file).unwrap_err());
+    assert_eq!(reasons[0].reason, format!("it has 1000 bytes instead of {CONTENT}"));
+    assert_eq!(names(cache.dir()), [""; 0]);
 }
 
 #[test]

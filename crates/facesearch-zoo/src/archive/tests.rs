@@ -1,3 +1,5 @@
+//! Archives as packages have them, and as somebody hostile would make them.
+
 use super::*;
 use crate::testing::{bytes, gz_writer, tar_gz, wheel};
 

@@ -1,3 +1,5 @@
+//! What the cache says of a folder, compared with what was put there.
+
 use std::fs;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The shipped catalogue is complete; one that contradicts itself is refused.
+
 use super::*;
 use crate::{Packed, Source};
 

@@ -1,3 +1,5 @@
+//! The demo can only show what it says if the photos are chosen so.
+
 use std::collections::BTreeSet;
 
 use super::*;

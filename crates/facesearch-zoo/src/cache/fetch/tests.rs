@@ -1,3 +1,5 @@
+//! Fetching from a web server that misbehaves as scripted, and from local files.
+
 use std::time::{Duration, Instant};
 
 use facesearch_core::NoProgress;

@@ -1,3 +1,5 @@
+//! Importing what is known in disguise, and refusing all else.
+
 use std::path::PathBuf;
 
 use super::*;

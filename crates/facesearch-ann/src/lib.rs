@@ -6,9 +6,11 @@
 //! the store is made of. `docs/index-format.md` has every byte of the files.
 
 mod files;
+mod kernels;
 mod manifest;
 mod publisher;
 mod scan;
+mod segment;
 mod snapshot;
 mod tables;
 #[cfg(test)]
@@ -16,4 +18,5 @@ mod testing;
 mod vectors;
 
 pub use publisher::SnapshotPublisher;
+pub use segment::{Certificate, GraphBuilder};
 pub use snapshot::Snapshot;

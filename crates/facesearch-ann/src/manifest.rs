@@ -38,6 +38,34 @@ pub(crate) struct Manifest {
     pub(crate) photos: FileSeal,
     pub(crate) identities: FileSeal,
     pub(crate) ledger: FileSeal,
+    /// Search structures, in order of the faces they cover; what none covers is scanned.
+    pub(crate) segments: Vec<SegmentEntry>,
+}
+
+/// A search structure over the faces whose ids are in `first_id..end_id`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SegmentEntry {
+    pub(crate) first_id: u64,
+    pub(crate) end_id: u64,
+    /// The rows that these faces have now.
+    pub(crate) first_row: u32,
+    pub(crate) end_row: u32,
+    pub(crate) file: FileSeal,
+    /// Where faces were removed since it was built: the file that says which row each is now.
+    pub(crate) row_map: Option<FileSeal>,
+}
+
+impl SegmentEntry {
+    /// The name of its file.
+    pub(crate) fn name(&self) -> String {
+        format!("segment-{}-{}", self.first_id, self.end_id)
+    }
+
+    /// The name of its row map.
+    pub(crate) fn row_map_name(&self) -> String {
+        format!("rows-{}-{}", self.first_id, self.end_id)
+    }
 }
 
 impl Manifest {

@@ -3,16 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use std::ops::Range;
+
 use facesearch_core::{
-    Candidates, Contract, Effort, Embedding, FaceView, Gallery, GalleryCounts, GalleryError,
-    IdentityIndex, Outcome, PhotoIndex, Row,
+    Candidates, Contract, Effort, Embedding, FaceId, FaceView, Gallery, GalleryCounts,
+    GalleryError, IdentityIndex, Outcome, PhotoIndex, Row, l2_squared,
 };
 
 use crate::files::{FileSeal, Kind, Mapped};
 use crate::manifest::{
-    FACES, IDENTITIES, LEDGER, MANIFEST, Manifest, PHOTOS, VECTORS, generation_dir,
+    FACES, IDENTITIES, LEDGER, MANIFEST, Manifest, PHOTOS, SegmentEntry, VECTORS, generation_dir,
 };
 use crate::scan;
+use crate::segment::{Certificate, Rows, Segment};
 use crate::tables::{Faces, Identities, Ledger, Photos};
 use crate::vectors::Vectors;
 
@@ -33,6 +36,9 @@ pub struct Snapshot {
     photos: Photos,
     identities: Identities,
     ledger: Ledger,
+    segments: Vec<(SegmentEntry, Segment)>,
+    /// Rows that no segment covers.
+    uncovered: Vec<Range<u32>>,
     /// One bit for each identity all of whose rows were checked.
     identity_is_good: Box<[AtomicU64]>,
 }
@@ -73,7 +79,7 @@ impl Snapshot {
 
     fn open_generation(index: &Path, manifest: Manifest) -> Result<Self, GalleryError> {
         let dir = generation_dir(index, manifest.generation);
-        let open = |name, kind, seal: &FileSeal| Mapped::open(&dir.join(name), kind, seal);
+        let open = |name: &str, kind, seal: &FileSeal| Mapped::open(&dir.join(name), kind, seal);
         let vectors = Vectors::new(open(VECTORS, Kind::Vectors, &manifest.vectors)?)?;
         let faces = Faces::new(open(FACES, Kind::Faces, &manifest.faces)?)?;
         let photos = Photos::new(open(PHOTOS, Kind::Photos, &manifest.photos)?)?;
@@ -86,6 +92,16 @@ impl Snapshot {
         if vectors.dim() != manifest.contract.dimension as usize {
             return Err(vectors.file().corrupt("its vectors are not as long as the manifest says"));
         }
+        let mut segments = Vec::with_capacity(manifest.segments.len());
+        for entry in &manifest.segments {
+            let file = open(&entry.name(), Kind::Segment, &entry.file)?;
+            let rows = match &entry.row_map {
+                None => Rows::From(entry.first_row),
+                Some(seal) => Rows::Mapped(open(&entry.row_map_name(), Kind::RowMap, seal)?),
+            };
+            segments.push((entry.clone(), Segment::new(file, rows)?));
+        }
+        let uncovered = uncovered(&segments, &faces, &vectors)?;
         let words = identities.len().div_ceil(64);
         Ok(Self {
             index: index.to_owned(),
@@ -95,6 +111,8 @@ impl Snapshot {
             photos,
             identities,
             ledger,
+            segments,
+            uncovered,
             identity_is_good: (0..words).map(|_| AtomicU64::new(0)).collect(),
         })
     }
@@ -125,7 +143,64 @@ impl Snapshot {
     /// Bytes on the disk that are published.
     pub fn bytes_on_disk(&self) -> u64 {
         let Manifest { vectors, faces, photos, identities, ledger, .. } = &self.manifest;
-        [vectors, faces, photos, identities, ledger].map(FileSeal::bytes_on_disk).iter().sum()
+        let tables = [vectors, faces, photos, identities, ledger].into_iter();
+        let segments = self.manifest.segments.iter();
+        let segments =
+            segments.flat_map(|segment| [&segment.file].into_iter().chain(&segment.row_map));
+        tables.chain(segments).map(FileSeal::bytes_on_disk).sum()
+    }
+
+    /// What was measured of each search structure when it was built, and how many faces it was
+    /// built of.
+    pub fn certificates(&self) -> impl Iterator<Item = (usize, Certificate)> {
+        self.segments.iter().map(|(_, segment)| (segment.len(), segment.certificate()))
+    }
+
+    pub(crate) fn segments(&self) -> &[(SegmentEntry, Segment)] {
+        &self.segments
+    }
+
+    pub(crate) fn checked_id(&self, row: u32) -> Result<FaceId, GalleryError> {
+        self.faces.check(row)?;
+        Ok(self.faces.id(row))
+    }
+
+    pub(crate) fn checked_vector(&self, row: u32) -> Result<&[f32], GalleryError> {
+        self.vectors.check(row..row + 1)?;
+        Ok(self.vectors.get(row))
+    }
+
+    /// The `k` rows most likely nearest: what the segments propose and what nothing covers, measured.
+    fn search(
+        &self,
+        probe: &[f32],
+        k: usize,
+        effort: Effort,
+    ) -> Result<(Vec<u32>, bool, u64), GalleryError> {
+        let all = self.faces.len() as u32;
+        let scanned = |segment: &Segment| segment.is_scanned_sooner(effort, k);
+        if effort == Effort::Exact || self.segments.iter().all(|(_, segment)| scanned(segment)) {
+            let found = scan::nearest(&self.vectors, 0..all, probe, k)?;
+            return Ok((found.into_iter().map(|(_, row)| row).collect(), true, u64::from(all)));
+        }
+        let (mut rows, mut examined) = (Vec::new(), 0);
+        for (_, segment) in &self.segments {
+            examined += segment.search(probe, k, effort, &mut rows)?;
+        }
+        let mut found = Vec::with_capacity(rows.len() + k);
+        for row in rows {
+            let vector = self.checked_vector(row)?;
+            // Bits of floats that are not negative order as the floats do.
+            found.push((l2_squared(probe, vector).to_bits(), row));
+        }
+        for rows in &self.uncovered {
+            examined += rows.len() as u64;
+            for (_, row) in scan::nearest(&self.vectors, rows.clone(), probe, k)? {
+                found.push((l2_squared(probe, self.vectors.get(row)).to_bits(), row));
+            }
+        }
+        found.sort_unstable();
+        Ok((found.into_iter().take(k).map(|(_, row)| row).collect(), false, examined))
     }
 
     /// Checks what can be reached from a row through the accessors of [`Gallery`].
@@ -178,17 +253,15 @@ impl Gallery for Snapshot {
         &self,
         probe: &Embedding,
         k: usize,
-        _effort: Effort,
+        effort: Effort,
     ) -> Result<Candidates, GalleryError> {
         let (expected, got) = (self.vectors.dim(), probe.dim());
         if got != expected {
             return Err(GalleryError::Dimension { expected, got });
         }
-        let all = 0..self.faces.len() as u32;
-        let found = scan::nearest(&self.vectors, all, probe.as_slice(), k)?;
-        let rows: Vec<Row> = found.into_iter().map(|(_, row)| Row(row)).collect();
-        rows.iter().try_for_each(|row| self.check_row(row.0))?;
-        Ok(Candidates { rows, exact: true, examined: self.faces.len() as u64 })
+        let (rows, exact, examined) = self.search(probe.as_slice(), k, effort)?;
+        rows.iter().try_for_each(|row| self.check_row(*row))?;
+        Ok(Candidates { rows: rows.into_iter().map(Row).collect(), exact, examined })
     }
 
     fn verify(&self) -> Result<(), GalleryError> {
@@ -196,6 +269,7 @@ impl Gallery for Snapshot {
         self.faces.file().check_all()?;
         self.photos.file().check_all()?;
         self.ledger.check_all()?;
+        self.segments.iter().try_for_each(|(_, segment)| segment.check_all())?;
         (0..self.faces.len() as u32).try_for_each(|row| self.check_row(row))
     }
 
@@ -222,4 +296,31 @@ impl Gallery for Snapshot {
     fn photo_path(&self, index: PhotoIndex) -> PathBuf {
         self.photos.path(index.0)
     }
+}
+
+/// The rows between those that segments cover, once it is certain that these follow one another and
+/// are there.
+fn uncovered(
+    segments: &[(SegmentEntry, Segment)],
+    faces: &Faces,
+    vectors: &Vectors,
+) -> Result<Vec<Range<u32>>, GalleryError> {
+    let mut gaps = Vec::new();
+    let mut next = 0;
+    for (entry, segment) in segments {
+        let rows = entry.first_row..entry.end_row;
+        let fits = rows.start >= next
+            && rows.start <= rows.end
+            && rows.end as usize <= faces.len()
+            && (entry.row_map.is_some() || rows.len() == segment.len())
+            && segment.dim() == vectors.dim();
+        if !fits {
+            return Err(segment.file().corrupt("it is of other rows than the manifest says"));
+        }
+        gaps.push(next..rows.start);
+        next = rows.end;
+    }
+    gaps.push(next..faces.len() as u32);
+    gaps.retain(|gap| !gap.is_empty());
+    Ok(gaps)
 }

@@ -102,9 +102,13 @@ impl FakeStore {
             score: 0.25,
             landmarks: Landmarks([[f, 1.0], [2.0, 3.0], [4.0, 5.0], [6.0, 7.0], [8.0, -9.0]]),
         };
-        let quality = (i % 2 == 0).then_some(Quality(0.5));
-        let identity = (i % 3 != 0).then(|| format!("person {}", i / 7));
+        let quality = i.is_multiple_of(2).then_some(Quality(0.5));
+        let identity = (!i.is_multiple_of(3)).then(|| format!("person {}", i / 7));
         self.faces.insert(id, (FaceRecord { id, photo, face, quality, identity }, vector.to_vec()));
+    }
+
+    pub(crate) fn remove(&mut self, id: u64) {
+        self.faces.remove(&FaceId(id)).expect("a face that is there");
     }
 
     fn add_photo(&mut self, number: u64, face: FaceId) -> ContentHash {
@@ -121,10 +125,6 @@ impl FakeStore {
         });
         record.faces.push(face);
         content
-    }
-
-    pub(crate) fn vectors(&self) -> Vec<Vec<f32>> {
-        self.faces.values().map(|(_, vector)| vector.clone()).collect()
     }
 }
 
@@ -152,7 +152,7 @@ fn ledger() -> BTreeMap<PathBuf, FileEntry> {
 pub(crate) fn photo_path(number: u64) -> PathBuf {
     let path = Path::new("/photos").join(format!("{number}.jpg"));
     #[cfg(unix)]
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         use std::os::unix::ffi::OsStringExt;
         return path.join(OsString::from_vec(vec![b'a', 0xFF, 0xFE]));
     }

@@ -65,6 +65,10 @@ impl Mapped {
         Ok(mapped)
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(crate) fn header(&self) -> Header {
         self.header
     }

@@ -31,7 +31,9 @@ pub(crate) enum Kind {
     Faces = 2,
     Photos = 3,
     Identities = 4,
+    Segment = 5,
     Ledger = 6,
+    RowMap = 7,
 }
 
 /// The first 64 bytes of every file.

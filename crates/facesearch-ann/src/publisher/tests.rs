@@ -164,14 +164,19 @@ fn use_all(index: &Path, probes: &[Vec<f32>]) -> Result<Vec<String>, GalleryErro
 fn damage_is_noticed(store: &FakeStore, probes: &[Vec<f32>], places: usize) {
     let dir = tempfile::tempdir().unwrap();
     publish(dir.path(), store);
-    let good = use_all(dir.path(), probes).unwrap();
+    damage_of(dir.path(), probes, places);
+}
+
+/// Damages each file of a published snapshot.
+fn damage_of(index: &Path, probes: &[Vec<f32>], places: usize) {
+    let good = use_all(index, probes).unwrap();
     let mut random = Random(9);
-    for file in files(dir.path()) {
+    for file in files(index) {
         let bytes = fs::read(&file).unwrap();
         let check = |damaged: &[u8], what: String| {
             fs::remove_file(&file).unwrap();
             fs::write(&file, damaged).unwrap();
-            match use_all(dir.path(), probes) {
+            match use_all(index, probes) {
                 Err(GalleryError::Corrupt { .. }) => {}
                 Err(error) => panic!("{} {what}: another error: {error}", file.display()),
                 Ok(seen) if seen == good => panic!("{} {what}: not noticed", file.display()),
@@ -190,7 +195,7 @@ fn damage_is_noticed(store: &FakeStore, probes: &[Vec<f32>], places: usize) {
         let longer = [&bytes[..], &[0]].concat();
         check(&longer, "made longer".to_owned());
         fs::write(&file, &bytes).unwrap();
-        assert_eq!(use_all(dir.path(), probes).unwrap(), good);
+        assert_eq!(use_all(index, probes).unwrap(), good);
     }
 }
 
@@ -268,4 +273,130 @@ fn readers_see_one_complete_state_while_others_are_published() {
         done.store(true, std::sync::atomic::Ordering::Relaxed);
         assert!(readers.into_iter().all(|reader| reader.join().unwrap() > 0));
     });
+}
+
+/// Recall@10 of `effort` against the exact scan, over strangers and people who are there.
+fn recall(snapshot: &Snapshot, effort: Effort) -> f64 {
+    let strangers = clustered(100, snapshot.contract().dimension as usize, 555);
+    let known = (0..100).map(|i| snapshot.vector(Row(i * snapshot.len() as u32 / 100)).to_vec());
+    let mut hits = 0;
+    for probe in strangers.into_iter().chain(known) {
+        let want = search(snapshot, &probe, 10, Effort::Exact);
+        let found = search(snapshot, &probe, 10, effort);
+        assert_eq!(found.len(), 10);
+        hits += want.iter().filter(|row| found.contains(row)).count();
+    }
+    hits as f64 / 2000.0
+}
+
+#[test]
+fn the_default_effort_finds_99_of_100() {
+    let dir = tempfile::tempdir().unwrap();
+    publish(dir.path(), &FakeStore::with(64, &clustered(20_000, 64, 8)));
+    let snapshot = Snapshot::open(dir.path()).unwrap();
+    let certificates: Vec<_> = snapshot.certificates().collect();
+    assert!(certificates.iter().all(|(_, c)| c.recall_at_10 >= 0.99), "{certificates:?}");
+    let probe = Embedding::new(snapshot.vector(Row(5)).to_vec(), Metric::L2).unwrap();
+    let found = snapshot.candidates(&probe, 10, Effort::Fast).unwrap();
+    assert!(!found.exact && found.examined < 8_000, "{found:?}: a graph was searched");
+    let [balanced, high] = [Effort::Balanced, Effort::High].map(|e| recall(&snapshot, e));
+    assert!(balanced >= 0.99 && high >= balanced, "{balanced}, {high}");
+}
+
+#[test]
+fn structures_follow_what_is_added_and_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let vectors = clustered(13_000, 12, 9);
+    let mut store = FakeStore::with(12, &vectors[..12_000]);
+    publish(dir.path(), &store);
+    assert_eq!(files(dir.path()).iter().filter(|file| is_segment(file)).count(), 1);
+
+    vectors[12_000..].iter().for_each(|vector| store.add(vector));
+    for id in (0..12_500).step_by(7) {
+        store.remove(id);
+    }
+    for last in [false, false, true] {
+        SnapshotPublisher::new(dir.path()).publish(&store, last).unwrap();
+        let snapshot = Snapshot::open(dir.path()).unwrap();
+        snapshot.verify().unwrap();
+        let ids: Vec<u64> =
+            (0..snapshot.len() as u32).map(|row| snapshot.face(Row(row)).id.0).collect();
+        assert!(ids.iter().copied().eq(store.faces.keys().map(|id| id.0)));
+        // Each face that is there finds itself; one that was removed is found no more.
+        for id in (0..13_000u64).step_by(131) {
+            let found = search(&snapshot, &vectors[id as usize], 10, Effort::High);
+            let found: Vec<u64> = found.into_iter().map(|row| ids[row as usize]).collect();
+            assert_eq!(found.contains(&id), store.faces.contains_key(&FaceId(id)), "face {id}");
+        }
+        assert!(recall(&snapshot, Effort::Balanced) >= 0.985, "last: {last}");
+    }
+}
+
+fn is_segment(file: &Path) -> bool {
+    file.file_name().unwrap().to_str().unwrap().starts_with("segment")
+}
+
+#[test]
+fn an_unchanged_structure_is_shared_between_generations() {
+    let dir = tempfile::tempdir().unwrap();
+    let vectors = clustered(10_000, 4, 10);
+    let mut store = FakeStore::with(4, &vectors);
+    publish(dir.path(), &store);
+    let segment = |dir: &Path| files(dir).into_iter().find(|file| is_segment(file)).unwrap();
+    let first = fs::read(segment(dir.path())).unwrap();
+    store.add(&vectors[3]);
+    publish(dir.path(), &store);
+    let path = segment(dir.path());
+    assert!(fs::read(&path).unwrap() == first);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        assert_eq!(fs::metadata(&path).unwrap().nlink(), 2);
+    }
+    // A damaged one is made anew, byte for byte.
+    let mut damaged = first.clone();
+    damaged[20_000] ^= 1;
+    fs::write(&path, damaged).unwrap();
+    publish(dir.path(), &store);
+    assert!(fs::read(segment(dir.path())).unwrap() == first);
+}
+
+#[test]
+fn a_directory_that_held_other_faces_gets_its_own_structures() {
+    let dir = tempfile::tempdir().unwrap();
+    publish(dir.path(), &FakeStore::with(4, &clustered(10_000, 4, 11)));
+    let others = clustered(10_000, 4, 12);
+    for last in [false, true] {
+        SnapshotPublisher::new(dir.path()).publish(&FakeStore::with(4, &others), last).unwrap();
+        assert!(recall(&Snapshot::open(dir.path()).unwrap(), Effort::Balanced) >= 0.985);
+    }
+}
+
+#[test]
+fn structures_are_the_same_bytes_however_the_index_grew() {
+    let vectors = clustered(12_000, 6, 13);
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    publish(dirs[0].path(), &FakeStore::with(6, &vectors));
+    for n in [10_500, 11_000, 12_000] {
+        publish(dirs[1].path(), &FakeStore::with(6, &vectors[..n]));
+    }
+    let [a, b] = dirs.each_ref().map(|dir| files(dir.path()));
+    assert!(a.iter().any(|file| is_segment(file)));
+    for (a, b) in a.iter().zip(&b).filter(|(a, _)| !a.ends_with("MANIFEST")) {
+        assert!(fs::read(a).unwrap() == fs::read(b).unwrap(), "{} differs", a.display());
+    }
+}
+
+#[test]
+fn every_damaged_byte_of_a_structure_is_noticed() {
+    let vectors = clustered(10_000, 4, 14);
+    let mut store = FakeStore::with(4, &vectors);
+    let dir = tempfile::tempdir().unwrap();
+    publish(dir.path(), &store);
+    for id in (0..1_000).step_by(3) {
+        store.remove(id);
+    }
+    SnapshotPublisher::new(dir.path()).publish(&store, false).unwrap();
+    assert_eq!(files(dir.path()).len(), 8, "five tables, a segment, its row map, the manifest");
+    damage_of(dir.path(), &vectors[..2], 10);
 }

@@ -64,6 +64,11 @@ impl Faces {
         }
     }
 
+    /// The face's number alone.
+    pub(crate) fn id(&self, row: u32) -> FaceId {
+        FaceId(u64_at(self.record(row), 0))
+    }
+
     fn record(&self, row: u32) -> &[u8] {
         assert!((row as usize) < self.len(), "no row {row} among {}", self.len());
         &self.0.bytes()[Header::LEN + row as usize * RECORD..][..RECORD]

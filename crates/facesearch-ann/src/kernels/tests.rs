@@ -1,0 +1,54 @@
+//! Each kernel this CPU can run against the portable one, to the last bit.
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+
+proptest! {
+    #[test]
+    fn every_kernel_gives_the_portable_result(
+        lines in 1usize..5,
+        bytes in vec(any::<u8>(), 5 * 5 * LINE),
+        probe in vec(-128i16..=383, 5 * LINE),
+        nodes in vec(0u32..5, 0..40),
+    ) {
+        let stride = lines * LINE;
+        let codes = Codes::new(&bytes[..5 * stride], stride);
+        let probe = &probe[..stride];
+        let mut want = Vec::new();
+        portable::measure(probe, codes, &nodes, &mut want);
+        let (a, b) = (codes.get(0), codes.get(4));
+        #[cfg(target_arch = "x86_64")]
+        {
+            let mut got = Vec::new();
+            if is_x86_feature_detected!("avx2") {
+                // SAFETY: AVX2 was just detected; the lengths are equal multiples of a line.
+                unsafe { avx2::measure(probe, codes, &nodes, &mut got) };
+                prop_assert_eq!(&got, &want);
+                // SAFETY: as above.
+                prop_assert_eq!(unsafe { avx2::between(a, b) }, portable::between(a, b));
+            }
+            got.clear();
+            if is_x86_feature_detected!("avx512bw") {
+                // SAFETY: AVX-512 BW was just detected; lengths as above.
+                unsafe { avx512::measure(probe, codes, &nodes, &mut got) };
+                prop_assert_eq!(&got, &want);
+                // SAFETY: as above.
+                prop_assert_eq!(unsafe { avx512::between(a, b) }, portable::between(a, b));
+            }
+        }
+        let mut got = Vec::new();
+        measure(probe, codes, &nodes, &mut got);
+        prop_assert_eq!(got, want);
+        prop_assert_eq!(between(a, b), portable::between(a, b));
+    }
+}
+
+#[test]
+fn the_longest_code_does_not_overflow() {
+    let code = vec![0u8; MAX_CODE];
+    let mut out = Vec::new();
+    measure(&vec![383; MAX_CODE], Codes::new(&code, MAX_CODE), &[0], &mut out);
+    assert_eq!(out, [383 * 383 * MAX_CODE as u32]);
+    assert!(out[0] < i32::MAX as u32);
+}

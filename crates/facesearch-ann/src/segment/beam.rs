@@ -1,0 +1,175 @@
+//! The search of a graph: walk from node to nearer node, keeping the best seen.
+//!
+//! The same walk finds neighbours when a graph is built and candidates when it is searched. Distances
+//! are those of codes; order is by distance, then by node, so a walk is repeatable.
+
+use crate::kernels::{Codes, measure, prefetch};
+
+/// Stands in a row of links for "no more".
+pub(crate) const NO_LINK: u32 = u32::MAX;
+
+/// Rows of links of equal width, `NO_LINK` at the end of the shorter ones.
+#[derive(Clone, Copy)]
+pub(crate) struct Links<'a> {
+    nodes: &'a [u32],
+    degree: usize,
+}
+
+impl<'a> Links<'a> {
+    pub(crate) fn new(nodes: &'a [u32], degree: usize) -> Self {
+        assert!(degree > 0 && nodes.len().is_multiple_of(degree), "links do not fill their rows");
+        Self { nodes, degree }
+    }
+
+    /// The whole row of a node. Panics where there is none.
+    #[inline(always)]
+    pub(crate) fn row(&self, node: u32) -> &'a [u32] {
+        &self.nodes[node as usize * self.degree..][..self.degree]
+    }
+
+    /// The nodes a node links to.
+    #[inline(always)]
+    pub(crate) fn of(&self, node: u32) -> impl Iterator<Item = u32> + 'a {
+        self.row(node).iter().copied().take_while(|node| *node != NO_LINK)
+    }
+}
+
+/// What is asked before a node's links or code are read; an error ends the walk.
+pub(crate) trait Guard {
+    type Error;
+    fn links(&self, node: u32) -> Result<(), Self::Error>;
+    fn code(&self, node: u32) -> Result<(), Self::Error>;
+}
+
+/// For memory that needs no asking.
+pub(crate) struct Trusted;
+
+impl Guard for Trusted {
+    type Error = std::convert::Infallible;
+    #[inline(always)]
+    fn links(&self, _: u32) -> Result<(), Self::Error> {
+        Ok(())
+    }
+    #[inline(always)]
+    fn code(&self, _: u32) -> Result<(), Self::Error> {
+        Ok(())
+    }
+}
+
+/// A node of the pool. Ordered by distance, then node; the lowest bit of `node` says whether its
+/// links were followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Entry {
+    distance: u32,
+    node: u32,
+}
+
+/// Memory of a walk, kept for the next one.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    pub(crate) probe: Vec<i16>,
+    /// The best nodes so far, nearest first.
+    pool: Vec<Entry>,
+    seen: Seen,
+    fresh: Vec<u32>,
+    distances: Vec<u32>,
+    /// Codes compared since it was last set to zero.
+    pub(crate) examined: u64,
+}
+
+impl Scratch {
+    /// What the last walk found: squared distances of codes, and nodes, nearest first.
+    pub(crate) fn found(&self) -> impl ExactSizeIterator<Item = (u32, u32)> {
+        self.pool.iter().map(|entry| (entry.distance, entry.node >> 1))
+    }
+}
+
+/// One bit a node, and which words of it have any.
+#[derive(Default)]
+struct Seen {
+    words: Vec<u64>,
+    touched: Vec<u32>,
+}
+
+impl Seen {
+    fn clear(&mut self, nodes: usize) {
+        for word in self.touched.drain(..) {
+            self.words[word as usize] = 0;
+        }
+        if self.words.len() < nodes.div_ceil(64) {
+            self.words.resize(nodes.div_ceil(64), 0);
+        }
+    }
+
+    /// Whether the node was not there before.
+    #[inline(always)]
+    fn insert(&mut self, node: u32) -> bool {
+        let word = &mut self.words[node as usize / 64];
+        let bit = 1 << (node % 64);
+        let fresh = *word & bit == 0;
+        if fresh {
+            if *word == 0 {
+                self.touched.push(node / 64);
+            }
+            *word |= bit;
+        }
+        fresh
+    }
+}
+
+/// Walks from `starts` until the `width` best nodes seen have no nearer neighbours; they are then in
+/// [`Scratch::found`]. `scratch.probe` is what they are near to; `nodes` bounds their numbers.
+pub(crate) fn walk<G: Guard>(
+    codes: Codes,
+    links: Links,
+    nodes: usize,
+    starts: impl IntoIterator<Item = u32>,
+    width: usize,
+    scratch: &mut Scratch,
+    guard: &G,
+) -> Result<(), G::Error> {
+    let Scratch { probe, pool, seen, fresh, distances, examined } = scratch;
+    seen.clear(nodes);
+    pool.clear();
+    fresh.clear();
+    fresh.extend(starts.into_iter().filter(|node| seen.insert(*node)));
+    let mut next = 0;
+    loop {
+        distances.clear();
+        for node in fresh.iter() {
+            guard.code(*node)?;
+        }
+        measure(probe, codes, fresh, distances);
+        *examined += fresh.len() as u64;
+        for (node, distance) in fresh.iter().zip(distances.iter()) {
+            let place = insert(pool, Entry { distance: *distance, node: node << 1 }, width);
+            next = next.min(place);
+        }
+        while pool.get(next).is_some_and(|entry| entry.node & 1 == 1) {
+            next += 1;
+        }
+        let Some(entry) = pool.get_mut(next) else { return Ok(()) };
+        entry.node |= 1;
+        let node = entry.node >> 1;
+        guard.links(node)?;
+        if let Some(after) = pool.get(next + 1) {
+            prefetch(bytemuck::cast_slice(links.row(after.node >> 1)));
+        }
+        fresh.clear();
+        fresh.extend(links.of(node).filter(|node| seen.insert(*node)));
+    }
+}
+
+/// Puts an entry in its place, unless `width` better ones are there; where that is.
+#[inline(always)]
+fn insert(pool: &mut Vec<Entry>, entry: Entry, width: usize) -> usize {
+    if pool.len() >= width {
+        if pool.last().is_none_or(|last| entry.distance >= last.distance) {
+            return usize::MAX;
+        }
+        pool.pop();
+    }
+    let place = pool.partition_point(|other| *other < entry);
+    pool.insert(place, entry);
+    place
+}

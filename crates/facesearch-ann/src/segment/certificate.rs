@@ -1,0 +1,186 @@
+//! How good a graph is, measured when it is sealed, and how wide to search it.
+//!
+//! Some probes are answered both by the graph and by measuring everything. The widths at which the
+//! graph is good enough become the efforts of this segment.
+
+use std::collections::BTreeSet;
+
+use facesearch_core::{Effort, TopK, l2_squared};
+use rayon::prelude::*;
+
+use super::beam::{Scratch, Trusted};
+use super::graph::{Graph, Level, descend};
+use super::quantiser::Quantiser;
+use super::random::Random;
+
+/// What was measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Certificate {
+    /// Width of the walk for the efforts fast, balanced and high.
+    pub widths: [u32; 3],
+    /// How many probes were answered both ways.
+    pub probes: u32,
+    /// Of the nearest vectors, the share that the balanced effort found.
+    pub recall_at_1: f32,
+    /// The same of the ten nearest.
+    pub recall_at_10: f32,
+}
+
+/// Recall@10 that each effort is to reach. The default promises 0.99, and aims a little higher,
+/// because the probes of the measurement are only a sample.
+const GOALS: [f64; 3] = [0.95, 0.9925, 0.999];
+
+const WIDTHS: [usize; 16] =
+    [16, 24, 32, 48, 64, 80, 96, 112, 128, 160, 192, 256, 384, 512, 768, 1024];
+
+const PROBES: usize = 256;
+const K: usize = 10;
+
+/// Vectors that are measured against all probes while they are in the cache.
+const BLOCK: usize = 1 << 10;
+
+impl Certificate {
+    /// The width of the walk for an effort, when `k` neighbours are wanted.
+    pub(super) fn width(&self, effort: Effort, k: usize) -> usize {
+        let width = match effort {
+            Effort::Fast => self.widths[0] as usize,
+            Effort::Balanced | Effort::Exact => self.widths[1] as usize,
+            Effort::High => self.widths[2] as usize,
+            Effort::List(width) => return width.max(measured_exactly(k)),
+        };
+        width + measured_exactly(k).saturating_sub(measured_exactly(K))
+    }
+}
+
+/// How many of the walk's best are measured exactly, when `k` neighbours are wanted.
+pub(super) fn measured_exactly(k: usize) -> usize {
+    (2 * k).max(k.saturating_add(10))
+}
+
+/// Measures a graph over the `n` vectors it was built of.
+pub(super) fn certify<'a>(
+    graph: &Graph,
+    quantiser: &Quantiser,
+    vector: impl Fn(usize) -> &'a [f32] + Sync,
+) -> Certificate {
+    let n = graph.order.len();
+    let probes = probes(n, &vector);
+    let truth = truth(n, &probes, &vector);
+    let mut widths = [*WIDTHS.last().expect("there are some") as u32; 3];
+    let mut recalls = (0.0, 0.0);
+    let mut goals = GOALS.iter().enumerate().peekable();
+    for width in WIDTHS {
+        let (at_1, at_10) = recall(graph, quantiser, &vector, &probes, &truth, width);
+        if goals.peek().is_some_and(|(effort, _)| *effort <= 1) {
+            recalls = (at_1, at_10);
+        }
+        while let Some((effort, _)) = goals.next_if(|(_, goal)| at_10 >= **goal) {
+            widths[effort] = width as u32;
+        }
+        if goals.peek().is_none() {
+            break;
+        }
+    }
+    Certificate {
+        widths,
+        probes: probes.len() as u32,
+        recall_at_1: recalls.0 as f32,
+        recall_at_10: recalls.1 as f32,
+    }
+}
+
+/// Probes that are no vectors of the graph: half are near one of them, as another photo of somebody
+/// known is; half are strangers, which are harder: drawn from the normal distribution that has the
+/// vectors' own mean and spread, as a sum of many of them with random weights.
+fn probes<'a>(n: usize, vector: &(impl Fn(usize) -> &'a [f32] + Sync)) -> Vec<Vec<f32>> {
+    let mut random = Random(n as u64);
+    (0..PROBES)
+        .map(|i| {
+            let known = vector(random.below(n));
+            let weights: &[f64] =
+                if i % 2 == 0 { &[0.9, 0.1] } else { &[1.0 / MIXED as f64; MIXED] };
+            let mut probe = vec![0.0f64; known.len()];
+            for (j, weight) in weights.iter().enumerate() {
+                let other = if j == 0 { known } else { vector(random.below(n)) };
+                let spread = if i % 2 == 0 { 0.0 } else { random.normal() * SPREAD };
+                let terms = other.iter().zip(vector(random.below(n)));
+                for (sum, (x, y)) in probe.iter_mut().zip(terms) {
+                    *sum += weight * f64::from(*x) + spread * (f64::from(*x) - f64::from(*y));
+                }
+            }
+            let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|x| x * x).sum::<f64>().sqrt();
+            let of_probe = norm(&mut probe.iter().copied());
+            let of_known = norm(&mut known.iter().copied().map(f64::from));
+            let scale = if of_probe > 0.0 { of_known / of_probe } else { 1.0 };
+            probe.into_iter().map(|x| (x * scale) as f32).collect()
+        })
+        .collect()
+}
+
+/// Vectors that make up a stranger.
+const MIXED: usize = 64;
+
+/// The weight of a difference of two vectors in a stranger, in deviations: `MIXED` of them together
+/// spread as single vectors do.
+const SPREAD: f64 = 0.088_388_347_648_318_44; // 1 / sqrt(2 * MIXED)
+
+/// The squared distances of the nearest few of each probe, ascending.
+fn truth<'a>(
+    n: usize,
+    probes: &[Vec<f32>],
+    vector: &(impl Fn(usize) -> &'a [f32] + Sync),
+) -> Vec<Vec<u32>> {
+    let start = || vec![TopK::new(K); probes.len()];
+    let blocks: Vec<usize> = (0..n).step_by(BLOCK).collect();
+    let measured = blocks.into_par_iter().fold(start, |mut best, block| {
+        for (probe, best) in probes.iter().zip(&mut best) {
+            for item in block..n.min(block + BLOCK) {
+                // Bits of floats that are not negative order as the floats do.
+                best.push(l2_squared(probe, vector(item)).to_bits());
+            }
+        }
+        best
+    });
+    let merged = measured.reduce(start, |mut all, some| {
+        for (all, some) in all.iter_mut().zip(some) {
+            some.into_sorted().into_iter().for_each(|bits| all.push(bits));
+        }
+        all
+    });
+    merged.into_iter().map(TopK::into_sorted).collect()
+}
+
+/// Recall at 1 and at 10. A vector as near as one of the nearest is as good: copies of one face
+/// cannot be told apart.
+fn recall<'a>(
+    graph: &Graph,
+    quantiser: &Quantiser,
+    vector: &(impl Fn(usize) -> &'a [f32] + Sync),
+    probes: &[Vec<f32>],
+    truth: &[Vec<u32>],
+    width: usize,
+) -> (f64, f64) {
+    let views: Vec<_> = graph.levels.iter().map(Level::view).collect();
+    let n = graph.order.len();
+    let hits = |scratch: &mut Scratch, (probe, truth): (&Vec<f32>, &Vec<u32>)| {
+        quantiser.probe(probe, &mut scratch.probe);
+        let Ok(()) = descend(graph.codes.view(), &views, n, width, scratch, |_| Trusted);
+        let found = scratch.found().take(measured_exactly(K));
+        let items: BTreeSet<u32> = found.map(|(_, node)| graph.order[node as usize]).collect();
+        let mut best: Vec<u32> = items
+            .into_iter()
+            .map(|item| l2_squared(probe, vector(item as usize)).to_bits())
+            .collect();
+        best.sort_unstable();
+        best.truncate(truth.len());
+        let within = |bound: &u32| best.iter().filter(|bits| *bits <= bound).count();
+        (within(&truth[0]).min(1), truth.last().map_or(0, within))
+    };
+    let (ones, tens) = probes
+        .par_iter()
+        .zip(truth)
+        .map_init(Scratch::default, hits)
+        .reduce(|| (0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+    let all: usize = truth.iter().map(Vec::len).sum();
+    (ones as f64 / probes.len() as f64, tens as f64 / all as f64)
+}

@@ -1,0 +1,102 @@
+//! A graph in memory, as builders leave it and before it is written.
+
+use crate::kernels::{Codes, LINE};
+
+use super::beam::{Guard, Links, NO_LINK, Scratch, walk};
+use super::quantiser::Quantiser;
+
+/// More levels than any graph needs: each has a few dozen times as many nodes as the one above.
+pub(crate) const MAX_LEVELS: usize = 8;
+
+/// Links of the first `count` nodes, in rows of `degree`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Level {
+    pub(crate) count: usize,
+    pub(crate) degree: usize,
+    pub(crate) links: Vec<u32>,
+}
+
+impl Level {
+    /// Rows without links.
+    pub(crate) fn empty(count: usize, degree: usize) -> Self {
+        Self { count, degree, links: vec![NO_LINK; count * degree] }
+    }
+
+    pub(crate) fn view(&self) -> Links<'_> {
+        Links::new(&self.links, self.degree)
+    }
+
+    pub(crate) fn row_mut(&mut self, node: u32) -> &mut [u32] {
+        &mut self.links[node as usize * self.degree..][..self.degree]
+    }
+
+    /// Replaces the links of a node. Panics where there are more than fit.
+    pub(crate) fn set(&mut self, node: u32, links: &[u32]) {
+        let (used, free) = self.row_mut(node).split_at_mut(links.len());
+        used.copy_from_slice(links);
+        free.fill(NO_LINK);
+    }
+}
+
+/// A finished graph.
+pub(crate) struct Graph {
+    /// For each node the vector it stands for.
+    pub(crate) order: Vec<u32>,
+    /// The code of each node.
+    pub(crate) codes: CodeTable,
+    /// From the one that has all nodes to the one that has fewest.
+    pub(crate) levels: Vec<Level>,
+}
+
+/// Codes in memory that start at a cache line.
+pub(crate) struct CodeTable {
+    bytes: Vec<u8>,
+    start: usize,
+    stride: usize,
+}
+
+impl CodeTable {
+    /// The code of each of the vectors that `order` names.
+    pub(crate) fn encode<'a>(
+        quantiser: &Quantiser,
+        order: &[u32],
+        vector: impl Fn(usize) -> &'a [f32],
+    ) -> Self {
+        let stride = quantiser.stride();
+        let len = order.len() * stride;
+        let mut bytes = vec![0; len + LINE];
+        let start = bytes.as_ptr().align_offset(LINE);
+        // Only speed depends on where the table starts.
+        let start = if start > LINE { 0 } else { start };
+        for (code, item) in bytes[start..start + len].chunks_exact_mut(stride).zip(order) {
+            quantiser.encode(vector(*item as usize), code);
+        }
+        Self { bytes, start, stride }
+    }
+
+    pub(crate) fn view(&self) -> Codes<'_> {
+        Codes::new(self.bytes(), self.stride)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[self.start..self.bytes.len() - (LINE - self.start)]
+    }
+}
+
+/// Finds the `width` nodes nearest to `scratch.probe`: down the levels by single steps, then along
+/// the last one with the whole pool. `levels` is from the one with all nodes up; `nodes` are all.
+pub(crate) fn descend<G: Guard>(
+    codes: Codes,
+    levels: &[Links],
+    nodes: usize,
+    width: usize,
+    scratch: &mut Scratch,
+    guard: impl Fn(usize) -> G,
+) -> Result<(), G::Error> {
+    let mut start = 0;
+    for (level, links) in levels.iter().enumerate().skip(1).rev() {
+        walk(codes, *links, nodes, [start], 1, scratch, &guard(level))?;
+        start = scratch.found().next().map_or(start, |(_, node)| node);
+    }
+    walk(codes, levels[0], nodes, [start], width, scratch, &guard(0))
+}

@@ -1,0 +1,112 @@
+//! Where in a segment's file what is.
+//!
+//! After the common header come fixed numbers, then sections: the quantiser's centres, the item of
+//! each node, the links of each level from the one with all nodes up, the codes. Links and codes
+//! start at multiples of a cache line, so that none is split needlessly.
+
+use facesearch_core::GalleryError;
+
+use super::certificate::Certificate;
+use super::graph::MAX_LEVELS;
+use crate::files::{Header, Mapped, u32_at};
+use crate::kernels::{LINE, MAX_CODE};
+
+/// Where sections begin.
+pub(super) const SECTIONS: usize = 192;
+
+const NUMBERS: usize = 32;
+
+/// What the fixed numbers say.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Layout {
+    pub(super) nodes: usize,
+    pub(super) dim: usize,
+    pub(super) step: f32,
+    /// Nodes and links a node of each level, from the one with all nodes up.
+    pub(super) levels: Vec<(usize, usize)>,
+    pub(super) certificate: Certificate,
+}
+
+impl Layout {
+    pub(super) fn stride(&self) -> usize {
+        self.dim.next_multiple_of(LINE)
+    }
+
+    pub(super) fn items_at(&self) -> usize {
+        SECTIONS + 4 * self.dim
+    }
+
+    /// Where the links of each level begin.
+    pub(super) fn links_at(&self, level: usize) -> usize {
+        let start = (self.items_at() + 4 * self.nodes).next_multiple_of(LINE);
+        let size = |(nodes, degree): &(usize, usize)| (4 * nodes * degree).next_multiple_of(LINE);
+        start + self.levels[..level].iter().map(size).sum::<usize>()
+    }
+
+    pub(super) fn codes_at(&self) -> usize {
+        self.links_at(self.levels.len())
+    }
+
+    fn end(&self) -> usize {
+        self.codes_at() + self.nodes * self.stride()
+    }
+
+    /// The bytes between header and sections.
+    pub(super) fn to_bytes(&self) -> [u8; SECTIONS - Header::LEN] {
+        let c = &self.certificate;
+        let numbers = [
+            self.dim as u32,
+            self.levels.len() as u32,
+            self.step.to_bits(),
+            c.widths[0],
+            c.widths[1],
+            c.widths[2],
+            c.probes,
+            c.recall_at_1.to_bits(),
+            c.recall_at_10.to_bits(),
+        ];
+        let levels = self.levels.iter().flat_map(|(nodes, degree)| [*nodes as u32, *degree as u32]);
+        let mut all = [0u32; NUMBERS];
+        all.iter_mut().zip(numbers).for_each(|(place, number)| *place = number);
+        all[NUMBERS - 2 * MAX_LEVELS..].iter_mut().zip(levels).for_each(|(p, n)| *p = n);
+        let mut bytes = [0; SECTIONS - Header::LEN];
+        bytes.chunks_exact_mut(4).zip(all).for_each(|(p, n)| p.copy_from_slice(&n.to_le_bytes()));
+        bytes
+    }
+
+    /// Reads the layout of a file and checks that all it names is inside.
+    pub(super) fn read(file: &Mapped) -> Result<Self, GalleryError> {
+        file.check(0..SECTIONS)?;
+        let number = |i: usize| u32_at(file.bytes(), Header::LEN + 4 * i);
+        let bad = || file.corrupt("its numbers contradict each other");
+        let nodes = u32::try_from(file.header().count).map_err(|_| bad())? as usize;
+        let (dim, level_count) = (number(0) as usize, number(1) as usize);
+        if dim == 0 || dim > MAX_CODE || level_count == 0 || level_count > MAX_LEVELS || nodes == 0
+        {
+            return Err(bad());
+        }
+        let level = |i: usize| {
+            let at = NUMBERS - 2 * MAX_LEVELS + 2 * i;
+            (number(at) as usize, number(at + 1) as usize)
+        };
+        let layout = Self {
+            nodes,
+            dim,
+            step: f32::from_bits(number(2)),
+            levels: (0..level_count).map(level).collect(),
+            certificate: Certificate {
+                widths: [number(3), number(4), number(5)],
+                probes: number(6),
+                recall_at_1: f32::from_bits(number(7)),
+                recall_at_10: f32::from_bits(number(8)),
+            },
+        };
+        let falling = layout.levels.is_sorted_by(|a, b| a.0 >= b.0);
+        let sound = layout.levels.iter().all(|(n, degree)| *n > 0 && (1..=1024).contains(degree));
+        let fits = falling && sound && layout.levels[0].0 == nodes;
+        if !fits || layout.end() != file.bytes().len() {
+            return Err(bad());
+        }
+        Ok(layout)
+    }
+}

@@ -1,0 +1,153 @@
+//! Graphs of both builders against the definition.
+
+use super::beam::{NO_LINK, Scratch, Trusted};
+use super::graph::{Graph, Level, descend};
+use super::quantiser::Quantiser;
+use super::{flat, hnsw};
+use crate::testing::{Random, clustered, oracle};
+
+/// Recall@10 of a graph alone, exact re-ranking of the best 20 included.
+fn recall(graph: &Graph, quantiser: &Quantiser, vectors: &[Vec<f32>], width: usize) -> f64 {
+    let views: Vec<_> = graph.levels.iter().map(Level::view).collect();
+    let mut scratch = Scratch::default();
+    let strangers = clustered(100, vectors[0].len(), 77);
+    let known = vectors.iter().step_by(vectors.len() / 100).take(100);
+    let mut hits = 0;
+    for probe in strangers.iter().chain(known) {
+        quantiser.probe(probe, &mut scratch.probe);
+        let Ok(()) =
+            descend(graph.codes.view(), &views, vectors.len(), width, &mut scratch, |_| Trusted);
+        let found = scratch.found().take(20).map(|(_, node)| graph.order[node as usize]);
+        let mut found: Vec<u32> = found.collect();
+        let near: Vec<Vec<f32>> = found.iter().map(|row| vectors[*row as usize].clone()).collect();
+        found = oracle(&near, probe, 10).into_iter().map(|i| found[i as usize]).collect();
+        hits += oracle(vectors, probe, 10).iter().filter(|row| found.contains(row)).count();
+    }
+    hits as f64 / 2000.0
+}
+
+fn build(vectors: &[Vec<f32>]) -> (Quantiser, Graph) {
+    let quantiser = Quantiser::learn(vectors.len(), vectors[0].len(), |i| &vectors[i]);
+    let graph = flat::build(vectors.len(), &quantiser, Default::default(), |i| &vectors[i]);
+    (quantiser, graph)
+}
+
+fn all_are_reached(graph: &Graph) {
+    for level in &graph.levels {
+        let mut reached = vec![false; level.count];
+        reached[0] = true;
+        let mut open = vec![0];
+        while let Some(node) = open.pop() {
+            for link in level.view().of(node) {
+                if !std::mem::replace(&mut reached[link as usize], true) {
+                    open.push(link);
+                }
+            }
+        }
+        assert!(reached.iter().all(|reached| *reached));
+    }
+}
+
+fn rows_are_sound(graph: &Graph) {
+    let mut order = graph.order.clone();
+    order.sort_unstable();
+    assert!(order.into_iter().eq(0..graph.order.len() as u32), "each vector once");
+    for level in &graph.levels {
+        for node in 0..level.count as u32 {
+            let row = level.view().row(node);
+            let mut links: Vec<u32> = level.view().of(node).collect();
+            assert!(row[links.len()..].iter().all(|link| *link == NO_LINK));
+            assert!(links.iter().all(|link| (*link as usize) < level.count && *link != node));
+            links.sort_unstable();
+            assert!(links.windows(2).all(|pair| pair[0] != pair[1]), "no link twice");
+        }
+    }
+}
+
+#[test]
+fn our_graph_is_about_as_good_as_that_of_hnsw_rs() {
+    let vectors = clustered(4_000, 32, 1);
+    let (quantiser, ours) = build(&vectors);
+    let theirs = hnsw::build(vectors.len(), &quantiser, |i| &vectors[i]);
+    for graph in [&ours, &theirs] {
+        all_are_reached(graph);
+        rows_are_sound(graph);
+    }
+    for width in [24, 48, 96] {
+        let [ours, theirs] =
+            [&ours, &theirs].map(|graph| recall(graph, &quantiser, &vectors, width));
+        assert!(ours > theirs - 0.02, "width {width}: recall {ours}, not {theirs}");
+        assert!(width < 96 || ours > 0.99, "width {width}: recall {ours}");
+    }
+}
+
+#[test]
+fn any_number_of_threads_builds_the_same_graph() {
+    let vectors = clustered(3_000, 16, 2);
+    let build = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| build(&vectors)).1
+    };
+    let [a, b] = [1, 5].map(build);
+    assert_eq!(a.order, b.order);
+    assert_eq!(a.levels, b.levels);
+}
+
+#[test]
+fn hnsw_rs_builds_the_same_graph_each_time() {
+    let vectors = clustered(500, 8, 2);
+    let quantiser = Quantiser::learn(vectors.len(), 8, |i| &vectors[i]);
+    let build = || hnsw::build(vectors.len(), &quantiser, |i| &vectors[i]);
+    let (a, b) = (build(), build());
+    assert_eq!((a.order, a.levels), (b.order, b.levels));
+}
+
+#[test]
+fn copies_of_one_face_leave_all_reachable() {
+    let mut vectors = clustered(2_000, 16, 3);
+    let mut random = Random(4);
+    for i in 0..1_500 {
+        let place = random.below(vectors.len());
+        vectors.insert(place, if i % 2 == 0 { vec![0.1; 16] } else { vec![-0.2; 16] });
+    }
+    let (_, graph) = build(&vectors);
+    all_are_reached(&graph);
+    rows_are_sound(&graph);
+    let only_copies = vec![vec![0.5; 16]; 1_000];
+    let (_, graph) = build(&only_copies);
+    all_are_reached(&graph);
+    rows_are_sound(&graph);
+}
+
+#[test]
+fn tiny_graphs_can_be_built() {
+    for n in 1..70 {
+        let (_, graph) = build(&clustered(n, 3, 5));
+        all_are_reached(&graph);
+        rows_are_sound(&graph);
+    }
+}
+
+#[test]
+fn codes_keep_distances() {
+    let vectors = clustered(2_000, 24, 6);
+    let quantiser = Quantiser::learn(vectors.len(), 24, |i| &vectors[i]);
+    let mut random = Random(7);
+    let mut scratch = Vec::new();
+    let mut code = vec![0; quantiser.stride()];
+    for _ in 0..500 {
+        let [a, b] = [0; 2].map(|_| &vectors[random.below(vectors.len())]);
+        quantiser.encode(a, &mut code);
+        quantiser.probe(b, &mut scratch);
+        let mut found = Vec::new();
+        crate::kernels::measure(
+            &scratch,
+            crate::kernels::Codes::new(&code, code.len()),
+            &[0],
+            &mut found,
+        );
+        let got = (found[0] as f32).sqrt() * quantiser.step;
+        let want = facesearch_core::l2_squared(a, b).sqrt();
+        assert!((got - want).abs() < 0.02, "{got}, not {want}");
+    }
+}

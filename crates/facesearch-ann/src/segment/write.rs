@@ -1,0 +1,55 @@
+//! Builds and seals a segment.
+
+use facesearch_core::StoreError;
+
+use super::certificate::certify;
+use super::flat::{self, BuildOptions};
+use super::hnsw;
+use super::layout::Layout;
+use super::quantiser::Quantiser;
+use crate::files::{DataFile, FileSeal, Header, Kind};
+use crate::kernels::LINE;
+
+/// What builds the graphs of segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum GraphBuilder {
+    /// The builder of this crate: byte codes, all cores, any size.
+    #[default]
+    Flat,
+    /// hnsw_rs: 3 KB and about fifteen times the work a face, one core; for tens of thousands.
+    HnswRs,
+}
+
+/// Builds the structure of the `n` vectors that `vector` gives and writes it to `file`.
+pub(crate) fn write_segment<'a>(
+    mut file: DataFile,
+    n: usize,
+    dim: usize,
+    builder: GraphBuilder,
+    vector: impl Fn(usize) -> &'a [f32] + Sync,
+) -> Result<FileSeal, StoreError> {
+    let quantiser = Quantiser::learn(n, dim, &vector);
+    let graph = match builder {
+        GraphBuilder::Flat => flat::build(n, &quantiser, BuildOptions::default(), &vector),
+        GraphBuilder::HnswRs => hnsw::build(n, &quantiser, &vector),
+    };
+    let certificate = certify(&graph, &quantiser, &vector);
+    tracing::info!(faces = n, ?certificate, "built a search structure");
+    let layout = Layout {
+        nodes: n,
+        dim,
+        step: quantiser.step,
+        levels: graph.levels.iter().map(|level| (level.count, level.degree)).collect(),
+        certificate,
+    };
+    file.write(&layout.to_bytes())?;
+    file.write(bytemuck::cast_slice(&quantiser.centre))?;
+    file.write(bytemuck::cast_slice(&graph.order))?;
+    for level in &graph.levels {
+        file.align(LINE as u64)?;
+        file.write(bytemuck::cast_slice(&level.links))?;
+    }
+    file.align(LINE as u64)?;
+    file.write(graph.codes.bytes())?;
+    file.seal(Header { kind: Kind::Segment, count: n as u64, extra: dim as u64 })
+}

@@ -158,6 +158,12 @@ pub trait FaceStore: Send + Sync {
 
     /// How many faces there are.
     fn face_count(&self) -> Result<u64, StoreError>;
+
+    /// How many commits there were: while the number stays, so does the content, also over
+    /// restarts. `None` where the store does not count them.
+    fn commits(&self) -> Result<Option<u64>, StoreError> {
+        Ok(None)
+    }
 }
 
 /// What a publication made visible.
@@ -181,4 +187,14 @@ pub trait Publisher: Send + Sync {
     /// [`StoreError`] where the store cannot be read or the snapshot not be written; what was
     /// published before then still stands.
     fn publish(&self, store: &dyn FaceStore, last: bool) -> Result<Published, StoreError>;
+
+    /// Whether readers already see just what publishing with `last` would show them; false where
+    /// that is not known. [`FaceStore::commits`] tells.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the store cannot be read.
+    fn is_current(&self, _store: &dyn FaceStore) -> Result<bool, StoreError> {
+        Ok(false)
+    }
 }

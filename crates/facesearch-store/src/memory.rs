@@ -26,6 +26,7 @@ struct Tables {
     photos: BTreeMap<ContentHash, PhotoRecord>,
     faces: BTreeMap<FaceId, (FaceRecord, Vec<f32>)>,
     next_face: u64,
+    commits: u64,
 }
 
 impl MemoryStore {
@@ -102,6 +103,7 @@ impl FaceStore for MemoryStore {
 
     fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
         let mut tables = self.tables();
+        tables.commits += u64::from(!changes.is_empty());
         for change in changes {
             tables.apply(change, self.contract.dimension);
         }
@@ -114,6 +116,10 @@ impl FaceStore for MemoryStore {
 
     fn face_count(&self) -> Result<u64, StoreError> {
         Ok(self.tables().faces.len() as u64)
+    }
+
+    fn commits(&self) -> Result<Option<u64>, StoreError> {
+        Ok(Some(self.tables().commits))
     }
 }
 

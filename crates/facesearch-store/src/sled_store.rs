@@ -210,7 +210,7 @@ impl SledStore {
         Ok(Some(vector))
     }
 
-    fn commits(&self) -> u64 {
+    fn counted(&self) -> u64 {
         self.progress().state.commits
     }
 }
@@ -281,7 +281,7 @@ impl FaceStore for SledStore {
             let id = keys::id_of(key).ok_or_else(|| self.damaged("a face has no id"))?;
             let Some(vector) = self.vector(id)? else {
                 // It may have been removed between the two reads, but only by a commit.
-                return match self.commits() == before.commits {
+                return match self.counted() == before.commits {
                     true => Err(self.damaged(format_args!("face {id} has no embedding"))),
                     false => Ok(()),
                 };
@@ -289,7 +289,7 @@ impl FaceStore for SledStore {
             seen += 1;
             visit(face.into_core(id), vector).map_err(|source| visitor_failed(&self.dir, source))
         })?;
-        if seen != before.faces && self.commits() == before.commits {
+        if seen != before.faces && self.counted() == before.commits {
             let faces = before.faces;
             return Err(self.damaged(format_args!("of {faces} faces only {seen} are left")));
         }
@@ -330,6 +330,10 @@ impl FaceStore for SledStore {
 
     fn face_count(&self) -> Result<u64, StoreError> {
         Ok(self.progress().state.faces)
+    }
+
+    fn commits(&self) -> Result<Option<u64>, StoreError> {
+        Ok(Some(self.counted()))
     }
 }
 

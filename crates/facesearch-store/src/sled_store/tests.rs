@@ -154,8 +154,8 @@ fn changes(steps: &[Step], next: &mut u64, alive: &mut Vec<u64>, dim: usize) -> 
 
 /// Everything a store says, in order.
 fn everything(store: &dyn FaceStore) -> String {
-    let mut said =
-        format!("{:?} {:?}\n", store.face_count().unwrap(), store.next_face_id().unwrap());
+    let counts = (store.face_count(), store.next_face_id(), store.commits());
+    let mut said = format!("{counts:?}\n");
     for prefix in
         [Path::new(""), &path(9), &path(0), &path(1), &path(2), &path(7), Path::new("/a/")]
     {

@@ -1,0 +1,163 @@
+//! Which paths stand for a content, and which of them answers name.
+//!
+//! A path *claims* a content if its ledger line says that these are its bytes, or that it keeps the
+//! faces of these bytes because the ones it has now are a failure. A line whose bytes are good and
+//! that keeps another content all the same is no claim: it is a *leaving*. A file that was
+//! overwritten leaves its old content so until the end of the run, since that content may be met
+//! again further on under another name, and need then not be looked at again. The ledger remembers
+//! leavings, so that a run which was killed is finished by the next.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use facesearch_core::{
+    Change, ContentHash, FaceStore, FileEntry, Outcome, PhotoRecord, StoreError,
+};
+
+use crate::identity::IdentityRule;
+use crate::roots::Roots;
+
+/// The content whose faces a path stands for.
+pub(crate) fn stands_for(entry: &FileEntry) -> Option<ContentHash> {
+    if entry.outcome.is_failure() { entry.keeps } else { entry.content }
+}
+
+/// The content that a path is about to give up.
+pub(crate) fn leaving(entry: &FileEntry) -> Option<ContentHash> {
+    if entry.outcome.is_failure() { None } else { entry.keeps }
+}
+
+/// Every content that a ledger line names.
+pub(crate) fn named(entry: Option<&FileEntry>) -> impl Iterator<Item = ContentHash> {
+    entry.into_iter().flat_map(|entry| [entry.content, entry.keeps]).flatten()
+}
+
+fn claims(entry: &FileEntry, content: &ContentHash) -> bool {
+    entry.content.as_ref() == Some(content) || stands_for(entry).as_ref() == Some(content)
+}
+
+/// Whether there is nothing at `path` any more; where that cannot be told, there is.
+pub(crate) fn is_gone(path: &Path) -> bool {
+    let error = fs::symlink_metadata(path).err().map(|error| error.kind());
+    matches!(error, Some(io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
+}
+
+/// Decides who answers for a content, in changes that are not made yet.
+#[derive(Clone, Copy)]
+pub(crate) struct Claims<'a> {
+    pub(crate) store: &'a dyn FaceStore,
+    pub(crate) rule: &'a IdentityRule,
+    pub(crate) roots: &'a Roots,
+}
+
+impl Claims<'_> {
+    /// The paths that claim `content`, but for `except`, ascending.
+    pub(crate) fn others(
+        &self,
+        content: &ContentHash,
+        except: &Path,
+    ) -> Result<Vec<(PathBuf, FileEntry)>, StoreError> {
+        let mut others = Vec::new();
+        for path in self.store.paths_of(content)? {
+            if path == except {
+                continue;
+            }
+            let entry = self.store.file(&path)?;
+            others.extend(entry.filter(|e| claims(e, content)).map(|entry| (path, entry)));
+        }
+        Ok(others)
+    }
+
+    /// What follows for `content` when `path` names it no longer: it goes, if it was the last.
+    pub(crate) fn release(
+        &self,
+        content: &ContentHash,
+        path: &Path,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), StoreError> {
+        let Some(photo) = self.store.photo(content)? else { return Ok(()) };
+        let others = self.others(content, path)?;
+        if others.is_empty() {
+            if self.store.paths_of(content)?.iter().all(|other| other == path) {
+                changes.extend(photo.faces.iter().map(|id| Change::RemoveFace(*id)));
+                changes.push(Change::RemovePhoto(*content));
+            }
+        } else if photo.path == path {
+            self.appoint(photo, &others, changes)?;
+        }
+        Ok(())
+    }
+
+    /// Has another path answer for `content` in place of `path`, if one has its bytes.
+    pub(crate) fn hand_over(
+        &self,
+        content: &ContentHash,
+        path: &Path,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), StoreError> {
+        let photo = self.store.photo(content)?.filter(|photo| photo.path == path);
+        let Some(photo) = photo else { return Ok(()) };
+        let others = self.others(content, path)?;
+        if others.iter().any(|(_, entry)| entry.content.as_ref() == Some(content)) {
+            self.appoint(photo, &others, changes)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the first of `claimants`, which are ascending, answer for `photo`: the first that
+    /// has its bytes and is there, else that has them, else that keeps its faces. Returns it.
+    pub(crate) fn appoint(
+        &self,
+        mut photo: PhotoRecord,
+        claimants: &[(PathBuf, FileEntry)],
+        changes: &mut Vec<Change>,
+    ) -> Result<PathBuf, StoreError> {
+        let rank = |(path, entry): &&(PathBuf, FileEntry)| {
+            (entry.content != Some(photo.content), is_gone(path))
+        };
+        // Of equals, `min_by_key` takes the first.
+        let first = claimants.iter().min_by_key(rank);
+        let first = first.map_or_else(|| photo.path.clone(), |(path, _)| path.clone());
+        for (path, entry) in claimants {
+            if entry.content == Some(photo.content) {
+                let outcome = outcome_at(path, &first, &photo);
+                if outcome != entry.outcome {
+                    let entry = FileEntry { outcome, ..entry.clone() };
+                    changes.push(Change::PutFile(path.clone(), entry));
+                }
+            }
+        }
+        if photo.path != first {
+            photo.path = first.clone();
+            changes.push(Change::PutPhoto(photo.clone()));
+        }
+        self.relabel(&photo, changes)?;
+        Ok(first)
+    }
+
+    /// Gives the photo's most prominent face the label that its path has now.
+    pub(crate) fn relabel(
+        &self,
+        photo: &PhotoRecord,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), StoreError> {
+        let Some(id) = photo.faces.first() else { return Ok(()) };
+        let Some(mut face) = self.store.face(*id)? else { return Ok(()) };
+        let identity = self.rule.verdict(&photo.path, self.roots).settle(face.identity.as_deref());
+        if identity != face.identity {
+            face.identity = identity;
+            changes.push(Change::UpdateFace(face));
+        }
+        Ok(())
+    }
+}
+
+/// What the ledger says at `path` of a photo for which `first` answers.
+pub(crate) fn outcome_at(path: &Path, first: &Path, photo: &PhotoRecord) -> Outcome {
+    if path == first || photo.outcome.is_failure() {
+        photo.outcome.clone()
+    } else {
+        Outcome::DuplicateOf(first.to_owned())
+    }
+}

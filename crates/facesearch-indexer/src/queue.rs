@@ -1,0 +1,305 @@
+//! What is between the stages: files in order, photos to look at, chips to embed, results.
+//!
+//! One lock guards it all; each stage holds it for moments only. Bounds: [`WINDOW`] files and
+//! [`BYTES`] of their content may be between the reader and the committer. Files leave in the order
+//! in which they came, whoever finishes first.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard};
+
+use facesearch_core::{Chip, ContentHash, DetectedFace, Embedding, FoundFaces, VisionError};
+
+use crate::item::{Item, Reading, Seen};
+
+/// How many files may be under way.
+const WINDOW: u64 = 1024;
+
+/// How many bytes of files may wait in memory, but for one file that is larger by itself.
+const BYTES: u64 = 128 << 20;
+
+/// The place of a file in the walk.
+pub(crate) type Place = u64;
+
+/// A photo that waits to be looked at.
+pub(crate) struct PhotoJob {
+    pub(crate) place: Place,
+    pub(crate) bytes: Vec<u8>,
+    reserved: u64,
+}
+
+/// A chip that waits for its embedding.
+pub(crate) struct ChipJob {
+    place: Place,
+    face: usize,
+    chip: Option<Chip>,
+}
+
+impl ChipJob {
+    /// The chip, which is not needed any more once it is embedded.
+    pub(crate) fn take_chip(&mut self) -> Chip {
+        self.chip.take().expect("a chip is taken once")
+    }
+}
+
+/// What a worker does next.
+pub(crate) enum Work {
+    Look(PhotoJob),
+    Embed(Vec<ChipJob>),
+    Done,
+}
+
+/// The stages' common ground.
+pub(crate) struct Queue<'a> {
+    state: Mutex<State>,
+    /// Something for a worker.
+    work: Condvar,
+    /// Room for the reader.
+    room: Condvar,
+    /// A file for the committer.
+    ready: Condvar,
+    /// The caller's wish to end early.
+    stop: &'a AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    /// The place of the next file that comes, and of the next that leaves.
+    next_in: Place,
+    next_out: Place,
+    bytes: u64,
+    photos: VecDeque<PhotoJob>,
+    chips: VecDeque<ChipJob>,
+    /// Files that were looked at but lack embeddings.
+    partly: HashMap<Place, Partly>,
+    /// Files that wait for their photo's result.
+    waiting: HashMap<Place, Item>,
+    /// Files that wait for their turn.
+    done: HashMap<Place, Item>,
+    being_seen: HashSet<ContentHash>,
+    /// Photos in the hands of workers.
+    looking: usize,
+    /// No file comes any more.
+    drained: bool,
+    /// Nothing is wanted any more.
+    abandoned: bool,
+    failure: Option<VisionError>,
+}
+
+struct Partly {
+    seen: Seen,
+    missing: usize,
+}
+
+impl<'a> Queue<'a> {
+    pub(crate) fn new(stop: &'a AtomicBool) -> Self {
+        Self {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            room: Condvar::new(),
+            ready: Condvar::new(),
+            stop,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no code panics while it holds the queue, but on a bug")
+    }
+
+    /// Whether the caller or a failure wants no more.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.state().abandoned
+    }
+
+    /// Waits until `bytes` more may be held, and counts them. False where nothing is wanted.
+    pub(crate) fn make_room(&self, bytes: u64) -> bool {
+        let full = |state: &mut State| {
+            !state.abandoned
+                && (state.next_in - state.next_out >= WINDOW
+                    || (state.bytes > 0 && state.bytes + bytes > BYTES))
+        };
+        let mut state = self.room.wait_while(self.state(), full).expect("as in `state`");
+        state.bytes += bytes;
+        !state.abandoned
+    }
+
+    /// Adds a file that needs no looking at, and gives back what was `reserved` for it.
+    pub(crate) fn push(&self, item: Item, reserved: u64) -> bool {
+        if !self.make_room(0) {
+            return false;
+        }
+        let mut state = self.state();
+        state.bytes -= reserved;
+        let place = state.take_place();
+        state.done.insert(place, item);
+        self.ready.notify_one();
+        true
+    }
+
+    /// Adds a file whose content is new.
+    pub(crate) fn push_photo(&self, item: Item, bytes: Vec<u8>, reserved: u64) -> bool {
+        if !self.make_room(0) {
+            return false;
+        }
+        let mut state = self.state();
+        let place = state.take_place();
+        if let Reading::Content(content, _) = item.reading {
+            state.being_seen.insert(content);
+        }
+        state.waiting.insert(place, item);
+        state.photos.push_back(PhotoJob { place, bytes, reserved });
+        self.work.notify_one();
+        true
+    }
+
+    /// Whether a file with this content is under way.
+    pub(crate) fn is_being_seen(&self, content: &ContentHash) -> bool {
+        self.state().being_seen.contains(content)
+    }
+
+    /// No file comes any more.
+    pub(crate) fn drain(&self) {
+        self.state().drained = true;
+        self.wake_all();
+    }
+
+    /// Nothing is wanted any more: every stage ends as soon as it can.
+    pub(crate) fn abandon(&self) {
+        self.state().abandoned = true;
+        self.wake_all();
+    }
+
+    /// Ends the run because the model cannot go on.
+    pub(crate) fn fail(&self, failure: VisionError) {
+        let mut state = self.state();
+        state.failure.get_or_insert(failure);
+        state.abandoned = true;
+        drop(state);
+        self.wake_all();
+    }
+
+    /// Why the run ended, where the model could not go on.
+    pub(crate) fn failure(&self) -> Option<VisionError> {
+        self.state().failure.take()
+    }
+
+    fn wake_all(&self) {
+        self.work.notify_all();
+        self.room.notify_all();
+        self.ready.notify_all();
+    }
+
+    /// Waits for work. The furthest along comes first: a full batch of chips, then photos, then
+    /// what chips there are, since a worker without work costs more than a small batch.
+    pub(crate) fn take_work(&self, batch: usize) -> Work {
+        let mut state = self.state();
+        loop {
+            if state.abandoned {
+                return Work::Done;
+            }
+            if state.chips.len() >= batch {
+                return Work::Embed(state.chips.drain(..batch).collect());
+            }
+            if let Some(job) = state.photos.pop_front() {
+                if self.stop.load(Ordering::Relaxed) {
+                    state.drop_photo(job);
+                    self.ready.notify_one();
+                    continue;
+                }
+                state.looking += 1;
+                return Work::Look(job);
+            }
+            if !state.chips.is_empty() {
+                return Work::Embed(state.chips.drain(..).collect());
+            }
+            if state.drained && state.looking == 0 {
+                return Work::Done;
+            }
+            state = self.work.wait(state).expect("as in `state`");
+        }
+    }
+
+    /// Takes what was found in a photo.
+    pub(crate) fn looked(&self, job: PhotoJob, found: Result<FoundFaces, Seen>) {
+        let mut state = self.state();
+        state.looking -= 1;
+        state.bytes -= job.reserved;
+        match found {
+            Ok(found) if !found.faces.is_empty() => state.add_chips(job.place, found),
+            Ok(FoundFaces { width, height, .. }) => {
+                state.finish(job.place, Seen { width, height, failure: None, faces: Vec::new() });
+            }
+            Err(failed) => state.finish(job.place, failed),
+        }
+        drop(state);
+        self.wake_all();
+    }
+
+    /// Takes the embeddings of a batch, in its order.
+    pub(crate) fn embedded(&self, batch: Vec<ChipJob>, embeddings: Vec<Option<Embedding>>) {
+        let mut state = self.state();
+        for (ChipJob { place, face, .. }, embedding) in batch.into_iter().zip(embeddings) {
+            let partly = state.partly.get_mut(&place).expect("a chip's photo waits for it");
+            partly.seen.faces[face].1 = embedding;
+            partly.missing -= 1;
+            if partly.missing == 0 {
+                let partly = state.partly.remove(&place).expect("it was there a moment ago");
+                state.finish(place, partly.seen);
+            }
+        }
+        self.ready.notify_one();
+    }
+
+    /// Waits for the next file in order; `None` when there is none, or none is wanted.
+    pub(crate) fn next(&self) -> Option<Item> {
+        let not_yet = |state: &mut State| {
+            let over = state.drained && state.next_out == state.next_in;
+            !(state.abandoned || over || state.done.contains_key(&state.next_out))
+        };
+        let mut state = self.ready.wait_while(self.state(), not_yet).expect("as in `state`");
+        let place = state.next_out;
+        let item = state.done.remove(&place)?;
+        state.next_out += 1;
+        self.room.notify_one();
+        Some(item)
+    }
+
+    /// Says that the content of a file which has left is in the store now.
+    pub(crate) fn committed(&self, content: &ContentHash) {
+        self.state().being_seen.remove(content);
+    }
+}
+
+impl State {
+    fn take_place(&mut self) -> Place {
+        self.next_in += 1;
+        self.next_in - 1
+    }
+
+    fn add_chips(&mut self, place: Place, found: FoundFaces) {
+        let FoundFaces { width, height, faces } = found;
+        let mut detected: Vec<(DetectedFace, Option<Embedding>)> = Vec::new();
+        for (face, aligned) in faces.into_iter().enumerate() {
+            detected.push((aligned.face, None));
+            self.chips.push_back(ChipJob { place, face, chip: Some(aligned.chip) });
+        }
+        let missing = detected.len();
+        let seen = Seen { width, height, failure: None, faces: detected };
+        self.partly.insert(place, Partly { seen, missing });
+    }
+
+    fn finish(&mut self, place: Place, seen: Seen) {
+        let mut item = self.waiting.remove(&place).expect("a photo's file waits for it");
+        if let Reading::Content(_, slot) = &mut item.reading {
+            *slot = Some(seen);
+        }
+        self.done.insert(place, item);
+    }
+
+    fn drop_photo(&mut self, job: PhotoJob) {
+        let mut item = self.waiting.remove(&job.place).expect("a photo's file waits for it");
+        item.reading = Reading::Stopped;
+        self.bytes -= job.reserved;
+        self.done.insert(job.place, item);
+    }
+}

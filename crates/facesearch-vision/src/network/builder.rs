@@ -6,6 +6,7 @@ use super::NetworkError;
 use super::graph::{
     Activation, Conv2d, Dense, FlattenOrder, Graph, LocallyConnected, Node, NodeId, Op, Pool,
 };
+use super::shape::Shape;
 
 /// Builds a [`Graph`]. Each method adds a layer and returns its id, to be read by later ones.
 ///
@@ -216,6 +217,35 @@ impl GraphBuilder {
     /// `exp(x) / sum(exp(x))` over the channels of each place.
     pub fn softmax(&mut self, x: NodeId) -> NodeId {
         self.unary(x, Op::Softmax)
+    }
+
+    /// The same numbers, in the order of channels, rows, columns, as a map of `shape`. Where that
+    /// is a vector this is [`flatten`](Self::flatten), and the length of the vector is known.
+    pub fn reshape(&mut self, x: NodeId, shape: Shape) -> NodeId {
+        let op = match shape.is_vector() {
+            true => Op::Flatten(FlattenOrder::ChannelsRowsColumns),
+            false => Op::Reshape(shape),
+        };
+        self.push(op, &[x], Some(shape.channels))
+    }
+
+    /// Channels (0), rows (1) and columns (2) in another order: axis `i` of the result is axis
+    /// `order[i]` of `x`. `channels` is how many channels that makes.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError::Shape`] where `order` does not name each axis once.
+    pub fn permute(
+        &mut self,
+        x: NodeId,
+        order: [usize; 3],
+        channels: usize,
+    ) -> Result<NodeId, NetworkError> {
+        let op = Op::Permute { order, channels };
+        if (0..3).any(|axis| !order.contains(&axis)) {
+            return self.refuse(&op, format!("{order:?} is no order of three axes"));
+        }
+        Ok(self.push(op, &[x], Some(channels)))
     }
 
     /// The finished graph, with these outputs.

@@ -8,6 +8,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::shape::Shape;
+
 /// A layer of a graph, by its place in the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub(super) usize);
@@ -246,6 +248,8 @@ pub enum Activation {
     Clip(f32, f32),
     /// `1 / (1 + exp(-x))`.
     Sigmoid,
+    /// `e` to the power of `x` (the sizes of a detector's boxes).
+    Exp,
 }
 
 /// The order in which a map becomes a vector.
@@ -312,6 +316,16 @@ pub enum Op {
     },
     /// `exp(x) / sum(exp(x))` over the channels of each place.
     Softmax,
+    /// The same numbers, in the order of channels, rows, columns, as a map of another size.
+    Reshape(Shape),
+    /// Channels, rows and columns change places.
+    Permute {
+        /// Axis `i` of the output is axis `order[i]` of the input, where 0 is channels, 1 rows
+        /// and 2 columns.
+        order: [usize; 3],
+        /// Channels of the output.
+        channels: usize,
+    },
 }
 
 impl Op {
@@ -333,6 +347,8 @@ impl Op {
             Self::Slice { .. } => "slice",
             Self::Upsample { .. } => "upsample",
             Self::Softmax => "softmax",
+            Self::Reshape(_) => "reshape",
+            Self::Permute { .. } => "permute",
         }
     }
 }

@@ -126,6 +126,8 @@ fn run(op: &Op, inputs: &[&Tensor], weights: &[Tensor]) -> Result<Tensor> {
             x.upsample_nearest2d(h * factor, w * factor)
         }
         Op::Softmax => candle_nn::ops::softmax(x, 1),
+        Op::Reshape(s) => x.reshape((x.dim(0)?, s.channels, s.height, s.width)),
+        Op::Permute { order: [c, h, w], .. } => x.permute((0, c + 1, h + 1, w + 1))?.contiguous(),
     }
 }
 
@@ -144,6 +146,7 @@ fn activate(x: &Tensor, activation: &Activation, weights: &[Tensor]) -> Result<T
         Activation::LeakyRelu(slope) => x.relu()? + (negative_part(x)? * f64::from(*slope))?,
         Activation::Clip(low, high) => x.clamp(*low, *high),
         Activation::Sigmoid => candle_nn::ops::sigmoid(x),
+        Activation::Exp => x.exp(),
     }
 }
 

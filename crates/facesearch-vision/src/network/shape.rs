@@ -50,7 +50,7 @@ fn places(len: usize, axis: usize, window: &Window, ceil: bool) -> Option<usize>
 }
 
 /// Rows and columns of what a sliding window makes of a `height x width` map.
-pub(super) fn slide(
+pub(crate) fn slide(
     height: usize,
     width: usize,
     window: &Window,
@@ -131,6 +131,16 @@ fn node_shape(node: &Node, inputs: &[Shape], size: (usize, usize)) -> Result<Sha
             Ok(Shape { channels: inputs.iter().map(|i| i.channels).sum(), ..x })
         }
         Op::Slice { len, .. } => Ok(Shape { channels: *len, ..x }),
+        Op::Reshape(shape) if shape.len() != x.len() => {
+            Err(format!("{} numbers as a map of {shape:?}", x.len()))
+        }
+        Op::Reshape(shape) => Ok(*shape),
+        Op::Permute { order, channels } => {
+            let sizes = [x.channels, x.height, x.width];
+            let [c, h, w] = order.map(|axis| sizes[axis]);
+            let shape = Shape::new(c, h, w);
+            (c == *channels).then_some(shape).ok_or(format!("{shape:?}, not {channels} channels"))
+        }
         Op::Upsample { factor } => Ok(Shape::new(x.channels, x.height * factor, x.width * factor)),
     }
 }

@@ -174,3 +174,33 @@ fn bytes_in_rows_of_rgb_are_taken_as_they_are() {
     let y = network.forward(&x).unwrap().remove(0);
     assert_eq!(flat(&y), [0.5, 3.5, 2.5, 8.5, 6.5, 15.5]);
 }
+
+#[test]
+fn a_map_whose_axes_change_places_and_back_is_itself() {
+    let mut g = GraphBuilder::new();
+    let x = g.input(2);
+    let rows_first = g.permute(x, [1, 2, 0], 3).unwrap();
+    let back = g.permute(rows_first, [2, 0, 1], 2).unwrap();
+    let flat_rows = g.reshape(rows_first, Shape::new(12, 2, 1));
+    let keras = g.flatten(x, FlattenOrder::RowsColumnsChannels);
+    let outputs = [rows_first, back, flat_rows, keras];
+    let graph = g.finish(&outputs).unwrap();
+    let input: Vec<f32> = (0..24).map(|i| i as f32).collect();
+    let x = Tensor::from_vec(input.clone(), (1, 2, 3, 4), &Device::Cpu).unwrap();
+    let y = Network::reference(graph, &Device::Cpu).unwrap().forward(&x).unwrap();
+    assert_eq!(y[0].dims(), [1, 3, 4, 2]);
+    assert_eq!(flat(&y[1]), input);
+    assert_eq!(y[2].dims(), [1, 12, 2, 1]);
+    assert_eq!(flat(&y[2]), flat(&y[3]));
+    assert_eq!(&flat(&y[2])[..4], [0.0, 12.0, 1.0, 13.0]);
+}
+
+#[test]
+fn a_reshape_that_loses_numbers_is_an_error() {
+    let mut g = GraphBuilder::new();
+    let x = g.input(2);
+    let y = g.reshape(x, Shape::new(2, 5, 2));
+    let graph = g.finish(&[y]).unwrap();
+    assert!(graph.shapes(5, 2).is_ok());
+    assert!(matches!(graph.shapes(3, 3), Err(NetworkError::Shape { layer: 1, .. })));
+}

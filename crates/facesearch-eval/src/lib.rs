@@ -6,7 +6,8 @@
 //! with scikit-learn in the tests. [`identify`] judges open-set identification over labelled
 //! [`Faces`]; [`evidence`] turns a person's photos into one score and names the faces of one photo
 //! together; [`calibrate`] learns what a distance means, and which threshold a gallery of N people
-//! needs; [`ensemble`] judges the distances of several models together.
+//! needs; [`ensemble`] judges the distances of several models together; [`cluster`] finds the
+//! people nobody named.
 //!
 //! ```
 //! use facesearch_eval::pairs::{Roc, Trial};
@@ -20,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod calibrate;
+pub mod cluster;
 pub mod ensemble;
 mod error;
 pub mod evidence;

@@ -1,0 +1,188 @@
+//! Compares the graph, the groups and the score with their definitions, computed pair by pair.
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+use crate::random::Random;
+use crate::{EvalError, Faces};
+
+fn faces(vectors: &[Vec<f32>]) -> Faces {
+    Faces::new(vectors.iter().map(|v| ("", v))).unwrap()
+}
+
+fn square(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum()
+}
+
+/// Average linkage by its definition: every pair of groups, every pair of faces, every time.
+fn slow(vectors: &[Vec<f32>], near_enough: f64, not_same: &[(usize, usize)]) -> Vec<u32> {
+    let mut groups: Vec<Vec<usize>> = (0..vectors.len()).map(|row| vec![row]).collect();
+    loop {
+        let mut best = (near_enough, None);
+        for a in 0..groups.len() {
+            for b in a + 1..groups.len() {
+                let (one, other) = (&groups[a], &groups[b]);
+                let has = |x: &usize, y: &usize| one.contains(x) && other.contains(y);
+                if not_same.iter().any(|(x, y)| has(x, y) || has(y, x)) {
+                    continue;
+                }
+                let pairs = one.iter().flat_map(|x| other.iter().map(move |y| (*x, *y)));
+                let sum: f64 = pairs.map(|(x, y)| square(&vectors[x], &vectors[y])).sum();
+                let mean = sum / (one.len() * other.len()) as f64;
+                if mean < best.0 {
+                    best = (mean, Some((a, b)));
+                }
+            }
+        }
+        let Some((a, b)) = best.1 else { break };
+        let joined = groups.remove(b);
+        groups[a].extend(joined);
+    }
+    groups.sort_by_key(|group| *group.iter().min().unwrap());
+    let mut group = vec![0; vectors.len()];
+    for (number, rows) in groups.iter().enumerate() {
+        rows.iter().for_each(|row| group[*row] = number as u32);
+    }
+    group
+}
+
+proptest! {
+    #[test]
+    fn the_exact_graph_is_sort_and_cut(
+        vectors in vec(vec(-3i8..4, 2), 1..40), k in 1usize..6,
+    ) {
+        let vectors: Vec<Vec<f32>> =
+            vectors.into_iter().map(|v| v.into_iter().map(f32::from).collect()).collect();
+        let graph = Graph::exact(&faces(&vectors), k);
+        for (row, vector) in vectors.iter().enumerate() {
+            let mut want: Vec<usize> = (0..vectors.len()).filter(|other| *other != row).collect();
+            want.sort_by_key(|other| (square(vector, &vectors[*other]) as u64, *other));
+            want.truncate(k);
+            prop_assert_eq!(graph.neighbours(row).collect::<Vec<_>>(), want);
+        }
+    }
+
+    #[test]
+    fn groups_are_those_of_average_linkage_by_definition(
+        vectors in vec(vec(0.0f32..1.0, 3), 2..24),
+        threshold in 0.1f32..0.9,
+        not_same in vec((0usize..24, 0usize..24), 0..3),
+    ) {
+        let rows = vectors.len();
+        let not_same: Vec<(usize, usize)> =
+            not_same.into_iter().filter(|(a, b)| a != b && *a < rows && *b < rows).collect();
+        let faces = faces(&vectors);
+        let options = ClusterOptions { threshold, surely: 0.0, weight: 0.0, seed: 1 };
+        let constraints = Constraints { same: Vec::new(), not_same: not_same.clone() };
+        let graph = Graph::exact(&faces, rows - 1);
+        let got = cluster(&faces, &graph, &constraints, &options).unwrap();
+        let want = slow(&vectors, f64::from(threshold).powi(2), &not_same);
+        prop_assert_eq!(&got.group, &want);
+        prop_assert_eq!(got.groups as u32, want.iter().max().unwrap() + 1);
+    }
+
+    #[test]
+    fn scores_are_those_of_looking_at_every_pair(
+        labels in vec((0u32..5, 0u32..5), 1..30),
+    ) {
+        let (group, person): (Vec<u32>, Vec<u32>) = labels.iter().copied().unzip();
+        let (mut tp, mut in_group, mut in_person) = (0.0, 0.0, 0.0);
+        let (mut precision, mut recall) = (0.0, 0.0);
+        for i in 0..labels.len() {
+            let same_group = (0..labels.len()).filter(|j| group[*j] == group[i]);
+            let (all, right) = same_group.fold((0.0, 0.0), |(n, r), j| {
+                (n + 1.0, r + f64::from(u8::from(person[j] == person[i])))
+            });
+            precision += right / all / labels.len() as f64;
+            let own = person.iter().filter(|p| **p == person[i]).count() as f64;
+            recall += right / own / labels.len() as f64;
+            for j in 0..i {
+                let (g, p) = (group[i] == group[j], person[i] == person[j]);
+                tp += f64::from(u8::from(g && p));
+                in_group += f64::from(u8::from(g));
+                in_person += f64::from(u8::from(p));
+            }
+        }
+        let got = score_clusters(&group, &person);
+        let share = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 1.0 };
+        prop_assert!((got.precision - share(tp, in_group)).abs() < 1e-12);
+        prop_assert!((got.recall - share(tp, in_person)).abs() < 1e-12);
+        prop_assert!((got.bcubed_precision - precision).abs() < 1e-12);
+        prop_assert!((got.bcubed_recall - recall).abs() < 1e-12);
+    }
+}
+
+/// People as tight bundles of unit vectors, some of them with many photos.
+fn album(people: usize, seed: u64) -> (Vec<Vec<f32>>, Vec<u32>) {
+    let mut random = Random::new(seed);
+    let mut normal =
+        move || (0..12).map(|_| random.below(1 << 20) as f32).sum::<f32>() / 1_048_576.0 - 6.0;
+    let (mut vectors, mut person) = (Vec::new(), Vec::new());
+    for one in 0..people {
+        let centre: Vec<f32> = (0..32).map(|_| normal()).collect();
+        for _ in 0..if one % 20 == 0 { 40 } else { 1 + one % 4 } {
+            let v: Vec<f32> = centre.iter().map(|c| c + 0.5 * normal()).collect();
+            let length = v.iter().map(|x| x * x).sum::<f32>().sqrt();
+            vectors.push(v.into_iter().map(|x| x / length).collect());
+            person.push(one as u32);
+        }
+    }
+    (vectors, person)
+}
+
+#[test]
+fn people_of_an_album_are_found_whatever_the_order_and_the_threads() {
+    let (vectors, person) = album(200, 3);
+    let run = |vectors: &[Vec<f32>]| {
+        let faces = faces(vectors);
+        let graph = Graph::exact(&faces, 16);
+        cluster(&faces, &graph, &Constraints::default(), &ClusterOptions::new(0.95)).unwrap()
+    };
+    let found = run(&vectors);
+    let score = score_clusters(&found.group, &person);
+    assert!(score.precision > 0.99 && score.recall > 0.95, "{score:?}");
+    let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    assert_eq!(alone.install(|| run(&vectors)), found);
+}
+
+#[test]
+fn what_was_said_is_obeyed_and_contradictions_are_named() {
+    let (vectors, person) = album(30, 9);
+    let faces = faces(&vectors);
+    let graph = Graph::exact(&faces, 8);
+    let options = ClusterOptions::new(0.95);
+    let strangers = (0, person.iter().position(|p| *p == 7).unwrap());
+    let friends = (0, 1);
+    assert_eq!(person[0], person[1]);
+    let constraints = Constraints { same: vec![strangers], not_same: vec![friends] };
+    let got = cluster(&faces, &graph, &constraints, &options).unwrap();
+    assert_eq!(got.group[strangers.0], got.group[strangers.1]);
+    assert_ne!(got.group[friends.0], got.group[friends.1]);
+    let constraints = Constraints { same: vec![(0, 1), (1, 2)], not_same: vec![(2, 0)] };
+    let refused = cluster(&faces, &graph, &constraints, &options);
+    assert!(matches!(refused, Err(EvalError::Contradiction { a: 2, b: 0 })));
+    let odd = ClusterOptions { weight: 1.0, ..options };
+    let refused = cluster(&faces, &graph, &Constraints::default(), &odd);
+    assert!(matches!(refused, Err(EvalError::Option { .. })));
+}
+
+#[test]
+fn a_graph_from_an_index_may_be_ragged_and_is_asked_once_a_row() {
+    let graph = Graph::from_index(3, 2, |row| match row {
+        0 => Ok::<_, ()>(vec![0, 1, 9, 2, 1]),
+        1 => Ok(vec![]),
+        _ => Ok(vec![1]),
+    });
+    let graph = graph.unwrap();
+    let near = |row| graph.neighbours(row).collect::<Vec<_>>();
+    assert_eq!((near(0), near(1), near(2)), (vec![1, 2], vec![], vec![1]));
+    assert_eq!(Graph::from_index(2, 1, |_| Err::<Vec<u32>, _>("broken")), Err("broken"));
+    let nobody = faces(&[]);
+    let none = cluster(
+        &nobody,
+        &Graph::exact(&nobody, 4),
+        &Constraints::default(),
+        &ClusterOptions::new(1.0),
+    );
+    assert_eq!(none.unwrap().groups, 0);
+}

@@ -84,3 +84,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_blend_is_scikit_learns_logistic_regression() {
+    let golden: Value =
+        serde_json::from_str(include_str!("../../tests/golden/blend.json")).unwrap();
+    let rows: Vec<Vec<f64>> = serde_json::from_value(golden["rows"].clone()).unwrap();
+    let same: Vec<bool> = serde_json::from_value(golden["same"].clone()).unwrap();
+    for case in golden["cases"].as_array().unwrap() {
+        let blend = Blend::fit(&rows, &same, case["ridge"].as_f64().unwrap()).unwrap();
+        for (row, want) in rows.iter().zip(case["predicted"].as_array().unwrap()) {
+            let (got, want) = (blend.predict(row).unwrap(), want.as_f64().unwrap());
+            assert!((got - want).abs() < 1e-4, "{got} is not {want}");
+        }
+        for (got, want) in blend.weights.iter().zip(case["weights"].as_array().unwrap()) {
+            let want = want.as_f64().unwrap();
+            assert!((got / want - 1.0).abs() < 1e-3, "{got} is not {want}");
+        }
+    }
+    assert!(matches!(
+        Blend::fit(&rows, &vec![true; rows.len()], 1.0),
+        Err(EvalError::TooFew { got: 0, .. })
+    ));
+    assert!(matches!(Blend::fit(&rows, &same, 0.0), Err(EvalError::Option { .. })));
+    let ragged = [vec![1.0], vec![1.0, 2.0]];
+    assert!(matches!(
+        Blend::fit(&ragged, &[true, false], 1.0),
+        Err(EvalError::Features { expected: 1, got: 2 })
+    ));
+}

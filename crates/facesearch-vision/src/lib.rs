@@ -2,16 +2,20 @@
 
 mod align;
 mod decode;
+mod detect;
 mod embed;
+mod finder;
 mod landmarks;
 mod network;
 #[cfg(test)]
 mod testing;
 mod weights;
 
-pub use align::dlib_chip;
+pub use align::{Aligner, DlibAligner, PointAligner, SquareInBox, dlib_chip};
 pub use decode::{DecodeLimits, decode};
+pub use detect::{Mtcnn, MtcnnOptions};
 pub use embed::DlibResNet;
+pub use finder::{Finder, largest_first};
 pub use landmarks::{DlibRect, ShapePredictor5};
 pub use network::{
     Activation, Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, LocallyConnected, Network,

@@ -26,8 +26,19 @@ const MEAN_FACE: [[f64; 2]; 5] = [
 pub fn dlib_chip(photo: &Photo, points: &[[i32; 2]; 5], size: u32, padding: f64) -> Chip {
     let side = f64::from(size);
     let model = MEAN_FACE.map(|p| p.map(|v| (padding + v) / (2.0 * padding + 1.0) * side));
-    let seen = points.map(|p| p.map(f64::from));
-    let turn = Similarity::between(&model, &seen);
+    chip_from(photo, &model, &points.map(|p| p.map(f64::from)), size)
+}
+
+/// Cuts a chip of `size` pixels wide and high so that the points `seen` in the photo come to lie as
+/// near as a rotation and a scale can bring them to the places `model` in the chip.
+pub(crate) fn chip_from(
+    photo: &Photo,
+    model: &[[f64; 2]; 5],
+    seen: &[[f64; 2]; 5],
+    size: u32,
+) -> Chip {
+    let side = f64::from(size);
+    let turn = Similarity::between(model, seen);
     let (angle, scale) = (turn.b.atan2(turn.a), turn.a.hypot(turn.b));
     let rect = Rect::centred(turn.apply([side / 2.0; 2]), side * scale);
 

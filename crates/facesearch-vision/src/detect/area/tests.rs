@@ -1,0 +1,48 @@
+//! Checks the resizing against its definition, written out pixel by pixel.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn defined(photo: &Photo, region: &Region, size: Size, x: usize, y: usize, channel: usize) -> f64 {
+    let (wide, high) = (region.x.len() as f64, region.y.len() as f64);
+    let from = |i: usize, len: f64, n: usize| (i as f64 * len / n as f64).floor() as usize;
+    let to = |i: usize, len: f64, n: usize| ((i + 1) as f64 * len / n as f64).ceil() as usize;
+    let (mut sum, mut count) = (0.0, 0.0);
+    for row in from(y, high, size.height)..to(y, high, size.height) {
+        for column in from(x, wide, size.width)..to(x, wide, size.width) {
+            let at = (region.y.start + row) * photo.width() as usize + region.x.start + column;
+            sum += f64::from(photo.rgb()[at * 3 + channel]);
+            count += 1.0;
+        }
+    }
+    (sum / count - 127.5) / 128.0
+}
+
+proptest! {
+    #[test]
+    fn every_pixel_is_the_mean_of_its_window(
+        (width, height) in (1usize..30, 1usize..30),
+        corner in (0.0..1.0f64, 0.0..1.0f64),
+        (out_width, out_height) in (1usize..30, 1usize..30),
+        seed in any::<u32>(),
+    ) {
+        let bytes = (0..width * height * 3)
+            .map(|i| ((i as u32).wrapping_mul(2_654_435_761) ^ seed).rotate_left(9) as u8)
+            .collect();
+        let photo = Photo::new(width as u32, height as u32, bytes);
+        let (left, top) = ((corner.0 * width as f64) as usize, (corner.1 * height as f64) as usize);
+        let region = Region { x: left..width, y: top..height };
+        let size = Size { height: out_height, width: out_width };
+        let mut out = Vec::new();
+        resize_rows(&photo, &region, size, 0..out_height / 2, &mut out);
+        resize_rows(&photo, &region, size, out_height / 2..out_height, &mut out);
+        prop_assert_eq!(out.len(), out_width * out_height * 3);
+        for (i, got) in out.iter().enumerate() {
+            let (pixel, channel) = (i / 3, i % 3);
+            let (x, y) = (pixel % out_width, pixel / out_width);
+            let want = defined(&photo, &region, size, x, y, channel);
+            prop_assert!((f64::from(*got) - want).abs() < 1e-5, "{x} {y}: {got} {want}");
+        }
+    }
+}

@@ -89,35 +89,48 @@ impl Claims<'_> {
         Ok(())
     }
 
-    /// Has another path answer for `content` in place of `path`, if one has its bytes.
-    pub(crate) fn hand_over(
+    /// Decides anew who answers for `content` when `path`, which did, only keeps its faces from now
+    /// on: `entry` is its new ledger line.
+    pub(crate) fn step_back(
         &self,
         content: &ContentHash,
         path: &Path,
+        entry: &FileEntry,
         changes: &mut Vec<Change>,
     ) -> Result<(), StoreError> {
         let photo = self.store.photo(content)?.filter(|photo| photo.path == path);
         let Some(photo) = photo else { return Ok(()) };
-        let others = self.others(content, path)?;
-        if others.iter().any(|(_, entry)| entry.content.as_ref() == Some(content)) {
-            self.appoint(photo, &others, changes)?;
-        }
+        let claimants = self.with(content, path, entry)?;
+        self.appoint(photo, &claimants, changes)?;
         Ok(())
     }
 
+    /// The paths that claim `content`, ascending, with `path` as `entry` will have it.
+    pub(crate) fn with(
+        &self,
+        content: &ContentHash,
+        path: &Path,
+        entry: &FileEntry,
+    ) -> Result<Vec<(PathBuf, FileEntry)>, StoreError> {
+        let mut claimants = self.others(content, path)?;
+        let place = claimants.partition_point(|(p, _)| p.as_os_str() < path.as_os_str());
+        claimants.insert(place, (path.to_owned(), entry.clone()));
+        Ok(claimants)
+    }
+
     /// Makes the first of `claimants`, which are ascending, answer for `photo`: the first that
-    /// has its bytes and is there, else that has them, else that keeps its faces. Returns it.
+    /// has its bytes, or else the first that keeps its faces. Returns it.
+    ///
+    /// Whether there still is a file at that path is not asked here: the end of a run drops those
+    /// of its roots that have none, and what other roots hold is not this run's to judge.
     pub(crate) fn appoint(
         &self,
         mut photo: PhotoRecord,
         claimants: &[(PathBuf, FileEntry)],
         changes: &mut Vec<Change>,
     ) -> Result<PathBuf, StoreError> {
-        let rank = |(path, entry): &&(PathBuf, FileEntry)| {
-            (entry.content != Some(photo.content), is_gone(path))
-        };
-        // Of equals, `min_by_key` takes the first.
-        let first = claimants.iter().min_by_key(rank);
+        let has_bytes = claimants.iter().find(|(_, entry)| entry.content == Some(photo.content));
+        let first = has_bytes.or(claimants.first());
         let first = first.map_or_else(|| photo.path.clone(), |(path, _)| path.clone());
         for (path, entry) in claimants {
             if entry.content == Some(photo.content) {

@@ -160,9 +160,13 @@ impl<'a> Committer<'a> {
         Ok(())
     }
 
-    /// Flushes, and publishes for good unless readers see all of it already.
-    pub(crate) fn end(&mut self) -> Result<(), IndexError> {
+    /// Flushes, and publishes unless readers see all of it already: for good where the run came to
+    /// its end, else only what it has added.
+    pub(crate) fn end(&mut self, complete: bool) -> Result<(), IndexError> {
         self.flush()?;
-        if self.publisher.is_current(self.store)? { Ok(()) } else { self.publish(true) }
+        if self.publisher.is_current(self.store)? || !(complete || self.unpublished) {
+            return Ok(());
+        }
+        self.publish(complete)
     }
 }

@@ -171,10 +171,8 @@ impl Desk<'_> {
             }
             return Ok(outcome_at(path, &photo.path, &photo));
         }
-        let mut claimants = self.claims.others(&content, path)?;
-        let place = claimants.partition_point(|(p, _)| p.as_os_str() < path.as_os_str());
-        // With the outcome it will have if it is chosen, so that only the others are rewritten.
-        claimants.insert(place, (path.to_owned(), entry.clone()));
+        // The path's own line is written by the caller.
+        let claimants = self.claims.with(&content, path, entry)?;
         let mut changes = Vec::new();
         let first = self.claims.appoint(photo.clone(), &claimants, &mut changes)?;
         changes.retain(|change| !matches!(change, Change::PutFile(p, _) if p == path));
@@ -211,8 +209,8 @@ impl Desk<'_> {
         for content in named(old) {
             if ![entry.content, entry.keeps].contains(&Some(content)) {
                 self.claims.release(&content, path, &mut settled.changes)?;
-            } else if entry.content != Some(content) {
-                self.claims.hand_over(&content, path, &mut settled.changes)?;
+            } else if entry.content != Some(content) && entry.outcome.is_failure() {
+                self.claims.step_back(&content, path, &entry, &mut settled.changes)?;
             }
         }
         settled.notes.extend(failure_note(path, &entry));

@@ -108,7 +108,8 @@ impl Indexer<'_> {
         // Also after a failure: what was committed is good, and may be searched.
         let ended = match &done {
             Err(IndexError::Store(_)) => Ok(()),
-            _ => committer.end(),
+            Err(_) => committer.end(false),
+            Ok(()) => committer.end(!committer.report.interrupted),
         };
         self.progress.finish();
         done.and(ended)?;

@@ -1,14 +1,17 @@
 //! What a run does with each kind of file and each kind of change.
 
 #![cfg(unix)]
+#![expect(clippy::print_stdout, reason = "a test that is skipped says so")]
 
 mod common;
 
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -252,7 +255,7 @@ fn pipes_and_the_index_itself_are_passed_over() {
     world.write("a/1.jpg", "1 x");
     world.write("index/2.jpg", "1 y");
     let pipe = world.path("a/pipe.jpg");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let store = store();
     let options = IndexOptions { exclude: vec![world.path("index")], ..world.options() };
     let report = world.run_with(&store, options, &[""]).unwrap();
@@ -393,4 +396,51 @@ fn roots_in_any_order_and_spelling_are_the_same_files() {
     let report = world.run_paths(&other, world.options(), &roots).unwrap();
     assert_eq!(report.outcomes.total(), 3);
     assert_eq!(ledger(&one, &world.dir), ledger(&other, &world.dir));
+}
+
+/// Nothing is closed to the superuser, so that this is done again by somebody else if need be.
+#[test]
+fn what_may_not_be_read_is_a_line_until_it_may() {
+    let world = World::new();
+    if fs::metadata(&world.dir).unwrap().uid() == 0 {
+        let again = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "what_may_not_be_read_is_a_line_until_it_may", "--nocapture"])
+            .uid(65534)
+            .status();
+        match again {
+            Ok(status) => assert!(status.success()),
+            Err(error) => println!("skipped: cannot run as somebody else: {error}"),
+        }
+        return;
+    }
+    world.write("a/1.jpg", "1 x");
+    world.write("locked/2.jpg", "1 y");
+    world.write("secret.jpg", "1 z");
+    let allow = |name: &str, mode: u32| {
+        fs::set_permissions(world.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let close = || (allow("locked", 0), allow("secret.jpg", 0));
+    let open = || (allow("locked", 0o755), allow("secret.jpg", 0o644));
+    close();
+    let store = store();
+    let report = world.run(&store);
+    assert_eq!((report.failures(), report.faces_added), (2, 1));
+    assert_eq!(
+        world.notes(),
+        ["locked: cannot read: Permission denied", "secret.jpg: cannot read: Permission denied"]
+    );
+    open();
+    let report = world.run(&store);
+    assert_eq!((report.failures(), report.faces_added), (0, 2));
+    let lines = ["a/1.jpg Faces(1)", "locked/2.jpg Faces(1)", "secret.jpg Faces(1)"];
+    assert_eq!(ledger(&store, &world.dir), lines);
+    // Closed again, nothing is taken for vanished.
+    close();
+    let prune = IndexOptions { prune: true, ..world.options() };
+    let report = world.run_with(&store, prune, &[""]).unwrap();
+    assert_eq!((report.failures(), report.faces_removed, report.vanished), (2, 0, 0));
+    open();
+    let report = world.run(&store);
+    assert_eq!((report.failures(), report.embedded, report.dropped), (0, 0, 1));
+    assert_eq!(ledger(&store, &world.dir), lines);
 }

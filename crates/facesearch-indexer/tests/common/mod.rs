@@ -41,6 +41,9 @@ pub(crate) struct World {
     pub(crate) advanced: AtomicU64,
     pub(crate) total: AtomicU64,
     pub(crate) publications: Mutex<Vec<(u64, bool)>>,
+    /// Whether the publisher knows what it has published.
+    pub(crate) counts_commits: AtomicBool,
+    pub(crate) commits_published: AtomicU64,
     pub(crate) delays: AtomicBool,
     pub(crate) stop: AtomicBool,
     /// Raises `stop` at this many finds.
@@ -62,6 +65,8 @@ impl World {
             advanced: AtomicU64::new(0),
             total: AtomicU64::new(0),
             publications: Mutex::default(),
+            counts_commits: AtomicBool::new(false),
+            commits_published: AtomicU64::new(u64::MAX),
             delays: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             stop_at: AtomicU64::new(u64::MAX),
@@ -236,9 +241,16 @@ impl Publisher for World {
             faces += 1;
             Ok(())
         })?;
+        let commits = store.commits()?.unwrap_or(u64::MAX);
+        self.commits_published.store(commits, Ordering::SeqCst);
         let mut publications = self.publications.lock().unwrap();
         publications.push((faces, last));
         Ok(Published { generation: publications.len() as u64, faces })
+    }
+
+    fn is_current(&self, store: &dyn FaceStore) -> Result<bool, StoreError> {
+        let published = Some(self.commits_published.load(Ordering::SeqCst));
+        Ok(self.counts_commits.load(Ordering::SeqCst) && store.commits()? == published)
     }
 }
 

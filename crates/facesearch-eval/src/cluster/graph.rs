@@ -1,6 +1,6 @@
 //! Which faces are near to each other: the k-nearest-neighbour graph.
 
-use facesearch_core::{Distance, Gallery, Row, TopK, l2_squared};
+use facesearch_core::{Gallery, Row, TopK, l2_squared};
 use rayon::prelude::*;
 
 use crate::Faces;
@@ -81,13 +81,13 @@ impl Graph {
         let rows = vectors.len();
         let blocks: Vec<std::ops::Range<usize>> =
             (0..rows).step_by(BLOCK).map(|from| from..(from + BLOCK).min(rows)).collect();
-        let mut nearest: Vec<Vec<TopK<(Distance, u32)>>> =
+        let mut nearest: Vec<Vec<Nearest>> =
             blocks.iter().map(|block| vec![TopK::new(k); block.len()]).collect();
         for one in 0..blocks.len() {
             let (own, later) = nearest[one..].split_at_mut(1);
             compare_within(vectors, &blocks[one], &mut own[0]);
             // Each later block is one thread's; what it finds for this block is joined after.
-            let found: Vec<Vec<TopK<(Distance, u32)>>> = later
+            let found: Vec<Vec<Nearest>> = later
                 .par_iter_mut()
                 .zip(&blocks[one + 1..])
                 .fold(
@@ -124,7 +124,14 @@ impl Graph {
     }
 }
 
-type Nearest = TopK<(Distance, u32)>;
+/// Squared distance, as bits that sort like it, and row. No root is taken: it would cost as much
+/// as the distance.
+type Nearest = TopK<(u32, u32)>;
+
+/// The bits of a number that is not negative sort as the number does.
+fn order(square: f32) -> u32 {
+    square.max(0.0).to_bits()
+}
 
 fn compare_within(
     vectors: &(impl Vectors + ?Sized),
@@ -133,9 +140,9 @@ fn compare_within(
 ) {
     for a in block.clone() {
         for b in a + 1..block.end {
-            let distance = Distance::from_squared(l2_squared(vectors.vector(a), vectors.vector(b)));
-            nearest[a - block.start].push((distance, b as u32));
-            nearest[b - block.start].push((distance, a as u32));
+            let square = order(l2_squared(vectors.vector(a), vectors.vector(b)));
+            nearest[a - block.start].push((square, b as u32));
+            nearest[b - block.start].push((square, a as u32));
         }
     }
 }
@@ -150,9 +157,9 @@ fn compare(
     for a in one.clone() {
         let vector = vectors.vector(a);
         for b in other.clone() {
-            let distance = Distance::from_squared(l2_squared(vector, vectors.vector(b)));
-            of_one[a - one.start].push((distance, b as u32));
-            of_other[b - other.start].push((distance, a as u32));
+            let square = order(l2_squared(vector, vectors.vector(b)));
+            of_one[a - one.start].push((square, b as u32));
+            of_other[b - other.start].push((square, a as u32));
         }
     }
 }

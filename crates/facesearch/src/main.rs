@@ -1,2 +1,45 @@
-//! Face search on the command line.
-fn main() {}
+//! Face search on the command line: the only place that prints, reads the environment, wires
+//! concrete types and exits.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod exit;
+mod open;
+mod printer;
+mod progress;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::printer::Printer;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(cli.global.verbose);
+    let mut out = Printer::new(cli.global.quiet);
+    let global = &cli.global;
+    let ended = match &cli.command {
+        Command::Index(args) => commands::index::run(args, global, &mut out),
+        Command::Query(args) => commands::query::run(args, global, &mut out),
+        Command::Batch(args) => commands::batch::run(args, global, &mut out),
+        Command::Verify(args) => commands::verify::run(args, global, &mut out),
+        Command::Stats(args) => commands::stats::run(args, global, &mut out),
+        Command::Models(args) => commands::models::run(args, global, &mut out),
+        Command::Demo(args) => commands::demo::run(args, global, &mut out),
+    };
+    exit::conclude(ended.and_then(|exit| out.flush().map(|()| exit)), &out)
+}
+
+/// Libraries' events go to stderr: warnings by default, more with each `-v`; the variable
+/// `FACESEARCH_LOG` takes the usual filter syntax and overrides both.
+fn start_log(verbose: u8) {
+    let default = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
+    let filter = tracing_subscriber::EnvFilter::try_from_env("FACESEARCH_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

@@ -1,0 +1,133 @@
+//! What can be typed. The commands' own options stand with the commands.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{batch, demo, index, models, query, stats, verify};
+
+/// Find every face in your photos, and say who is in a new one
+#[derive(Debug, Parser)]
+#[command(name = "facesearch", version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  found, verified, done
+  1  nobody found, not the same person
+  2  wrong usage
+  3  input unreadable, or no face in it
+  4  index missing, damaged or of another model
+  5  finished, with files that failed
+  6  model or device unusable
+  130  interrupted; what was done is kept";
+
+/// Options of every command
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// Directory of the index
+    #[arg(
+        long,
+        global = true,
+        env = "FACESEARCH_INDEX",
+        default_value = "facesearch.index",
+        value_name = "DIR"
+    )]
+    pub(crate) index: PathBuf,
+
+    /// Directory that model files are kept in (default: the platform's cache folder)
+    #[arg(long, global = true, env = "FACESEARCH_MODELS", value_name = "DIR")]
+    pub(crate) models: Option<PathBuf>,
+
+    /// Never touch the network
+    #[arg(long, global = true)]
+    pub(crate) offline: bool,
+
+    /// Threads to work with (default: one per core)
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) threads: Option<u16>,
+
+    /// Where models run
+    #[arg(long, global = true, default_value = "cpu", value_name = "cpu|cuda:N")]
+    pub(crate) device: String,
+
+    /// Print results and errors only
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+
+    /// Say more of what happens; repeat for even more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Index(index::IndexArgs),
+    Query(query::QueryArgs),
+    Batch(batch::BatchArgs),
+    Verify(verify::VerifyArgs),
+    Stats(stats::StatsArgs),
+    Models(models::ModelsArgs),
+    Demo(demo::DemoArgs),
+}
+
+/// How faces are searched and judged
+#[derive(Debug, Args)]
+pub(crate) struct Search {
+    /// How many identities to rank for each face
+    #[arg(short, long, default_value_t = 5, value_name = "N")]
+    pub(crate) k: usize,
+
+    /// Largest distance that counts as the same person (default: the model's, 0.55)
+    #[arg(long, value_name = "D", value_parser = threshold)]
+    pub(crate) threshold: Option<f32>,
+
+    /// Work per search: fast, balanced, high, exact, or a number of open candidates
+    #[arg(long, default_value = "balanced", value_parser = effort)]
+    pub(crate) effort: facesearch_core::Effort,
+}
+
+/// A distance: a number that is not negative. 0 is a value, not "unset".
+pub(crate) fn threshold(typed: &str) -> Result<f32, String> {
+    match typed.parse::<f32>() {
+        Ok(d) if d >= 0.0 => Ok(d),
+        _ => Err("a distance is a number that is not negative, such as 0.55".into()),
+    }
+}
+
+fn effort(typed: &str) -> Result<facesearch_core::Effort, String> {
+    use facesearch_core::Effort;
+    match typed {
+        "fast" => Ok(Effort::Fast),
+        "balanced" => Ok(Effort::Balanced),
+        "high" => Ok(Effort::High),
+        "exact" => Ok(Effort::Exact),
+        number => match number.parse() {
+            Ok(list) if list > 0 => Ok(Effort::List(list)),
+            _ => Err("fast, balanced, high, exact, or a number above 0".into()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_options_do_not_contradict_each_other() {
+        super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_threshold_of_zero_is_a_value() {
+        assert_eq!(super::threshold("0"), Ok(0.0));
+        for wrong in ["-0.1", "nan", "", "x"] {
+            assert!(super::threshold(wrong).is_err(), "{wrong}");
+        }
+    }
+}

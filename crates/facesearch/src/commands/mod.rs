@@ -1,0 +1,9 @@
+//! One file per command: its options, and `run`, which opens, calls the libraries and prints.
+
+pub(crate) mod batch;
+pub(crate) mod demo;
+pub(crate) mod index;
+pub(crate) mod models;
+pub(crate) mod query;
+pub(crate) mod stats;
+pub(crate) mod verify;

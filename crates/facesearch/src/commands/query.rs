@@ -1,0 +1,98 @@
+//! `facesearch query`: who is in this photo?
+
+use std::path::PathBuf;
+
+use clap::Args;
+use facesearch_query::SearchOptions;
+
+use crate::args::{Global, Search};
+use crate::exit::Exit;
+use crate::open;
+use crate::printer::Printer;
+use crate::report::{self, ImageReport};
+
+/// Say who is in a photo: the nearest identities of every face in it
+#[derive(Debug, Args)]
+pub(crate) struct QueryArgs {
+    /// Photos to look at
+    #[arg(required = true, value_name = "IMAGE")]
+    pub(crate) images: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) search: Search,
+
+    /// One JSON object per image
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Exits with 0 where anybody was found and 1 where nobody was, as grep does; with 3 where no image
+/// could be used, and 5 where only some could.
+pub(crate) fn run(args: &QueryArgs, global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {
+    let mut seen = Seen::default();
+    ask(args, global, out, |report, _| {
+        seen.add(&report);
+        Ok(())
+    })?;
+    Ok(seen.exit())
+}
+
+/// Prints the answer for each image, and hands it to `then`.
+pub(crate) fn ask(
+    args: &QueryArgs,
+    global: &Global,
+    out: &mut Printer,
+    mut then: impl FnMut(ImageReport, &mut Printer) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let gallery = open::gallery(global)?;
+    let vision = open::vision_of(&gallery, global, out)?;
+    let options = SearchOptions {
+        k: args.search.k,
+        threshold: report::threshold(args.search.threshold, &gallery),
+        effort: args.search.effort,
+    };
+    for image in &args.images {
+        let photos = vision.pipeline().probe_all(std::slice::from_ref(image), |p| open::read(p))?;
+        for photo in photos {
+            let report = ImageReport::new(image, photo, &gallery, &options)?;
+            if args.json {
+                out.json(&report)?;
+            } else {
+                out.line(report.for_people())?;
+            }
+            out.flush()?;
+            then(report, out)?;
+        }
+    }
+    Ok(())
+}
+
+/// What all images together amount to.
+#[derive(Debug, Default)]
+struct Seen {
+    images: usize,
+    unreadable: usize,
+    faceless: usize,
+    matched: bool,
+}
+
+impl Seen {
+    fn add(&mut self, report: &ImageReport) {
+        self.images += 1;
+        self.unreadable += usize::from(report.error.is_some());
+        self.faceless += usize::from(report.error.is_none() && report.faces.is_empty());
+        self.matched |= report.has_match();
+    }
+
+    fn exit(&self) -> Exit {
+        if self.unreadable + self.faceless == self.images {
+            Exit::Input
+        } else if self.unreadable > 0 {
+            Exit::SomeFailed
+        } else if self.matched {
+            Exit::Success
+        } else {
+            Exit::Nobody
+        }
+    }
+}

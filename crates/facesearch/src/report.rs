@@ -1,0 +1,189 @@
+//! What is said of a photo, for machines (one JSON object) and for people.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use facesearch_core::{BoundingBox, Gallery, Landmarks, Threshold, VisionError};
+use facesearch_query::{Answer, Candidate, CandidateName, Decision, PhotoProbe, SearchOptions};
+use serde::Serialize;
+
+use crate::printer::{count, shown};
+
+/// The answer for one image.
+#[derive(Debug, Serialize)]
+pub(crate) struct ImageReport {
+    /// The image as it was named.
+    pub(crate) image: String,
+    /// The recognition model.
+    pub(crate) model: String,
+    /// The threshold that decided, L2.
+    pub(crate) threshold: f32,
+    /// Why there are no faces, where the image could not be used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+    /// One entry a face, largest first.
+    pub(crate) faces: Vec<FaceReport>,
+}
+
+/// The answer for one face.
+#[derive(Debug, Serialize)]
+pub(crate) struct FaceReport {
+    #[serde(rename = "box")]
+    pub(crate) bbox: BoundingBox,
+    pub(crate) score: f32,
+    pub(crate) landmarks: Landmarks,
+    /// `match` or `unknown`.
+    pub(crate) decision: &'static str,
+    /// Who it is; null when unknown. An unlabelled face goes by its photo.
+    pub(crate) identity: Option<String>,
+    /// Exact distance to the nearest candidate, whatever the decision.
+    pub(crate) distance: Option<f32>,
+    pub(crate) candidates: Vec<CandidateReport>,
+}
+
+/// One identity near a face.
+#[derive(Debug, Serialize)]
+pub(crate) struct CandidateReport {
+    pub(crate) identity: String,
+    pub(crate) distance: f32,
+    /// The photo that is the evidence.
+    pub(crate) photo: String,
+    /// The face in the index that is nearest.
+    pub(crate) face: u64,
+    /// Photos of this identity within the threshold.
+    pub(crate) support: usize,
+    /// Whether `identity` is a label, or the path of an unlabelled face's photo.
+    pub(crate) labelled: bool,
+}
+
+impl ImageReport {
+    /// Searches `gallery` for every face of a photo, or reports why there is none to search for.
+    pub(crate) fn new(
+        image: &Path,
+        photo: Result<PhotoProbe, VisionError>,
+        gallery: &dyn Gallery,
+        options: &SearchOptions,
+    ) -> anyhow::Result<Self> {
+        let mut report = Self {
+            image: image.to_string_lossy().into_owned(),
+            model: gallery.contract().model.clone(),
+            threshold: options.threshold.get(),
+            error: None,
+            faces: Vec::new(),
+        };
+        let photo = match photo {
+            Ok(photo) => photo,
+            Err(error) => {
+                report.error = Some(error.to_string());
+                return Ok(report);
+            }
+        };
+        for probe in photo.faces {
+            let answer = match &probe.embedding {
+                Some(embedding) => facesearch_query::identify(gallery, embedding, options)?,
+                None => Answer {
+                    decision: Decision::Unknown,
+                    candidates: Vec::new(),
+                    exact: true,
+                    examined: 0,
+                },
+            };
+            let candidates: Vec<_> =
+                answer.candidates.iter().map(|c| CandidateReport::new(c, gallery)).collect();
+            let nearest = candidates.first();
+            let is_match = answer.decision == Decision::Match;
+            report.faces.push(FaceReport {
+                bbox: probe.face.bbox,
+                score: probe.face.score,
+                landmarks: probe.face.landmarks,
+                decision: if is_match { "match" } else { "unknown" },
+                identity: nearest.filter(|_| is_match).map(|c| c.identity.clone()),
+                distance: nearest.map(|c| c.distance),
+                candidates,
+            });
+        }
+        Ok(report)
+    }
+
+    /// Whether any face was named.
+    pub(crate) fn has_match(&self) -> bool {
+        self.faces.iter().any(|face| face.identity.is_some())
+    }
+
+    /// The answer in lines for people, without a line end.
+    pub(crate) fn for_people(&self) -> String {
+        let image = shown(Path::new(&self.image));
+        if let Some(error) = &self.error {
+            return format!("{image}: {error}");
+        }
+        if self.faces.is_empty() {
+            return format!("{image}: no face found");
+        }
+        let mut text = format!("{image}: {}", count(self.faces.len() as u64, "face", "faces"));
+        for (i, face) in self.faces.iter().enumerate() {
+            let BoundingBox { x, y, width, height } = face.bbox;
+            let _ = write!(
+                text,
+                "\n  face {} at {x:.0},{y:.0} ({width:.0}x{height:.0}): {}",
+                i + 1,
+                face.verdict(self.threshold)
+            );
+            for candidate in &face.candidates {
+                let _ = write!(text, "\n    {}", candidate.for_people());
+            }
+        }
+        text
+    }
+}
+
+impl FaceReport {
+    fn verdict(&self, threshold: f32) -> String {
+        match (&self.identity, self.distance) {
+            (Some(identity), Some(distance)) => {
+                format!("{}, distance {distance:.3} (within {threshold})", shown_name(identity))
+            }
+            (_, Some(distance)) => {
+                format!("unknown, the nearest is at {distance:.3} (beyond {threshold})")
+            }
+            _ => "unknown, there is nobody to compare with".into(),
+        }
+    }
+}
+
+impl CandidateReport {
+    fn new(candidate: &Candidate, gallery: &dyn Gallery) -> Self {
+        let face = gallery.face(candidate.row);
+        let photo = gallery.photo_path(face.photo).to_string_lossy().into_owned();
+        let (identity, labelled) = match candidate.name {
+            CandidateName::Identity(index) => (gallery.identity(index).to_owned(), true),
+            CandidateName::Photo(_) => (photo.clone(), false),
+        };
+        let distance = candidate.distance.get();
+        Self { identity, distance, photo, face: face.id.0, support: candidate.support, labelled }
+    }
+
+    fn for_people(&self) -> String {
+        let photo = shown(Path::new(&self.photo));
+        let mut text = format!("{:.3}  ", self.distance);
+        if self.labelled {
+            let _ = write!(text, "{:<20} ", shown_name(&self.identity));
+        }
+        text.push_str(&photo);
+        if self.labelled && self.support > 1 {
+            let _ =
+                write!(text, "  and {} more", count(self.support as u64 - 1, "photo", "photos"));
+        }
+        text
+    }
+}
+
+/// A label as people read it.
+fn shown_name(name: &str) -> String {
+    shown(Path::new(name))
+}
+
+/// The threshold to judge by: the one typed, or the model's own.
+pub(crate) fn threshold(typed: Option<f32>, gallery: &dyn Gallery) -> Threshold {
+    let number = typed.unwrap_or(gallery.contract().threshold);
+    Threshold::new(number).unwrap_or(Threshold::DEFAULT)
+}

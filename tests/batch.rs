@@ -1,0 +1,97 @@
+//! `facesearch batch`: the same answers as `query`, for many images.
+
+use std::fs;
+use std::io::Write;
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::support::{
+    demo, facesearch, json_lines, many_photos, photo, run_for, scratch, stdout, text,
+};
+
+#[test]
+fn answers_are_those_of_query_in_the_order_asked() {
+    let index = demo().join("index");
+    let dir = scratch();
+    let names = ["obama3.jpg", "biden2.jpg", "astronaut.png"].map(photo);
+    let list = dir.path().join("list.txt");
+    fs::write(&list, names.iter().map(|n| format!("{}\n", text(n))).collect::<String>()).unwrap();
+    let batch = json_lines(&run_for(0, &["batch", text(&list), "--index", text(&index)]));
+    let mut arguments = vec!["query", "--json", "--index", text(&index)];
+    arguments.extend(names.iter().map(|n| text(n)));
+    let query = json_lines(&run_for(0, &arguments));
+    assert_eq!(batch, query);
+}
+
+#[test]
+fn csv_has_one_row_per_face_and_one_for_an_image_without() {
+    let index = demo().join("index");
+    let dir = scratch();
+    fs::copy(photo("obama3.jpg"), dir.path().join("a, \"b\".jpg")).unwrap();
+    image::RgbImage::new(300, 200).save(dir.path().join("blank.png")).unwrap();
+    fs::write(dir.path().join("broken.jpg"), b"no picture").unwrap();
+    let arguments = ["batch", text(dir.path()), "--format", "csv", "--index", text(&index)];
+    let output = run_for(5, &arguments);
+    let text = stdout(&output);
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), 3);
+    assert!(rows[0][0].ends_with("a, \"b\".jpg"));
+    assert_eq!((&rows[0][7], &rows[0][8]), ("match", "Barack Obama"));
+    assert_eq!(&rows[1][7], "no_face");
+    assert_eq!(&rows[2][7], "error");
+    assert!(!rows[2][12].is_empty());
+}
+
+#[test]
+fn names_come_from_stdin_also_with_nul_between_them() {
+    let index = demo().join("index");
+    let mut child = facesearch()
+        .args(["batch", "-", "-0", "--index", text(&index)])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let image = photo("obama3.jpg");
+    write!(child.stdin.take().unwrap(), "{}\0", text(&image)).unwrap();
+    let lines = json_lines(&child.wait_with_output().unwrap());
+    assert_eq!(lines.len(), 1);
+    assert_eq!(lines[0]["faces"][0]["identity"], "Barack Obama");
+}
+
+#[test]
+fn an_interrupted_output_file_is_gone_on_with() {
+    let index = demo().join("index");
+    let dir = scratch();
+    let photos = dir.path().join("photos");
+    many_photos(&photos, 80);
+    for format in ["jsonl", "csv"] {
+        let (whole, resumed) = (dir.path().join("whole"), dir.path().join("resumed"));
+        let arguments = |file| {
+            ["batch", text(&photos), "--format", format, "-o", file, "--index", text(&index)]
+                .map(String::from)
+        };
+        run_for(0, &arguments(text(&whole)).each_ref().map(|s| &**s));
+        let partial = dir.path().join("resumed.partial.state");
+        let mut kills = 0;
+        while !resumed.exists() {
+            let mut child = facesearch().args(arguments(text(&resumed))).spawn().unwrap();
+            let before = fs::read(&partial).unwrap_or_default();
+            // Kill it as soon as it has got any further.
+            while child.try_wait().unwrap().is_none() {
+                std::thread::sleep(Duration::from_millis(2));
+                if kills < 3 && fs::read(&partial).unwrap_or_default() != before {
+                    child.kill().unwrap();
+                    kills += 1;
+                    child.wait().unwrap();
+                    break;
+                }
+            }
+        }
+        assert!(kills > 0, "nothing was interrupted");
+        assert_eq!(fs::read(&whole).unwrap(), fs::read(&resumed).unwrap(), "{format}");
+        assert!(!partial.exists());
+        fs::remove_file(&whole).unwrap();
+        fs::remove_file(&resumed).unwrap();
+    }
+}

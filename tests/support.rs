@@ -1,0 +1,145 @@
+//! What the tests share: the binary, its photos, its published state.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+/// The binary under test, quiet about everything but results and errors.
+pub(crate) fn facesearch() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_facesearch"));
+    command.env_remove("FACESEARCH_INDEX").env_remove("FACESEARCH_LOG");
+    command
+}
+
+/// Runs the binary; `what` are its arguments.
+pub(crate) fn run(what: &[&str]) -> Output {
+    facesearch().args(what).output().expect("the binary starts")
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("stdout is UTF-8")
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Runs the binary and insists on its exit code.
+pub(crate) fn run_for(code: i32, what: &[&str]) -> Output {
+    let output = run(what);
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "`facesearch {}` said:\n{}{}",
+        what.join(" "),
+        stdout(&output),
+        stderr(&output)
+    );
+    output
+}
+
+/// A JSON value per line of stdout.
+pub(crate) fn json_lines(output: &Output) -> Vec<serde_json::Value> {
+    stdout(output).lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+}
+
+/// A folder of its own for one test.
+pub(crate) fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().expect("the tests' own names are UTF-8")
+}
+
+/// The demo's folder, `people/NAME/*`, `new/*` and `index`, which no test changes. Tests run in
+/// processes of their own, so the first to come makes it and the others wait for it; a rebuilt
+/// binary makes it anew.
+pub(crate) fn demo() -> &'static Path {
+    static DEMO: OnceLock<PathBuf> = OnceLock::new();
+    DEMO.get_or_init(|| {
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("demo");
+        let lock = fs::File::create(dir.with_extension("lock")).expect("a lock file");
+        lock.lock().expect("a lock");
+        let built = fs::metadata(env!("CARGO_BIN_EXE_facesearch")).unwrap().modified().unwrap();
+        let stamp = dir.join("made-by");
+        if fs::read_to_string(&stamp).is_ok_and(|by| by == format!("{built:?}")) {
+            return dir;
+        }
+        let _ = fs::remove_dir_all(&dir);
+        run_for(0, &["demo", text(&dir), "--quiet"]);
+        fs::write(&stamp, format!("{built:?}")).expect("a stamp");
+        dir
+    })
+}
+
+/// One of the demo's photos.
+pub(crate) fn photo(name: &str) -> PathBuf {
+    let photos = ["people", "new"].map(|folder| files_below(&demo().join(folder)));
+    let found = photos.into_iter().flatten().find(|path| path.ends_with(name));
+    found.unwrap_or_else(|| panic!("the demo has no photo {name}"))
+}
+
+/// All files below a folder, in order.
+pub(crate) fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a readable folder") {
+            let path = entry.expect("a readable entry").path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Fills `dir` with `n` photos that differ in content but show what the demo's show: bytes after
+/// the end of a JPEG change nothing but its hash.
+pub(crate) fn many_photos(dir: &Path, n: usize) {
+    let sources = ["obama.jpg", "obama2.jpg", "biden2.jpg"].map(photo);
+    for i in 0..n {
+        let source = &sources[i % sources.len()];
+        let person = if i % sources.len() == 2 { "biden" } else { "obama" };
+        let folder = dir.join(person);
+        fs::create_dir_all(&folder).unwrap();
+        let mut bytes = fs::read(source).unwrap();
+        bytes.extend_from_slice(format!("copy {i}").as_bytes());
+        fs::write(folder.join(format!("{i:04}.jpg")), bytes).unwrap();
+    }
+}
+
+/// The published state of an index: every file of it but for what counts publications.
+pub(crate) fn published(index: &Path) -> BTreeMap<String, Vec<u8>> {
+    let folder = index.join("published");
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.join("MANIFEST")).expect("a manifest")).unwrap();
+    let generation = manifest["generation"].as_u64().expect("a generation");
+    let newest = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            path.is_dir() && name.trim_start_matches('0') == generation.to_string()
+        })
+        .expect("the newest generation's folder");
+    files_below(&newest)
+        .into_iter()
+        .map(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, fs::read(path).unwrap())
+        })
+        .collect()
+}
+
+/// A folder of photos that are not the project's to ship, or `None` with a word about it.
+pub(crate) fn shared(what: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("FACESEARCH_SHARED").map(|root| Path::new(&root).join(what));
+    let folder = folder.filter(|folder| folder.exists());
+    if folder.is_none() {
+        eprintln!("skipped: FACESEARCH_SHARED names no folder with {what}");
+    }
+    folder
+}

@@ -175,9 +175,17 @@ impl Indexer<'_> {
             queue: &queue,
         };
         thread::scope(|scope| {
-            let workers: Vec<_> = (0..self.options.threads.max(1))
-                .map(|_| scope.spawn(|| vision.work(&queue)))
-                .collect();
+            let work = || {
+                // A worker that panics takes a file with it, for which the committer would wait.
+                let _abandon = OnDrop(|| {
+                    if thread::panicking() {
+                        queue.abandon();
+                    }
+                });
+                vision.work(&queue)
+            };
+            let threads = 0..self.options.threads.max(1);
+            let workers: Vec<_> = threads.map(|_| scope.spawn(work)).collect();
             let reading = scope.spawn(|| {
                 // Also when the reader panics: the others must not wait for it for ever.
                 let _drain = OnDrop(|| queue.drain());

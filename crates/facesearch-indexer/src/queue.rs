@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use facesearch_core::{Chip, ContentHash, DetectedFace, Embedding, FoundFaces, VisionError};
 
@@ -103,7 +103,7 @@ impl<'a> Queue<'a> {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no code panics while it holds the queue, but on a bug")
+        sound(self.state.lock())
     }
 
     /// Whether the caller or a failure wants no more.
@@ -118,7 +118,7 @@ impl<'a> Queue<'a> {
                 && (state.next_in - state.next_out >= WINDOW
                     || (state.bytes > 0 && state.bytes + bytes > BYTES))
         };
-        let mut state = self.room.wait_while(self.state(), full).expect("as in `state`");
+        let mut state = sound(self.room.wait_while(self.state(), full));
         state.bytes += bytes;
         !state.abandoned
     }
@@ -215,7 +215,7 @@ impl<'a> Queue<'a> {
             if state.drained && state.looking == 0 {
                 return Work::Done;
             }
-            state = self.work.wait(state).expect("as in `state`");
+            state = sound(self.work.wait(state));
         }
     }
 
@@ -256,7 +256,7 @@ impl<'a> Queue<'a> {
             let over = state.drained && state.next_out == state.next_in;
             !(state.abandoned || over || state.done.contains_key(&state.next_out))
         };
-        let mut state = self.ready.wait_while(self.state(), not_yet).expect("as in `state`");
+        let mut state = sound(self.ready.wait_while(self.state(), not_yet));
         let place = state.next_out;
         let item = state.done.remove(&place)?;
         state.next_out += 1;
@@ -268,6 +268,12 @@ impl<'a> Queue<'a> {
     pub(crate) fn committed(&self, content: &ContentHash) {
         self.state().being_seen.remove(content);
     }
+}
+
+/// The queue also where a thread panicked with it in hand, which is a bug: that panic is passed on
+/// when the threads are joined, and to join them the others must be told to end.
+fn sound<T>(locked: Result<T, PoisonError<T>>) -> T {
+    locked.unwrap_or_else(PoisonError::into_inner)
 }
 
 impl State {

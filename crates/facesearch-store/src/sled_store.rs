@@ -11,17 +11,17 @@
 //!   makes an error of that; the panic hook still prints its message.
 
 mod commit;
+mod files;
 mod guard;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;
 
 use std::fmt;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
-use std::time::{Duration, Instant};
 
 use bincode::Decode;
 use facesearch_core::{
@@ -29,6 +29,7 @@ use facesearch_core::{
     StoreError,
 };
 
+use self::files::{lock, open_database, sync_database, write_first_records};
 use self::guard::guarded;
 use crate::checkpoint;
 use crate::codec::{self, CodecError};
@@ -358,64 +359,6 @@ impl fmt::Debug for SledStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SledStore").field("dir", &self.dir).finish_non_exhaustive()
     }
-}
-
-/// Takes the lock that says who writes, without waiting for it.
-fn lock(dir: &Path) -> Result<File, StoreError> {
-    let io = |source| at(dir, "lock", source);
-    let file = File::options().create(true).truncate(false).write(true).open(dir.join("lock"));
-    let file = file.map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: dir.into() }),
-        Err(TryLockError::Error(error)) => Err(io(error)),
-    }
-}
-
-/// sled lets go of its own lock some time after it was dropped, so that one is worth waiting for.
-fn open_database(dir: &Path, options: StoreOptions) -> Result<sled::Db, StoreError> {
-    let start = Instant::now();
-    loop {
-        let config = sled::Config::new()
-            .path(dir.join("sled"))
-            .cache_capacity(options.cache_bytes)
-            .flush_every_ms(Some(1000));
-        let busy = |error: &sled::Error| error.to_string().contains("could not acquire lock");
-        match guarded(dir, || Ok(config.open()))? {
-            Err(error) if busy(&error) && start.elapsed() > Duration::from_secs(2) => {
-                return Err(StoreError::Locked { path: dir.into() });
-            }
-            Err(error) if busy(&error) => std::thread::sleep(Duration::from_millis(20)),
-            opened => return guarded(dir, || opened),
-        }
-    }
-}
-
-fn write_first_records(dir: &Path, db: &sled::Db, contract: &Contract) -> Result<(), StoreError> {
-    let mut batch = sled::Batch::default();
-    let contract = codec::encode(keys::CONTRACT, &ContractOnDisk::from(contract));
-    batch.insert(keys::CONTRACT, contract.map_err(|e| unwritable(dir, e))?);
-    let state = codec::encode(keys::STATE, &State::default());
-    batch.insert(keys::STATE, state.map_err(|e| unwritable(dir, e))?);
-    guarded(dir, || db.apply_batch(batch))
-}
-
-/// Makes sled's files and their names durable. Its log is one file; the others are few.
-fn sync_database(dir: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            sync_database(&entry.path())?;
-        } else {
-            match File::options().write(true).open(entry.path()) {
-                Ok(file) => file.sync_all()?,
-                // A file that sled has just replaced.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-    checkpoint::sync_directory(dir)
 }
 
 fn damaged(dir: &Path, what: &dyn fmt::Display) -> StoreError {

@@ -1,0 +1,77 @@
+//! The files of a store: whose they are, how they are opened, and how they are made durable.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use facesearch_core::{Contract, StoreError};
+
+use super::guard::guarded;
+use super::{StoreOptions, at, unwritable};
+use crate::checkpoint;
+use crate::codec;
+use crate::keys;
+use crate::record::{ContractOnDisk, State};
+
+/// Takes the lock that says who writes, without waiting for it.
+pub(super) fn lock(dir: &Path) -> Result<File, StoreError> {
+    let io = |source| at(dir, "lock", source);
+    let file = File::options().create(true).truncate(false).write(true).open(dir.join("lock"));
+    let file = file.map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: dir.into() }),
+        Err(TryLockError::Error(error)) => Err(io(error)),
+    }
+}
+
+/// sled lets go of its own lock some time after it was dropped, so that one is worth waiting for.
+pub(super) fn open_database(dir: &Path, options: StoreOptions) -> Result<sled::Db, StoreError> {
+    let start = Instant::now();
+    loop {
+        let config = sled::Config::new()
+            .path(dir.join("sled"))
+            .cache_capacity(options.cache_bytes)
+            .flush_every_ms(Some(1000));
+        let busy = |error: &sled::Error| error.to_string().contains("could not acquire lock");
+        match guarded(dir, || Ok(config.open()))? {
+            Err(error) if busy(&error) && start.elapsed() > Duration::from_secs(2) => {
+                return Err(StoreError::Locked { path: dir.into() });
+            }
+            Err(error) if busy(&error) => std::thread::sleep(Duration::from_millis(20)),
+            opened => return guarded(dir, || opened),
+        }
+    }
+}
+
+pub(super) fn write_first_records(
+    dir: &Path,
+    db: &sled::Db,
+    contract: &Contract,
+) -> Result<(), StoreError> {
+    let mut batch = sled::Batch::default();
+    let contract = codec::encode(keys::CONTRACT, &ContractOnDisk::from(contract));
+    batch.insert(keys::CONTRACT, contract.map_err(|e| unwritable(dir, e))?);
+    let state = codec::encode(keys::STATE, &State::default());
+    batch.insert(keys::STATE, state.map_err(|e| unwritable(dir, e))?);
+    guarded(dir, || db.apply_batch(batch))
+}
+
+/// Makes sled's files and their names durable. Its log is one file; the others are few.
+pub(super) fn sync_database(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_database(&entry.path())?;
+        } else {
+            match File::options().write(true).open(entry.path()) {
+                Ok(file) => file.sync_all()?,
+                // A file that sled has just replaced.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    checkpoint::sync_directory(dir)
+}

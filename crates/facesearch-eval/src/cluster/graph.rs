@@ -1,6 +1,9 @@
 //! Which faces are near to each other: the k-nearest-neighbour graph.
 
-use facesearch_core::{Gallery, Row, TopK, l2_squared};
+use std::ops::Range;
+
+use facesearch_core::{Gallery, Row, TopK};
+use ndarray::{Array2, ArrayView1};
 use rayon::prelude::*;
 
 use crate::Faces;
@@ -75,26 +78,31 @@ impl Graph {
         Ok(Self { k, neighbours: kept })
     }
 
-    /// The exact graph by comparing all pairs once, block by block; of equal distances the smaller
-    /// row. Memory is `12 k` bytes a row, and the result does not depend on the threads.
+    /// The graph by comparing all pairs once; of equal distances the smaller row.
+    ///
+    /// Blocks of rows are compared by matrix products, `|a - b|² = |a|² + |b|² - 2 a·b`, so two
+    /// neighbours whose distances differ by rounding only may change places. Memory is `12 k`
+    /// bytes a row, and the result does not depend on the number of threads.
     pub fn exact(vectors: &(impl Vectors + ?Sized), k: usize) -> Self {
         let rows = vectors.len();
-        let blocks: Vec<std::ops::Range<usize>> =
+        let blocks: Vec<Range<usize>> =
             (0..rows).step_by(BLOCK).map(|from| from..(from + BLOCK).min(rows)).collect();
         let mut nearest: Vec<Vec<Nearest>> =
             blocks.iter().map(|block| vec![TopK::new(k); block.len()]).collect();
-        for one in 0..blocks.len() {
-            let (own, later) = nearest[one..].split_at_mut(1);
-            compare_within(vectors, &blocks[one], &mut own[0]);
+        for (number, block) in blocks.iter().enumerate() {
+            let one = Block::new(vectors, block);
+            let (own, later) = nearest[number..].split_at_mut(1);
+            within(&one, &mut own[0]);
             // Each later block is one thread's; what it finds for this block is joined after.
             let found: Vec<Vec<Nearest>> = later
                 .par_iter_mut()
-                .zip(&blocks[one + 1..])
+                .zip(&blocks[number + 1..])
                 .fold(
-                    || vec![TopK::new(k); blocks[one].len()],
-                    |mut own, (other, block)| {
-                        compare(vectors, &blocks[one], block, &mut own, other);
-                        own
+                    || vec![TopK::new(k); block.len()],
+                    |mut of_one, (of_other, other)| {
+                        let other = Block::new(vectors, other);
+                        between(&one, &other, &mut of_one, of_other);
+                        of_one
                     },
                 )
                 .collect();
@@ -128,38 +136,49 @@ impl Graph {
 /// as the distance.
 type Nearest = TopK<(u32, u32)>;
 
+/// Some rows as a matrix, with their squared lengths.
+struct Block {
+    start: usize,
+    matrix: Array2<f32>,
+    squares: Vec<f32>,
+}
+
+impl Block {
+    fn new(vectors: &(impl Vectors + ?Sized), rows: &Range<usize>) -> Self {
+        let dim = vectors.vector(rows.start).len();
+        let mut matrix = Array2::zeros((rows.len(), dim));
+        for (mut place, row) in matrix.rows_mut().into_iter().zip(rows.clone()) {
+            place.assign(&ArrayView1::from(vectors.vector(row)));
+        }
+        let squares = matrix.rows().into_iter().map(|row| row.dot(&row)).collect();
+        Self { start: rows.start, matrix, squares }
+    }
+}
+
+/// Compares the rows of a block with each other.
+fn within(block: &Block, nearest: &mut [Nearest]) {
+    let products = block.matrix.dot(&block.matrix.t());
+    for ((a, b), product) in products.indexed_iter().filter(|((a, b), _)| a < b) {
+        let square = order(block.squares[a] + block.squares[b] - 2.0 * product);
+        nearest[a].push((square, (block.start + b) as u32));
+        nearest[b].push((square, (block.start + a) as u32));
+    }
+}
+
+/// Compares the rows of two blocks.
+fn between(one: &Block, other: &Block, of_one: &mut [Nearest], of_other: &mut [Nearest]) {
+    let products = one.matrix.dot(&other.matrix.t());
+    for (a, (products, nearest)) in products.rows().into_iter().zip(of_one).enumerate() {
+        let columns = products.into_iter().zip(&other.squares).zip(of_other.iter_mut());
+        for (b, ((product, length), of_other)) in columns.enumerate() {
+            let square = order(one.squares[a] + length - 2.0 * product);
+            nearest.push((square, (other.start + b) as u32));
+            of_other.push((square, (one.start + a) as u32));
+        }
+    }
+}
+
 /// The bits of a number that is not negative sort as the number does.
 fn order(square: f32) -> u32 {
     square.max(0.0).to_bits()
-}
-
-fn compare_within(
-    vectors: &(impl Vectors + ?Sized),
-    block: &std::ops::Range<usize>,
-    nearest: &mut [Nearest],
-) {
-    for a in block.clone() {
-        for b in a + 1..block.end {
-            let square = order(l2_squared(vectors.vector(a), vectors.vector(b)));
-            nearest[a - block.start].push((square, b as u32));
-            nearest[b - block.start].push((square, a as u32));
-        }
-    }
-}
-
-fn compare(
-    vectors: &(impl Vectors + ?Sized),
-    one: &std::ops::Range<usize>,
-    other: &std::ops::Range<usize>,
-    of_one: &mut [Nearest],
-    of_other: &mut [Nearest],
-) {
-    for a in one.clone() {
-        let vector = vectors.vector(a);
-        for b in other.clone() {
-            let square = order(l2_squared(vector, vectors.vector(b)));
-            of_one[a - one.start].push((square, b as u32));
-            of_other[b - other.start].push((square, a as u32));
-        }
-    }
 }

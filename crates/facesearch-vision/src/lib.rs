@@ -5,7 +5,9 @@ mod decode;
 mod detect;
 mod embed;
 mod finder;
+mod kernels;
 mod landmarks;
+mod layers;
 mod network;
 #[cfg(test)]
 mod testing;

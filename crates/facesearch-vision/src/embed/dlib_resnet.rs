@@ -21,7 +21,7 @@ use crate::network::{Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, Network, 
 use crate::network::{NetworkError, Window};
 use crate::weights::dlib::{InputRecord, Record, Sliding, Step, read_metric_network};
 
-const NAME: &str = "dlib-resnet";
+const NAME: &str = "dlib";
 const SIDE: u32 = 150;
 const DIM: usize = 128;
 

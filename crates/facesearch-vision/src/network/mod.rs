@@ -22,6 +22,7 @@
 //! ```
 
 mod builder;
+mod fast;
 mod graph;
 mod plain;
 mod shape;
@@ -36,7 +37,10 @@ pub use graph::{
     PoolKind, Window,
 };
 pub use shape::Shape;
+pub(crate) use shape::slide;
 
+use crate::kernels::Level;
+use fast::Fast;
 use plain::Plain;
 
 /// Why a network cannot be built or run.
@@ -61,7 +65,14 @@ pub enum NetworkError {
 pub struct Network {
     graph: Graph,
     device: Device,
-    plain: Plain,
+    executor: Executor,
+}
+
+/// The ways to run a graph.
+#[derive(Debug)]
+enum Executor {
+    Plain(Plain),
+    Fast(Fast),
 }
 
 impl Network {
@@ -71,7 +82,15 @@ impl Network {
     ///
     /// [`NetworkError::Candle`] where the weights cannot be brought to the device.
     pub fn new(graph: Graph, device: &Device) -> Result<Self, NetworkError> {
+        if device.is_cpu() {
+            return Ok(Self::fast(graph, Level::best()));
+        }
         Self::reference(graph, device)
+    }
+
+    fn fast(graph: Graph, level: Level) -> Self {
+        let executor = Executor::Fast(Fast::new(&graph, level));
+        Self { graph, device: Device::Cpu, executor }
     }
 
     /// `graph` as plain candle operations: slow on a CPU, but every layer is a few readable lines.
@@ -81,8 +100,8 @@ impl Network {
     ///
     /// As [`Network::new`].
     pub fn reference(graph: Graph, device: &Device) -> Result<Self, NetworkError> {
-        let plain = Plain::new(&graph, device)?;
-        Ok(Self { graph, device: device.clone(), plain })
+        let executor = Executor::Plain(Plain::new(&graph, device)?);
+        Ok(Self { graph, device: device.clone(), executor })
     }
 
     /// The description this network was made from.
@@ -101,8 +120,8 @@ impl Network {
     ///   of `r g b` need no copying, only `permute((0, 3, 1, 2))`. Any batch from 1; any height
     ///   and width that the layers allow.
     /// - **Output:** one `(batch, channels, height, width)` `f32` tensor for each output of the
-    ///   graph, in its order; a vector comes as `(batch, n, 1, 1)`. Row `i` depends on photo `i`
-    ///   alone, bit for bit, whatever else is in the batch.
+    ///   graph, in its order; a vector comes as `(batch, n, 1, 1)`. On a CPU row `i` depends on
+    ///   photo `i` alone, bit for bit, whatever else is in the batch.
     ///
     /// # Errors
     ///
@@ -120,6 +139,10 @@ impl Network {
         }
         let (_, _, height, width) = input.dims4()?;
         self.graph.shapes(height, width)?;
-        self.plain.forward(&self.graph, &input.to_device(&self.device)?)
+        let input = input.to_device(&self.device)?;
+        match &self.executor {
+            Executor::Plain(plain) => plain.forward(&self.graph, &input),
+            Executor::Fast(fast) => fast.forward(&input),
+        }
     }
 }

@@ -1,0 +1,103 @@
+//! Vectors of 8 numbers: AVX2 and FMA.
+
+use std::arch::x86_64::*;
+
+use super::{Kernel, Simd};
+
+/// AVX2 and FMA.
+#[derive(Clone, Copy)]
+pub(super) struct Avx2;
+
+/// # Safety
+///
+/// The CPU must have AVX2 and FMA.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn run(kernel: impl Kernel) {
+    kernel.run::<Avx2>();
+}
+
+/// All bits set in the first `n` of eight lanes.
+///
+/// # Safety
+///
+/// The CPU must have AVX2, and `n` must be at most 8.
+#[inline(always)]
+unsafe fn first(n: usize) -> __m256i {
+    const ON_THEN_OFF: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
+    // SAFETY: `n <= 8`, so the eight numbers from `8 - n` lie in the sixteen.
+    unsafe { _mm256_loadu_si256(ON_THEN_OFF.as_ptr().add(8 - n).cast()) }
+}
+
+// Each method is one instruction, which the caller promises the CPU has; those with a pointer read
+// or write only what the caller promises is there, and ask for no alignment.
+impl Simd for Avx2 {
+    const LANES: usize = 8;
+    const MANY_REGISTERS: bool = false;
+    type V = __m256;
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self::V {
+        // SAFETY: the caller promises the instruction.
+        unsafe { _mm256_set1_ps(x) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self::V {
+        // SAFETY: the caller promises the instruction and the numbers.
+        unsafe { _mm256_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, v: Self::V) {
+        // SAFETY: the caller promises the instruction and the numbers.
+        unsafe { _mm256_storeu_ps(to, v) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(from: *const f32, n: usize) -> Self::V {
+        // SAFETY: the caller promises the instruction and `n` numbers; lanes off in the mask are not read.
+        unsafe { _mm256_maskload_ps(from, first(n)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(to: *mut f32, v: Self::V, n: usize) {
+        // SAFETY: the caller promises the instruction and `n` numbers; lanes off in the mask are not written.
+        unsafe { _mm256_maskstore_ps(to, first(n), v) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: the caller promises the instruction.
+        unsafe { _mm256_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: the caller promises the instruction.
+        unsafe { _mm256_sub_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: the caller promises the instruction.
+        unsafe { _mm256_mul_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        // SAFETY: the caller promises the instruction.
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    unsafe fn max(a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: the caller promises the instruction.
+        unsafe { _mm256_max_ps(a, b) }
+    }
+
+    #[inline(always)]
+    unsafe fn min(a: Self::V, b: Self::V) -> Self::V {
+        // SAFETY: the caller promises the instruction.
+        unsafe { _mm256_min_ps(a, b) }
+    }
+}

@@ -1,0 +1,117 @@
+//! Convolution of each channel by itself.
+//!
+//! A vector runs over channels, the sums of a few neighbouring pixels stay in registers, and each
+//! weight that is loaded serves all of them.
+
+use super::tile::Epilogue;
+use super::{Kernel, Simd};
+use crate::layers::Map;
+use crate::network::Window;
+
+/// How many neighbouring output pixels share a weight.
+const PIXELS: usize = 4;
+
+/// A convolution with as many groups as channels.
+pub(crate) struct Depthwise<'a> {
+    pub(crate) input: &'a [f32],
+    pub(crate) input_map: Map,
+    pub(crate) output: &'a mut [f32],
+    pub(crate) output_map: Map,
+    pub(crate) images: usize,
+    /// The input's border is at least as wide as its padding.
+    pub(crate) window: Window,
+    /// For each place of the window a number for each channel, then `SLACK` zeros.
+    pub(crate) weights: &'a [f32],
+    pub(crate) epilogue: Epilogue<'a>,
+}
+
+impl Depthwise<'_> {
+    fn check(&self) {
+        let (i, o) = (&self.input_map, &self.output_map);
+        assert_eq!(i.channels, o.channels, "as many channels out as in");
+        for axis in 0..2 {
+            let (len, places) = [(i.height, o.height), (i.width, o.width)][axis];
+            let reach = (places - 1) * self.window.stride[axis]
+                + (self.window.size[axis] - 1) * self.window.dilation[axis];
+            let have = i.border[axis] + len + i.border[axis + 2];
+            let skipped = i.border[axis].checked_sub(self.window.padding[axis]);
+            assert!(skipped.is_some_and(|s| s + reach < have), "windows in the bordered map");
+        }
+        assert!(self.images * i.image_stride() <= self.input.len(), "a whole input");
+        assert!(self.images * o.image_stride() <= self.output.len(), "room for the output");
+        let taps = self.window.size[0] * self.window.size[1];
+        assert!(self.weights.len() >= taps * o.channels + super::SLACK, "weights for every place");
+        assert!(self.epilogue.residual.is_none(), "no residual");
+        self.epilogue.check(o.channels);
+    }
+
+    /// Output pixels `x` to `x + N` of row `y`, one vector of channels.
+    ///
+    /// # Safety
+    ///
+    /// The CPU must have `S`'s instructions, `check` must have passed, and the pixels and the
+    /// channel must be the output's.
+    #[inline(always)]
+    unsafe fn pixels<S: Simd, const N: usize>(
+        &mut self,
+        image: usize,
+        (y, x): (usize, usize),
+        channel: usize,
+    ) {
+        let (i, o) = (&self.input_map, &self.output_map);
+        let lanes = o.channels - channel;
+        let [down, across] = self.window.stride;
+        let [dy, dx] = self.window.dilation;
+        let top = y * down + i.border[0] - self.window.padding[0];
+        let left = x * across + i.border[1] - self.window.padding[1];
+        let origin = image * i.image_stride() + top * i.row_stride() + left * i.channels + channel;
+        // SAFETY: `check` has found every window inside the bordered input and the weights and the
+        // bias `SLACK` longer than their channels; of a pixel only its channels are touched.
+        unsafe {
+            let mut sums = [S::load(self.epilogue.bias.as_ptr().add(channel)); N];
+            for ky in 0..self.window.size[0] {
+                for kx in 0..self.window.size[1] {
+                    let tap = (ky * self.window.size[1] + kx) * o.channels + channel;
+                    let w = S::load(self.weights.as_ptr().add(tap));
+                    let from = origin + ky * dy * i.row_stride() + kx * dx * i.channels;
+                    for (n, sum) in sums.iter_mut().enumerate() {
+                        let at = from + n * across * i.channels;
+                        let v = S::load_up_to(self.input.as_ptr().add(at), lanes);
+                        *sum = S::fma(v, w, *sum);
+                    }
+                }
+            }
+            let to = image * o.image_stride() + o.offset(y, x) + channel;
+            for (n, sum) in sums.into_iter().enumerate() {
+                let v = self.epilogue.squash::<S>(sum, channel);
+                S::store_up_to(self.output.as_mut_ptr().add(to + n * o.channels), v, lanes);
+            }
+        }
+    }
+}
+
+impl Kernel for Depthwise<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(mut self) {
+        self.check();
+        let o = self.output_map;
+        for image in 0..self.images {
+            for y in 0..o.height {
+                for channel in (0..o.channels).step_by(S::LANES) {
+                    let mut x = 0;
+                    while x + PIXELS <= o.width {
+                        // SAFETY: `run` is called below `launch` only, `check` has passed, and the
+                        // pixels are in the output.
+                        unsafe { self.pixels::<S, PIXELS>(image, (y, x), channel) };
+                        x += PIXELS;
+                    }
+                    while x < o.width {
+                        // SAFETY: as above.
+                        unsafe { self.pixels::<S, 1>(image, (y, x), channel) };
+                        x += 1;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Convolution with a kernel of its own at every place: the rows of a tile are the images.
+
+use super::tile::{Epilogue, Panel, Row, Rows, Runs, multiply};
+use super::{Kernel, Simd};
+use crate::layers::Map;
+
+/// A locally connected layer.
+pub(crate) struct Local<'a> {
+    pub(crate) input: &'a [f32],
+    pub(crate) input_map: Map,
+    pub(crate) output: &'a mut [f32],
+    pub(crate) output_map: Map,
+    pub(crate) images: usize,
+    /// From the input's pixel under an output pixel to the start of each run of numbers.
+    pub(crate) starts: &'a [usize],
+    /// How many numbers a run has.
+    pub(crate) run: usize,
+    /// From one output row's and column's window to the next one's.
+    pub(crate) down: usize,
+    pub(crate) across: usize,
+    /// The panels of one place; those of the next begin `place` numbers later.
+    pub(crate) panels: &'a [Panel],
+    pub(crate) place: usize,
+    pub(crate) weights: &'a [f32],
+    /// For each place the output channels' biases, then `SLACK` zeros.
+    pub(crate) biases: &'a [f32],
+    pub(crate) squash: super::Squash<'a>,
+}
+
+struct Images {
+    next: Row,
+    input: usize,
+    output: usize,
+}
+
+impl Rows for Images {
+    #[inline(always)]
+    fn next(&mut self) -> Row {
+        let row = self.next;
+        self.next.input += self.input;
+        self.next.output += self.output;
+        row
+    }
+}
+
+impl Kernel for Local<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let (i, o) = (&self.input_map, &self.output_map);
+        let places = o.height * o.width;
+        let reach = self.starts.iter().max().map_or(0, |start| start + self.run);
+        let last = (o.height - 1) * self.down + (o.width - 1) * self.across;
+        let first = i.offset(0, 0);
+        let end = (self.images - 1) * i.image_stride() + first + last + reach;
+        assert!(end <= self.input.len(), "the windows lie in the input");
+        assert!(self.images * o.image_stride() <= self.output.len(), "room for the output");
+        assert!(self.weights.len() >= places * self.place, "weights for every place");
+        let row = self.starts.len() * self.run;
+        for panel in self.panels {
+            let end = panel.start + row * panel.vectors * S::LANES;
+            assert!(end <= self.place, "weights for each panel");
+            assert!(panel.first + panel.channels <= o.channels, "panels of the output's channels");
+        }
+        for place in 0..places {
+            let (y, x) = (place / o.width, place % o.width);
+            let bias = &self.biases[place * o.channels..];
+            let epilogue = Epilogue { bias, residual: None, squash: self.squash };
+            epilogue.check(o.channels);
+            for panel in self.panels {
+                let mut rows = Images {
+                    next: Row {
+                        input: first + y * self.down + x * self.across,
+                        output: o.offset(y, x),
+                        residual: 0,
+                    },
+                    input: i.image_stride(),
+                    output: o.image_stride(),
+                };
+                let weights = &self.weights[place * self.place + panel.start..];
+                // SAFETY: `run` is called below `launch` only. The assertions above say that the
+                // last image's last window lies in the input, that every image of the output is
+                // whole, and that each panel's weights are in its place's; the epilogue has been
+                // checked.
+                unsafe {
+                    multiply::<S, Images>(
+                        self.input.as_ptr(),
+                        &mut rows,
+                        self.images,
+                        Runs { starts: self.starts, run: self.run },
+                        weights.as_ptr(),
+                        panel,
+                        self.output.as_mut_ptr(),
+                        &epilogue,
+                    );
+                }
+            }
+        }
+    }
+}

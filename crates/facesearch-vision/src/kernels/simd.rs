@@ -1,0 +1,125 @@
+//! What a kind of vector can do, and the kind that every CPU has.
+
+/// A kind of vector of `f32`.
+///
+/// The methods are unsafe for two reasons. All but [`Portable`]'s need instructions of the CPU, so
+/// they may be called only below [`launch`](super::launch); and those that take a pointer need
+/// `LANES` numbers there (the `_first` ones only `n`), without any alignment.
+pub(crate) trait Simd: Copy {
+    /// Numbers in a vector.
+    const LANES: usize;
+    /// Whether there are 32 registers instead of 16.
+    const MANY_REGISTERS: bool;
+    /// The vector.
+    type V: Copy;
+
+    unsafe fn splat(x: f32) -> Self::V;
+    unsafe fn load(from: *const f32) -> Self::V;
+    unsafe fn store(to: *mut f32, v: Self::V);
+    /// The first `n < LANES` numbers, zeros after them.
+    unsafe fn load_first(from: *const f32, n: usize) -> Self::V;
+    /// The first `n < LANES` numbers; the rest of the memory stays.
+    unsafe fn store_first(to: *mut f32, v: Self::V, n: usize);
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b + c`.
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
+
+    /// [`load`](Self::load) or [`load_first`](Self::load_first), as `n` says; 0 reads nothing.
+    #[inline(always)]
+    unsafe fn load_up_to(from: *const f32, n: usize) -> Self::V {
+        // SAFETY: the caller answers for the instructions, and for `min(n, LANES)` numbers.
+        unsafe { if n >= Self::LANES { Self::load(from) } else { Self::load_first(from, n) } }
+    }
+
+    /// [`store`](Self::store) or [`store_first`](Self::store_first), as `n` says.
+    #[inline(always)]
+    unsafe fn store_up_to(to: *mut f32, v: Self::V, n: usize) {
+        // SAFETY: the caller answers for the instructions, and for `min(n, LANES)` numbers.
+        unsafe { if n >= Self::LANES { Self::store(to, v) } else { Self::store_first(to, v, n) } }
+    }
+}
+
+/// Four numbers in plain Rust, which the compiler turns into whatever the CPU has.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+#[inline(always)]
+fn zip(a: [f32; 4], b: [f32; 4], f: impl Fn(f32, f32) -> f32) -> [f32; 4] {
+    [f(a[0], b[0]), f(a[1], b[1]), f(a[2], b[2]), f(a[3], b[3])]
+}
+
+impl Simd for Portable {
+    const LANES: usize = 4;
+    const MANY_REGISTERS: bool = false;
+    type V = [f32; 4];
+
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self::V {
+        [x; 4]
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self::V {
+        // SAFETY: the caller promises four numbers; no alignment beyond theirs is asked for.
+        unsafe { from.cast::<[f32; 4]>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn store(to: *mut f32, v: Self::V) {
+        // SAFETY: as for `load`.
+        unsafe { to.cast::<[f32; 4]>().write_unaligned(v) }
+    }
+
+    #[inline(always)]
+    unsafe fn load_first(from: *const f32, n: usize) -> Self::V {
+        let mut v = [0.0; 4];
+        for (i, x) in v.iter_mut().enumerate().take(n) {
+            // SAFETY: `i < n`, and the caller promises `n` numbers.
+            *x = unsafe { *from.add(i) };
+        }
+        v
+    }
+
+    #[inline(always)]
+    unsafe fn store_first(to: *mut f32, v: Self::V, n: usize) {
+        for (i, x) in v.iter().enumerate().take(n) {
+            // SAFETY: `i < n`, and the caller promises `n` numbers.
+            unsafe { *to.add(i) = *x };
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |a, b| a * b)
+    }
+
+    /// Rounded twice: without the instruction a fused one would be a slow function call.
+    #[inline(always)]
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        zip(zip(a, b, |a, b| a * b), c, |ab, c| ab + c)
+    }
+
+    #[inline(always)]
+    unsafe fn max(a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |a, b| if a > b { a } else { b })
+    }
+
+    #[inline(always)]
+    unsafe fn min(a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |a, b| if a < b { a } else { b })
+    }
+}

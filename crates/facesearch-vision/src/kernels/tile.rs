@@ -1,0 +1,308 @@
+//! The register tile: a few rows of numbers times a panel of weights, in registers to the end.
+//!
+//! Every layer that multiplies is this: a *row* is what one output pixel reads (several runs of
+//! contiguous numbers), a *panel* the weights of up to four vectors of output channels, `k` by `k`.
+//! A tile of `MR` rows by `NR` vectors keeps `MR * NR` sums in registers; per step it loads `NR`
+//! vectors of weights and spreads `MR` numbers. Each sum adds in the same order whatever the tile
+//! it is in, so a result does not depend on its neighbours.
+#![expect(clippy::needless_range_loop, reason = "registers are addressed by their place")]
+
+use super::Simd;
+use crate::layers::{Aligned, Map};
+
+/// Some output channels and where their weights lie: for each number of a row, in the order in
+/// which rows are read, `vectors * LANES` weights.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Panel {
+    /// The first output channel.
+    pub(crate) first: usize,
+    /// How many output channels.
+    pub(crate) channels: usize,
+    /// How many vectors they fill, the last perhaps not wholly.
+    pub(crate) vectors: usize,
+    /// Where its weights begin.
+    pub(crate) start: usize,
+}
+
+/// Packs `[out][row]` weights into panels: the panels, and how many numbers they take together.
+/// `weight(o, k)` is the weight of output channel `o` for the `k`-th number of a row.
+pub(crate) fn pack_panels(
+    level: super::Level,
+    first: usize,
+    channels: usize,
+    row: usize,
+    into: &mut Vec<f32>,
+    weight: impl Fn(usize, usize) -> f32,
+) -> Vec<Panel> {
+    let lanes = level.lanes();
+    let mut panels = Vec::new();
+    let mut done = 0;
+    while done < channels {
+        let left = (channels - done).div_ceil(lanes);
+        let vectors = left.min(level.panel_vectors());
+        let panel = Panel {
+            first: first + done,
+            channels: (channels - done).min(vectors * lanes),
+            vectors,
+            start: into.len(),
+        };
+        for k in 0..row {
+            for lane in 0..vectors * lanes {
+                let inside = lane < panel.channels;
+                into.push(if inside { weight(panel.first + lane, k) } else { 0.0 });
+            }
+        }
+        done += panel.channels;
+        panels.push(panel);
+    }
+    panels
+}
+
+/// How far numbers for channels reach beyond the last one: as far as a panel's vectors may.
+pub(crate) const SLACK: usize = 64;
+
+/// What happens to a sum before it is stored. The slice has a number for each output channel,
+/// and [`SLACK`] zeros after them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Squash<'a> {
+    None,
+    Relu,
+    /// `max(x, 0) + slope * min(x, 0)`.
+    Slope(&'a [f32]),
+    /// Between two bounds.
+    Clip(f32, f32),
+}
+
+/// Something of the output's height and width that is added to the sums; it may have fewer
+/// channels.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Residual<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) map: Map,
+}
+
+/// All that is done to a sum besides multiplying.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Epilogue<'a> {
+    /// A number for each output channel, then [`SLACK`] zeros.
+    pub(crate) bias: &'a [f32],
+    pub(crate) residual: Option<Residual<'a>>,
+    pub(crate) squash: Squash<'a>,
+}
+
+impl Epilogue<'_> {
+    /// Panics unless the slices reach as far as the vectors of `channels` channels do.
+    pub(super) fn check(&self, channels: usize) {
+        let padded = channels + SLACK;
+        assert!(self.bias.len() >= padded, "a bias for every lane");
+        if let Squash::Slope(slope) = self.squash {
+            assert!(slope.len() >= padded, "a slope for every lane");
+        }
+        if let Some(residual) = &self.residual {
+            assert!(residual.map.channels <= channels, "no more channels than the output");
+        }
+    }
+
+    /// Squashes the sums of the vector that begins at `channel`.
+    ///
+    /// # Safety
+    ///
+    /// The CPU must have `S`'s instructions, and `channel + LANES` must be at most the padded
+    /// number of channels that [`check`](Self::check) was given.
+    #[inline(always)]
+    pub(super) unsafe fn squash<S: Simd>(&self, v: S::V, channel: usize) -> S::V {
+        // SAFETY: the caller promises the instructions, and that a vector from `channel` lies in
+        // the slope, which `check` found long enough.
+        unsafe {
+            match self.squash {
+                Squash::None => v,
+                Squash::Relu => S::max(v, S::splat(0.0)),
+                Squash::Slope(slope) => {
+                    let zero = S::splat(0.0);
+                    let slope = S::load(slope.as_ptr().add(channel));
+                    S::fma(slope, S::min(v, zero), S::max(v, zero))
+                }
+                Squash::Clip(low, high) => S::min(S::max(v, S::splat(low)), S::splat(high)),
+            }
+        }
+    }
+}
+
+/// Where one row of numbers begins, where its results go, and where what is added to them lies.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Row {
+    pub(super) input: usize,
+    pub(super) output: usize,
+    pub(super) residual: usize,
+}
+
+/// The rows of a layer, in order.
+pub(super) trait Rows {
+    /// The next one. Must be `#[inline(always)]`.
+    fn next(&mut self) -> Row;
+}
+
+/// How a row is read: runs of `run` numbers at these distances from its beginning.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Runs<'a> {
+    pub(super) starts: &'a [usize],
+    pub(super) run: usize,
+}
+
+/// Multiplies `count` rows with one panel.
+///
+/// # Safety
+///
+/// The CPU must have `S`'s instructions. For each row that `rows` gives: from `input + row.input`
+/// every run must be readable; from `output + row.output` there must be room for the panel's
+/// channels at its first one; the residual must be readable likewise, as far as its channels go.
+/// `weights` must hold the panel's weights for a whole row, and `epilogue` must have been checked
+/// for the output's channels.
+#[inline(always)]
+pub(super) unsafe fn multiply<S: Simd, R: Rows>(
+    input: *const f32,
+    rows: &mut R,
+    count: usize,
+    runs: Runs<'_>,
+    weights: *const f32,
+    panel: &Panel,
+    output: *mut f32,
+    epilogue: &Epilogue<'_>,
+) {
+    macro_rules! sweep {
+        ($vectors:literal, $most:expr, [$($rows:literal)*]) => {{
+            let mut left = count;
+            while left > 0 {
+                match next_tile(left, $most) {
+                    // SAFETY: what this function's caller promises.
+                    $($rows => unsafe {
+                        tile::<S, R, $rows, $vectors>(
+                            input, rows, runs, weights, panel, output, epilogue,
+                        )
+                    },)*
+                    _ => unreachable!("next_tile returns only sizes that are listed"),
+                }
+                left -= next_tile(left, $most);
+            }
+        }};
+    }
+    let many = S::MANY_REGISTERS;
+    match panel.vectors {
+        1 => sweep!(1, if many { 12 } else { 8 }, [1 2 3 4 5 6 8 12]),
+        2 => sweep!(2, if many { 12 } else { 6 }, [1 2 3 4 5 6 8 12]),
+        3 => sweep!(3, 8, [1 2 3 4 5 6 8]),
+        _ => sweep!(4, 6, [1 2 3 4 5 6]),
+    }
+}
+
+/// How many rows the next tile takes when `left` are left: the most, and towards the end two
+/// nearly equal ones instead of a large and a tiny one.
+#[inline(always)]
+fn next_tile(left: usize, most: usize) -> usize {
+    let size = if left >= 2 * most || left <= most { left.min(most) } else { left.div_ceil(2) };
+    match size {
+        7 => 6,
+        9..12 => 8,
+        size => size,
+    }
+}
+
+/// One tile.
+///
+/// # Safety
+///
+/// As for [`multiply`], for the next `MR` rows.
+#[inline(always)]
+unsafe fn tile<S: Simd, R: Rows, const MR: usize, const NR: usize>(
+    input: *const f32,
+    rows: &mut R,
+    runs: Runs<'_>,
+    weights: *const f32,
+    panel: &Panel,
+    output: *mut f32,
+    epilogue: &Epilogue<'_>,
+) {
+    let mut at = [Row::default(); MR];
+    let mut from = [input; MR];
+    for m in 0..MR {
+        at[m] = rows.next();
+        // SAFETY: the caller promises that the row begins inside the input.
+        from[m] = unsafe { input.add(at[m].input) };
+    }
+    // SAFETY: the caller promises the instructions; the bias reaches `SLACK` beyond the last
+    // channel, hence over all `NR <= 4` vectors of a panel that begins at one of them.
+    let mut sums = unsafe {
+        let mut bias = [S::splat(0.0); NR];
+        for (n, b) in bias.iter_mut().enumerate() {
+            *b = S::load(epilogue.bias.as_ptr().add(panel.first + n * S::LANES));
+        }
+        [bias; MR]
+    };
+    // SAFETY: the caller promises the weights and every run of these rows.
+    unsafe { accumulate::<S, MR, NR>(&from, runs, weights, &mut sums) };
+    for m in 0..MR {
+        for n in 0..NR {
+            let channel = panel.first + n * S::LANES;
+            let lanes = panel.channels.saturating_sub(n * S::LANES);
+            // SAFETY: the caller promises room for the panel's channels in the output and the
+            // residual's own channels in the residual; `load_up_to` and `store_up_to` touch no
+            // lane beyond.
+            unsafe {
+                let mut v = sums[m][n];
+                if let Some(residual) = &epilogue.residual {
+                    let has = residual.map.channels.saturating_sub(channel).min(lanes);
+                    if has > 0 {
+                        let from = residual.data.as_ptr().add(at[m].residual + channel);
+                        v = S::add(v, S::load_up_to(from, has));
+                    }
+                }
+                v = epilogue.squash::<S>(v, channel);
+                S::store_up_to(output.add(at[m].output + channel), v, lanes);
+            }
+        }
+    }
+}
+
+/// Adds the products of whole rows to the sums.
+///
+/// # Safety
+///
+/// The CPU must have `S`'s instructions; from each of `from` every run must be readable, and
+/// `weights` must hold `NR * LANES` numbers for each number of a row.
+#[inline(always)]
+unsafe fn accumulate<S: Simd, const MR: usize, const NR: usize>(
+    from: &[*const f32; MR],
+    runs: Runs<'_>,
+    weights: *const f32,
+    sums: &mut [[S::V; NR]; MR],
+) {
+    let mut weights = weights;
+    let mut local = *sums;
+    for &start in runs.starts {
+        for k in start..start + runs.run {
+            // SAFETY: `k` is inside the run, so each row has a number there, and the weights of
+            // this number are the next `NR` vectors.
+            unsafe {
+                let mut w = [S::splat(0.0); NR];
+                for (n, w) in w.iter_mut().enumerate() {
+                    *w = S::load(weights.add(n * S::LANES));
+                }
+                weights = weights.add(NR * S::LANES);
+                for m in 0..MR {
+                    let x = S::splat(*from[m].add(k));
+                    for n in 0..NR {
+                        local[m][n] = S::fma(x, w[n], local[m][n]);
+                    }
+                }
+            }
+        }
+    }
+    *sums = local;
+}
+
+/// Copies packed weights to where a cache line begins.
+pub(crate) fn align(weights: &[f32]) -> Aligned {
+    let mut aligned = Aligned::zeros(weights.len());
+    aligned.copy_from_slice(weights);
+    aligned
+}

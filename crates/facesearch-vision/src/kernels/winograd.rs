@@ -1,0 +1,368 @@
+//! 3x3 convolution of stride 1 with a quarter of the multiplications.
+//!
+//! - **Paper:** Lavin and Gray, *Fast Algorithms for Convolutional Neural Networks*, CVPR 2016,
+//!   <https://arxiv.org/abs/1509.09308>: F(4x4, 3x3). A 6x6 piece of the input is transformed,
+//!   multiplied number by number with the transformed kernel, and transformed back to 4x4 outputs:
+//!   36 multiplications per channel pair instead of 144.
+//! - **Shape:** over all pieces the multiplications are 36 matrix products, one for each of the 36
+//!   places; those run in the register tile.
+//! - **Trap:** 36 planes at a distance that is a multiple of 4096 bytes fall into the same few
+//!   cache sets, which costs a third of the speed; hence the gap between planes.
+#![expect(clippy::needless_range_loop, reason = "registers are addressed by their place")]
+
+use super::tile::{Epilogue, Panel, Row, Rows, Runs, Squash, multiply};
+use super::{Kernel, Simd};
+use crate::layers::Map;
+
+/// Output pixels of a piece, down and across.
+pub(crate) const TILE: usize = 4;
+/// Input pixels of a piece, down and across.
+const PIECE: usize = TILE + 2;
+pub(crate) const PLANES: usize = PIECE * PIECE;
+/// Numbers left free between planes.
+const GAP: usize = 16;
+/// Numbers of scratch that one block of pieces should fit in: most of a level-2 cache.
+const BLOCK: usize = 160 * 1024;
+
+/// A 3x3 convolution of stride 1.
+pub(crate) struct Winograd<'a> {
+    pub(crate) input: &'a [f32],
+    pub(crate) input_map: Map,
+    pub(crate) output: &'a mut [f32],
+    pub(crate) output_map: Map,
+    pub(crate) images: usize,
+    /// Rows above and columns on the left that count as zeros; what lies below and on the right of
+    /// the input does anyway. The border is not read.
+    pub(crate) padding: [usize; 2],
+    /// For each of the 36 planes the same panels, one plane's weights after the other's.
+    pub(crate) panels: &'a [Panel],
+    pub(crate) weights: &'a [f32],
+    pub(crate) scratch: &'a mut [f32],
+    pub(crate) epilogue: Epilogue<'a>,
+}
+
+/// The 36 numbers that a 3x3 kernel `g` is transformed to: `G g Gᵀ`.
+pub(crate) fn transform_weights(kernel: &[f32]) -> [f32; PLANES] {
+    const G: [[f64; 3]; PIECE] = [
+        [0.25, 0.0, 0.0],
+        [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
+        [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
+        [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
+        [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
+        [0.0, 0.0, 1.0],
+    ];
+    let g = |y: usize, x: usize| f64::from(kernel[3 * y + x]);
+    std::array::from_fn(|plane| {
+        let (down, across) = (&G[plane / PIECE], &G[plane % PIECE]);
+        let row = |y: usize| (0..3).map(|x| g(y, x) * across[x]).sum::<f64>();
+        (0..3).map(|y| down[y] * row(y)).sum::<f64>() as f32
+    })
+}
+
+/// How the scratch is laid out for a convolution between so many channels.
+#[derive(Debug, Clone, Copy)]
+struct Layout {
+    /// Pieces done together.
+    pieces: usize,
+    /// From one piece to the next, in a plane of inputs and in one of outputs.
+    input_row: usize,
+    output_row: usize,
+}
+
+impl Layout {
+    /// Every row is padded to whole vectors of any kind.
+    fn new(inputs: usize, outputs: usize) -> Self {
+        let (input_row, output_row) = (inputs.next_multiple_of(16), outputs.next_multiple_of(16));
+        let fit = BLOCK / (PLANES * (input_row + output_row));
+        Self { pieces: (fit / 12 * 12).max(24), input_row, output_row }
+    }
+
+    fn input_plane(&self) -> usize {
+        self.pieces * self.input_row + GAP
+    }
+
+    fn output_plane(&self) -> usize {
+        self.pieces * self.output_row + GAP
+    }
+}
+
+impl Winograd<'_> {
+    /// How many numbers of scratch it needs.
+    pub(crate) fn scratch(inputs: usize, outputs: usize) -> usize {
+        let layout = Layout::new(inputs, outputs);
+        PLANES * (layout.input_plane() + layout.output_plane())
+    }
+
+    fn check(&self) {
+        let (i, o) = (&self.input_map, &self.output_map);
+        assert!(self.images * i.image_stride() <= self.input.len(), "a whole input");
+        assert!(self.images * o.image_stride() <= self.output.len(), "room for the output");
+        assert!(self.scratch.len() >= Self::scratch(i.channels, o.channels), "enough scratch");
+        let covered: usize = self.panels.iter().map(|panel| panel.channels).sum();
+        let in_order = self
+            .panels
+            .iter()
+            .try_fold(0, |end, panel| (panel.first == end).then_some(end + panel.channels));
+        assert!(covered == o.channels && in_order.is_some(), "panels of all the channels");
+        self.epilogue.check(o.channels);
+        if let Some(r) = &self.epilogue.residual {
+            assert_eq!((r.map.height, r.map.width), (o.height, o.width), "a residual that fits");
+            assert!(self.images * r.map.image_stride() <= r.data.len(), "a whole residual");
+        }
+    }
+}
+
+impl Kernel for Winograd<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(mut self) {
+        self.check();
+        let (inputs, outputs) = (self.input_map.channels, self.output_map.channels);
+        let layout = Layout::new(inputs, outputs);
+        let lanes: usize = self.panels.iter().map(|panel| panel.vectors * S::LANES).sum();
+        let plane_weights = inputs * lanes;
+        assert!(self.weights.len() >= PLANES * plane_weights, "weights for every plane");
+        let down = self.output_map.height.div_ceil(TILE);
+        let across = self.output_map.width.div_ceil(TILE);
+        let pieces = self.images * down * across;
+        let scratch = std::mem::take(&mut self.scratch);
+        let (transformed, products) = scratch.split_at_mut(PLANES * layout.input_plane());
+        let place = |piece: usize| {
+            let (image, piece) = (piece / (down * across), piece % (down * across));
+            (image, piece / across * TILE, piece % across * TILE)
+        };
+        for first in (0..pieces).step_by(layout.pieces) {
+            let count = layout.pieces.min(pieces - first);
+            for piece in 0..count {
+                // SAFETY: `run` is called below `launch` only; `check` has found the input whole
+                // and the scratch large enough, `place` gives a place in an image, and `piece` is
+                // below `layout.pieces`.
+                unsafe {
+                    self.transform_input::<S>(place(first + piece), piece, &layout, transformed)
+                };
+            }
+            for plane in 0..PLANES {
+                let mut weights = &self.weights[plane * plane_weights..][..plane_weights];
+                for panel in self.panels {
+                    let mut rows = Pieces {
+                        next: Row::default(),
+                        input: layout.input_row,
+                        output: layout.output_row,
+                    };
+                    // SAFETY: the plane has `count` rows of `inputs` numbers, and as many rows of
+                    // products, each padded to whole vectors; `weights` begins with the panel's.
+                    unsafe {
+                        multiply::<S, Pieces>(
+                            transformed[plane * layout.input_plane()..].as_ptr(),
+                            &mut rows,
+                            count,
+                            Runs { starts: &[0], run: inputs },
+                            weights.as_ptr(),
+                            panel,
+                            products[plane * layout.output_plane()..].as_mut_ptr(),
+                            &PLAIN,
+                        );
+                    }
+                    weights = &weights[inputs * panel.vectors * S::LANES..];
+                }
+            }
+            for piece in 0..count {
+                // SAFETY: as for the inputs.
+                unsafe {
+                    self.transform_output::<S>(place(first + piece), piece, &layout, products)
+                };
+            }
+        }
+    }
+}
+
+/// The products are stored as they are. Long enough for any number of channels that
+/// [`Winograd`] is used for, because only its first panel's worth is read: see `multiply`.
+const PLAIN: Epilogue<'static> = Epilogue {
+    bias: &[0.0; MOST_WINOGRAD_CHANNELS + super::SLACK],
+    residual: None,
+    squash: Squash::None,
+};
+
+/// More output channels than this are not for [`Winograd`].
+pub(crate) const MOST_WINOGRAD_CHANNELS: usize = 2048;
+
+/// The pieces of a plane, one after the other.
+struct Pieces {
+    next: Row,
+    input: usize,
+    output: usize,
+}
+
+impl Rows for Pieces {
+    #[inline(always)]
+    fn next(&mut self) -> Row {
+        let row = self.next;
+        self.next.input += self.input;
+        self.next.output += self.output;
+        row
+    }
+}
+
+/// `Bᵀ d`: one row or column of a piece of the input.
+///
+/// # Safety
+///
+/// The CPU must have `S`'s instructions.
+#[inline(always)]
+unsafe fn into_planes<S: Simd>(d: [S::V; PIECE]) -> [S::V; PIECE] {
+    // SAFETY: the caller promises the instructions.
+    unsafe {
+        let (two, four, five) = (S::splat(2.0), S::splat(4.0), S::splat(5.0));
+        let minus = |a, b, c| S::sub(c, S::mul(a, b));
+        let even = minus(four, d[2], d[4]);
+        let odd = minus(four, d[1], d[3]);
+        let outer = S::sub(d[4], d[2]);
+        let inner = S::mul(two, S::sub(d[3], d[1]));
+        [
+            S::fma(four, d[0], minus(five, d[2], d[4])),
+            S::add(even, odd),
+            S::sub(even, odd),
+            S::add(outer, inner),
+            S::sub(outer, inner),
+            S::fma(four, d[1], minus(five, d[3], d[5])),
+        ]
+    }
+}
+
+/// `Aᵀ m`: one row or column of a piece's products.
+///
+/// # Safety
+///
+/// The CPU must have `S`'s instructions.
+#[inline(always)]
+unsafe fn from_planes<S: Simd>(m: [S::V; PIECE]) -> [S::V; TILE] {
+    // SAFETY: the caller promises the instructions.
+    unsafe {
+        let (two, four, eight) = (S::splat(2.0), S::splat(4.0), S::splat(8.0));
+        let (sum, difference) = (S::add(m[1], m[2]), S::sub(m[1], m[2]));
+        let (wide_sum, wide_difference) = (S::add(m[3], m[4]), S::sub(m[3], m[4]));
+        [
+            S::add(m[0], S::add(sum, wide_sum)),
+            S::fma(two, wide_difference, difference),
+            S::fma(four, wide_sum, sum),
+            S::add(m[5], S::fma(eight, wide_difference, difference)),
+        ]
+    }
+}
+
+impl Winograd<'_> {
+    /// Spreads one piece of the input over the planes.
+    ///
+    /// # Safety
+    ///
+    /// The CPU must have `S`'s instructions, `check` must have passed, the place must be one of an
+    /// output pixel, and `piece` below the layout's.
+    #[inline(always)]
+    unsafe fn transform_input<S: Simd>(
+        &self,
+        (image, y, x): (usize, usize, usize),
+        piece: usize,
+        layout: &Layout,
+        planes: &mut [f32],
+    ) {
+        let map = &self.input_map;
+        // The rows and columns of the piece that lie in the map; the others are zeros.
+        let inside = |at: usize, padding: usize, len: usize| {
+            (padding.saturating_sub(at).min(PIECE), (len + padding).saturating_sub(at).min(PIECE))
+        };
+        let (top, bottom) = inside(y, self.padding[0], map.height);
+        let (left, right) = inside(x, self.padding[1], map.width);
+        let whole = (top, bottom, left, right) == (0, PIECE, 0, PIECE);
+        // May point before the image's first pixel; it is read from only where it does not.
+        let origin = (image * map.image_stride() + map.offset(0, 0))
+            .wrapping_add(y.wrapping_sub(self.padding[0]).wrapping_mul(map.row_stride()))
+            .wrapping_add(x.wrapping_sub(self.padding[1]).wrapping_mul(map.channels));
+        for channel in (0..map.channels).step_by(S::LANES) {
+            let lanes = map.channels - channel;
+            // SAFETY: a pixel is read only where its row and column are inside the map, and of it
+            // only the channels it has. A plane has rows padded to whole vectors, so each store
+            // ends before the next row's beginning or in the gap after the last.
+            unsafe {
+                let zero = S::splat(0.0);
+                let mut d = [[zero; PIECE]; PIECE];
+                for (j, row) in d.iter_mut().enumerate() {
+                    for (i, v) in row.iter_mut().enumerate() {
+                        if whole || (j >= top && j < bottom && i >= left && i < right) {
+                            let at = origin
+                                .wrapping_add(j * map.row_stride() + i * map.channels + channel);
+                            *v = S::load_up_to(self.input.as_ptr().wrapping_add(at), lanes);
+                        }
+                    }
+                }
+                let mut t = [[zero; PIECE]; PIECE];
+                for j in 0..PIECE {
+                    t[j] = into_planes::<S>(d[j]);
+                }
+                let to = planes.as_mut_ptr().add(piece * layout.input_row + channel);
+                for i in 0..PIECE {
+                    let column =
+                        into_planes::<S>([t[0][i], t[1][i], t[2][i], t[3][i], t[4][i], t[5][i]]);
+                    for (j, v) in column.into_iter().enumerate() {
+                        S::store(to.add((j * PIECE + i) * layout.input_plane()), v);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gathers one piece of the output from the planes of products.
+    ///
+    /// # Safety
+    ///
+    /// As for [`transform_input`](Self::transform_input).
+    #[inline(always)]
+    unsafe fn transform_output<S: Simd>(
+        &mut self,
+        (image, y, x): (usize, usize, usize),
+        piece: usize,
+        layout: &Layout,
+        planes: &[f32],
+    ) {
+        let map = self.output_map;
+        let (rows, columns) = (TILE.min(map.height - y), TILE.min(map.width - x));
+        let origin = image * map.image_stride() + map.offset(y, x);
+        for channel in (0..map.channels).step_by(S::LANES) {
+            let lanes = map.channels - channel;
+            // SAFETY: a plane's rows are padded to whole vectors, so each load stays in the plane;
+            // the bias reaches `SLACK` beyond the channels; of the output and the residual only
+            // pixels inside the map and the channels they have are touched.
+            unsafe {
+                let from = planes.as_ptr().add(piece * layout.output_row + channel);
+                let zero = S::splat(0.0);
+                let mut t = [[zero; TILE]; PIECE];
+                for (j, t) in t.iter_mut().enumerate() {
+                    let mut m = [zero; PIECE];
+                    for (i, m) in m.iter_mut().enumerate() {
+                        *m = S::load(from.add((j * PIECE + i) * layout.output_plane()));
+                    }
+                    *t = from_planes::<S>(m);
+                }
+                let bias = S::load(self.epilogue.bias.as_ptr().add(channel));
+                for i in 0..columns {
+                    let column =
+                        from_planes::<S>([t[0][i], t[1][i], t[2][i], t[3][i], t[4][i], t[5][i]]);
+                    for (j, v) in column.into_iter().enumerate().take(rows) {
+                        let mut v = S::add(v, bias);
+                        if let Some(r) = &self.epilogue.residual {
+                            let has = r.map.channels.saturating_sub(channel).min(lanes);
+                            if has > 0 {
+                                let at = image * r.map.image_stride()
+                                    + r.map.offset(y + j, x + i)
+                                    + channel;
+                                v = S::add(v, S::load_up_to(r.data.as_ptr().add(at), has));
+                            }
+                        }
+                        v = self.epilogue.squash::<S>(v, channel);
+                        let at = origin + j * map.row_stride() + i * map.channels + channel;
+                        S::store_up_to(self.output.as_mut_ptr().add(at), v, lanes);
+                    }
+                }
+            }
+        }
+    }
+}

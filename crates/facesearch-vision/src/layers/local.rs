@@ -1,0 +1,78 @@
+//! Locally connected layers, packed and run.
+
+use crate::kernels::{Level, Local, Panel, SLACK, Squash, align, launch, pack_panels};
+use crate::layers::{Aligned, Map};
+use crate::network::{LocallyConnected, Window};
+
+/// A locally connected layer with a ReLU behind it or not.
+#[derive(Debug)]
+pub(crate) struct LocalLayer {
+    window: Window,
+    in_channels: usize,
+    panels: Vec<Panel>,
+    place: usize,
+    weights: Aligned,
+    biases: Vec<f32>,
+    relu: bool,
+    level: Level,
+}
+
+impl LocalLayer {
+    pub(crate) fn new(layer: &LocallyConnected, relu: bool, level: Level) -> Self {
+        let out = layer.out_channels;
+        let places = layer.out_size[0] * layer.out_size[1];
+        let row = layer.window.size[0] * layer.window.size[1] * layer.in_channels;
+        let (mut weights, mut panels, mut place) = (Vec::new(), Vec::new(), 0);
+        for p in 0..places {
+            let weight = |o: usize, k: usize| layer.weight[(p * row + k) * out + o];
+            let all = pack_panels(level, 0, out, row, &mut weights, weight);
+            if p == 0 {
+                (panels, place) = (all, weights.len());
+            }
+        }
+        let mut biases =
+            layer.bias.as_ref().map_or_else(|| vec![0.0; places * out], |bias| bias.to_vec());
+        biases.extend([0.0; SLACK]);
+        let (window, in_channels) = (layer.window, layer.in_channels);
+        let weights = align(&weights);
+        Self { window, in_channels, panels, place, weights, biases, relu, level }
+    }
+
+    /// Runs on `images` images.
+    pub(crate) fn run(
+        &self,
+        images: usize,
+        (input, input_map): (&[f32], Map),
+        (output, output_map): (&mut [f32], Map),
+    ) {
+        let (row, pixel) = (input_map.row_stride(), self.in_channels);
+        let [height, width] = self.window.size;
+        let [dy, dx] = self.window.dilation;
+        let starts: Vec<usize> = (0..height)
+            .flat_map(|y| {
+                let taps = if dx == 1 { 1 } else { width };
+                (0..taps).map(move |x| y * dy * row + x * dx * pixel)
+            })
+            .collect();
+        let [down, across] = self.window.stride;
+        launch(
+            self.level,
+            Local {
+                input,
+                input_map,
+                output,
+                output_map,
+                images,
+                starts: &starts,
+                run: if dx == 1 { width * pixel } else { pixel },
+                down: down * row,
+                across: across * pixel,
+                panels: &self.panels,
+                place: self.place,
+                weights: &self.weights,
+                biases: &self.biases,
+                squash: if self.relu { Squash::Relu } else { Squash::None },
+            },
+        );
+    }
+}

@@ -1,0 +1,56 @@
+//! Where the numbers of an activation lie.
+
+/// The layout of one value: images one after the other, each with rows of pixels inside a border
+/// of zeros, each pixel with its channels together.
+///
+/// The border is what a convolution reads beyond the edge; it is as wide as the widest padding
+/// among the layers that read the value directly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Map {
+    pub(crate) channels: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    /// Rows above, columns on the left, rows below, columns on the right.
+    pub(crate) border: [usize; 4],
+}
+
+impl Map {
+    pub(crate) fn row_stride(&self) -> usize {
+        (self.width + self.border[1] + self.border[3]) * self.channels
+    }
+
+    pub(crate) fn image_stride(&self) -> usize {
+        (self.height + self.border[0] + self.border[2]) * self.row_stride()
+    }
+
+    /// From an image's first number to that of its pixel at `(y, x)`.
+    pub(crate) fn offset(&self, y: usize, x: usize) -> usize {
+        (y + self.border[0]) * self.row_stride() + (x + self.border[1]) * self.channels
+    }
+
+    /// The numbers of row `y` of an image, border left out.
+    pub(crate) fn row(&self, image: usize, y: usize) -> std::ops::Range<usize> {
+        let start = image * self.image_stride() + self.offset(y, 0);
+        start..start + self.width * self.channels
+    }
+
+    /// Writes the border's zeros; memory is used again and again, for maps of other shapes too.
+    pub(crate) fn clear_border(&self, images: &mut [f32]) {
+        if self.border == [0; 4] {
+            return;
+        }
+        let row = self.row_stride();
+        let (left, right) = (self.border[1] * self.channels, self.border[3] * self.channels);
+        for image in images.chunks_exact_mut(self.image_stride()) {
+            let (above, rest) = image.split_at_mut(self.border[0] * row);
+            let (rows, below) = rest.split_at_mut(self.height * row);
+            above.fill(0.0);
+            below.fill(0.0);
+            for row in rows.chunks_exact_mut(row) {
+                row[..left].fill(0.0);
+                let end = row.len() - right;
+                row[end..].fill(0.0);
+            }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Rewrites a graph into steps: what can be part of a convolution becomes part of it.
+
+use crate::kernels::Level;
+use crate::layers::{Convolution, LocalLayer, Weights};
+use crate::network::graph::{Activation, FlattenOrder, Graph, Op, Pool};
+
+/// A value, named after the layer of the graph that makes it.
+pub(super) type Value = usize;
+
+/// One thing to do.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) work: Work,
+    pub(super) inputs: Vec<Value>,
+    pub(super) output: Value,
+}
+
+/// What a step does with its inputs.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Brings in the network's input, `scale * x + shift`.
+    Load {
+        scale: Vec<f32>,
+        shift: Vec<f32>,
+    },
+    /// Of the first input; a second one is added.
+    Convolve(Box<Convolution>),
+    Local(Box<LocalLayer>),
+    Pool(Pool),
+    GlobalAverage,
+    Flatten(FlattenOrder),
+    Scale {
+        affine: Option<(Vec<f32>, Vec<f32>)>,
+        activation: Option<Activation>,
+    },
+    Add,
+    Multiply,
+    Concat,
+    Slice {
+        start: usize,
+    },
+    Upsample {
+        factor: usize,
+    },
+    Softmax,
+}
+
+/// A layer and those behind it that are done with it.
+struct Chain {
+    /// The convolution, dense or locally connected layer.
+    head: usize,
+    /// The last layer that is part of it.
+    tail: usize,
+    affine: Option<(Vec<f32>, Vec<f32>)>,
+    residual: Option<usize>,
+    activation: Option<Activation>,
+}
+
+/// The steps of a graph, in the order of execution.
+pub(super) fn compile(graph: &Graph, level: Level) -> Vec<Step> {
+    let compiler = Compiler::new(graph);
+    let mut chains: Vec<Option<Chain>> = Vec::new();
+    chains.resize_with(graph.nodes.len(), || None);
+    // Layers that run as part of a chain, its tail included.
+    let mut absorbed = vec![false; graph.nodes.len()];
+    for head in 0..graph.nodes.len() {
+        if let Some(chain) = compiler.chain(head, &mut absorbed) {
+            let tail = chain.tail;
+            chains[tail] = Some(chain);
+        }
+    }
+    let flattens_for_dense = compiler.absorb_flattens(&mut absorbed);
+    let load_tail = compiler.load_tail();
+    let mut steps = Vec::new();
+    for (i, node) in graph.nodes.iter().enumerate() {
+        let inputs: Vec<Value> = node.inputs.iter().map(|id| id.index()).collect();
+        if i < load_tail {
+            continue;
+        }
+        if i == load_tail {
+            steps.push(compiler.load(i));
+        } else if let Some(chain) = chains[i].take() {
+            steps.push(compiler.chain_step(chain, &flattens_for_dense, level));
+        } else if !absorbed[i] {
+            steps.push(Step { work: plain_work(&node.op), inputs, output: i });
+        }
+    }
+    steps
+}
+
+struct Compiler<'a> {
+    graph: &'a Graph,
+    /// For each layer, the layers that read it.
+    readers: Vec<Vec<usize>>,
+    is_output: Vec<bool>,
+}
+
+impl<'a> Compiler<'a> {
+    fn new(graph: &'a Graph) -> Self {
+        let mut readers = vec![Vec::new(); graph.nodes.len()];
+        for (i, node) in graph.nodes.iter().enumerate() {
+            node.inputs.iter().for_each(|id| readers[id.index()].push(i));
+        }
+        let mut is_output = vec![false; graph.nodes.len()];
+        graph.outputs.iter().for_each(|id| is_output[id.index()] = true);
+        Self { graph, readers, is_output }
+    }
+
+    fn op(&self, layer: usize) -> &'a Op {
+        &self.graph.nodes[layer].op
+    }
+
+    fn input(&self, layer: usize) -> usize {
+        self.graph.nodes[layer].inputs[0].index()
+    }
+
+    /// The one layer that reads this one, if nobody else ever sees its value.
+    fn only_reader(&self, layer: usize) -> Option<usize> {
+        match (self.is_output[layer], self.readers[layer].as_slice()) {
+            (false, [reader]) => Some(*reader),
+            _ => None,
+        }
+    }
+
+    /// The chain that begins with a convolution, dense or locally connected layer.
+    fn chain(&self, head: usize, absorbed: &mut [bool]) -> Option<Chain> {
+        let (can_scale, can_add, can_squash) = match self.op(head) {
+            Op::Conv2d(conv) => (true, conv.groups == 1, true),
+            Op::Dense(_) => (true, true, true),
+            Op::LocallyConnected(_) => (false, false, true),
+            _ => return None,
+        };
+        absorbed[head] = true;
+        let mut chain = Chain { head, tail: head, affine: None, residual: None, activation: None };
+        while let Some(next) = self.only_reader(chain.tail) {
+            match self.op(next) {
+                Op::Affine { scale, shift } if can_scale && chain.residual.is_none() => {
+                    chain.affine = Some(after(chain.affine.take(), scale, shift));
+                }
+                Op::Add if can_add && chain.residual.is_none() && !absorbed[next] => {
+                    let inputs = &self.graph.nodes[next].inputs;
+                    let other = inputs.iter().map(|id| id.index()).find(|id| *id != chain.tail);
+                    let Some(other) = other else { break };
+                    chain.residual = Some(other);
+                }
+                Op::Activation(activation) if can_squash && self.squashes(head, activation) => {
+                    chain.activation = Some(activation.clone());
+                    absorbed[next] = true;
+                    chain.tail = next;
+                    break;
+                }
+                _ => break,
+            }
+            absorbed[next] = true;
+            chain.tail = next;
+        }
+        Some(chain)
+    }
+
+    fn squashes(&self, head: usize, activation: &Activation) -> bool {
+        match self.op(head) {
+            Op::LocallyConnected(_) => matches!(activation, Activation::Relu),
+            _ => Convolution::takes(activation),
+        }
+    }
+
+    /// A dense layer reads the map itself, whatever its order, so a flatten that only dense layers
+    /// read is no step. For each layer: the flatten that its dense layer reads through.
+    fn absorb_flattens(&self, absorbed: &mut [bool]) -> Vec<Option<FlattenOrder>> {
+        let mut orders = vec![None; self.graph.nodes.len()];
+        for (i, node) in self.graph.nodes.iter().enumerate() {
+            let Op::Flatten(order) = node.op else { continue };
+            let readers = &self.readers[i];
+            let only_dense = readers.iter().all(|r| matches!(self.op(*r), Op::Dense(_)));
+            if only_dense && !self.is_output[i] && !readers.is_empty() {
+                absorbed[i] = true;
+                readers.iter().for_each(|r| orders[*r] = Some(order));
+            }
+        }
+        orders
+    }
+
+    /// The input, or the affine layer that alone reads it: done as the pixels come in.
+    fn load_tail(&self) -> usize {
+        match self.only_reader(0) {
+            Some(next) if matches!(self.op(next), Op::Affine { .. }) && next == 1 => next,
+            _ => 0,
+        }
+    }
+
+    fn load(&self, tail: usize) -> Step {
+        let channels = self.graph.input_channels();
+        let (scale, shift) = match self.op(tail) {
+            Op::Affine { scale, shift } => (scale.to_vec(), shift.to_vec()),
+            _ => (vec![1.0; channels], vec![0.0; channels]),
+        };
+        Step { work: Work::Load { scale, shift }, inputs: Vec::new(), output: tail }
+    }
+
+    fn chain_step(&self, chain: Chain, flattens: &[Option<FlattenOrder>], level: Level) -> Step {
+        let mut input = self.input(chain.head);
+        let weights = match self.op(chain.head) {
+            Op::Conv2d(conv) => Weights::Kernel(conv.clone()),
+            Op::Dense(dense) => {
+                let order = flattens[chain.head];
+                if order.is_some() {
+                    input = self.input(input);
+                }
+                let order = order.unwrap_or(FlattenOrder::ChannelsRowsColumns);
+                Weights::Whole(dense.clone(), order)
+            }
+            Op::LocallyConnected(layer) => {
+                let layer = LocalLayer::new(layer, chain.activation.is_some(), level);
+                let work = Work::Local(Box::new(layer));
+                return Step { work, inputs: vec![input], output: chain.tail };
+            }
+            _ => unreachable!("a chain begins with one of these"),
+        };
+        let convolution = Convolution::new(weights, chain.affine, chain.activation, level);
+        let inputs = std::iter::once(input).chain(chain.residual).collect();
+        Step { work: Work::Convolve(Box::new(convolution)), inputs, output: chain.tail }
+    }
+}
+
+/// `scale * x + shift` behind what may be one already.
+fn after(
+    first: Option<(Vec<f32>, Vec<f32>)>,
+    scale: &[f32],
+    shift: &[f32],
+) -> (Vec<f32>, Vec<f32>) {
+    let Some((mut a, mut b)) = first else { return (scale.to_vec(), shift.to_vec()) };
+    for (((a, b), scale), shift) in a.iter_mut().zip(&mut b).zip(scale).zip(shift) {
+        *a *= scale;
+        *b = *b * scale + shift;
+    }
+    (a, b)
+}
+
+fn plain_work(op: &Op) -> Work {
+    match op {
+        Op::Affine { scale, shift } => {
+            Work::Scale { affine: Some((scale.to_vec(), shift.to_vec())), activation: None }
+        }
+        Op::Activation(a) => Work::Scale { affine: None, activation: Some(a.clone()) },
+        Op::Pool(pool) => Work::Pool(*pool),
+        Op::GlobalAverage => Work::GlobalAverage,
+        Op::Flatten(order) => Work::Flatten(*order),
+        Op::Add => Work::Add,
+        Op::Multiply => Work::Multiply,
+        Op::Concat => Work::Concat,
+        Op::Slice { start, .. } => Work::Slice { start: *start },
+        Op::Upsample { factor } => Work::Upsample { factor: *factor },
+        Op::Softmax => Work::Softmax,
+        Op::Input { .. } | Op::Conv2d(_) | Op::Dense(_) | Op::LocallyConnected(_) => {
+            unreachable!("the input is loaded, and these begin chains")
+        }
+    }
+}

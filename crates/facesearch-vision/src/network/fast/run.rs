@@ -1,0 +1,176 @@
+//! Carries out a plan on some images.
+
+use std::ops::Range;
+
+use super::compile::{Step, Value, Work};
+use super::plan::{Kind, Plan, Task};
+use crate::kernels::{Level, PoolMap, Residual, launch};
+use crate::layers::{self, Aligned, Load, Map, Pixels, Scaled};
+
+/// The network's input: numbers and how far one is from the next image's, channel's, row's and
+/// column's.
+pub(super) struct Input<'a> {
+    pub(super) pixels: Pixels<'a>,
+    pub(super) strides: [usize; 4],
+}
+
+/// Memory that is used again and again.
+#[derive(Debug, Default)]
+pub(super) struct Workspace {
+    slots: Vec<Aligned>,
+    scratch: Aligned,
+}
+
+/// Runs the images of this range; each output comes as `(images, channels, height, width)`.
+pub(super) fn run(
+    steps: &[Step],
+    plan: &Plan,
+    input: &Input<'_>,
+    images: Range<usize>,
+    workspace: &mut Workspace,
+    level: Level,
+) -> Vec<Vec<f32>> {
+    if workspace.slots.len() < plan.slots {
+        workspace.slots.resize_with(plan.slots, Aligned::default);
+    }
+    workspace.scratch.grow(plan.scratch);
+    let total = images.len();
+    for stage in &plan.stages {
+        for first in (0..total).step_by(stage.images) {
+            let few = first..total.min(first + stage.images);
+            for task in &stage.tasks {
+                let mut runner = Runner { plan, workspace, images: few.clone(), total, level };
+                runner.run(task, &steps[task.step].work, input, images.start);
+            }
+        }
+    }
+    let output = |value: &Value| {
+        let place = &plan.values[*value];
+        let data = &workspace.slots[place.slot];
+        let mut numbers = vec![0.0; total * plan.shape(*value).len()];
+        layers::store(total, (data, place.map), &mut numbers);
+        numbers
+    };
+    plan.outputs.iter().map(output).collect()
+}
+
+/// One task on a few images.
+struct Runner<'a> {
+    plan: &'a Plan,
+    workspace: &'a mut Workspace,
+    /// Which of the images of this run.
+    images: Range<usize>,
+    /// How many this run has in all.
+    total: usize,
+    level: Level,
+}
+
+impl Runner<'_> {
+    fn run(&mut self, task: &Task, work: &Work, source: &Input<'_>, first_image: usize) {
+        let place = self.plan.values[task.output];
+        let map = place.map;
+        let stride = map.image_stride();
+        let images = self.images.len();
+        // The output is taken out of the workspace so that the inputs can be read beside it.
+        let mut slot = std::mem::take(&mut self.workspace.slots[place.slot]);
+        let (have, from) =
+            if place.is_local { (images, 0) } else { (self.total, self.images.start) };
+        slot.grow(have * stride);
+        let out = &mut slot[from * stride..(from + images) * stride];
+        map.clear_border(out);
+        match &task.kind {
+            Kind::Convolve { prepared, squash } => {
+                let Work::Convolve(convolution) = work else {
+                    unreachable!("only convolutions are prepared")
+                };
+                let mut scratch = std::mem::take(&mut self.workspace.scratch);
+                let residual = task.inputs.get(1).map(|value| {
+                    let (data, map) = self.value(*value);
+                    Residual { data, map }
+                });
+                let x = self.value(task.inputs[0]);
+                convolution.run(prepared, images, x, (out, map), residual, *squash, &mut scratch);
+                self.workspace.scratch = scratch;
+            }
+            Kind::Add => {
+                let (a, b) = (self.value(task.inputs[0]), self.value(task.inputs[1]));
+                layers::add(images, [a, b], (out, map));
+            }
+            Kind::Activate(activation) => {
+                let (input, input_map) = self.value(task.inputs[0]);
+                let (affine, activation) = (None, Some(activation));
+                let output = out;
+                Scaled { affine, activation, images, input, input_map, output, output_map: map }
+                    .run(self.level);
+            }
+            Kind::Whole => {
+                let start = first_image + self.images.start;
+                self.whole(task, work, source, start..start + images, (out, map));
+            }
+        }
+        self.workspace.slots[place.slot] = slot;
+    }
+
+    /// The numbers of an input for the images at hand.
+    fn value(&self, value: Value) -> (&[f32], Map) {
+        let place = &self.plan.values[value];
+        let stride = place.map.image_stride();
+        let from = if place.is_local { 0 } else { self.images.start };
+        let data = &self.workspace.slots[place.slot];
+        (&data[from * stride..(from + self.images.len()) * stride], place.map)
+    }
+
+    fn whole(
+        &self,
+        task: &Task,
+        work: &Work,
+        source: &Input<'_>,
+        source_images: Range<usize>,
+        (output, output_map): (&mut [f32], Map),
+    ) {
+        let images = self.images.len();
+        let input = |i: usize| self.value(task.inputs[i]);
+        match work {
+            Work::Load { scale, shift } => {
+                let Input { pixels, strides } = *source;
+                let (images, map) = (source_images, output_map);
+                Load { pixels, strides, scale, shift, images, output, map }.run(self.level);
+            }
+            Work::Convolve(_) => unreachable!("convolutions are prepared"),
+            Work::Local(layer) => layer.run(images, input(0), (output, output_map)),
+            Work::Pool(pool) => {
+                let ((input, input_map), pool) = (input(0), *pool);
+                launch(self.level, PoolMap { input, input_map, output, output_map, images, pool });
+            }
+            Work::GlobalAverage => layers::global_average(images, input(0), (output, output_map)),
+            Work::Flatten(order) => {
+                layers::flatten(images, *order, input(0), (output, output_map));
+            }
+            Work::Scale { affine, activation } => {
+                let (input, input_map) = input(0);
+                let affine = affine.as_ref().map(|(scale, shift)| (&**scale, &**shift));
+                let activation = activation.as_ref();
+                Scaled { affine, activation, images, input, input_map, output, output_map }
+                    .run(self.level);
+            }
+            Work::Add => layers::add(images, [input(0), input(1)], (output, output_map)),
+            Work::Multiply => {
+                let (a, b) = (input(0), input(1));
+                let is_vector = |map: &Map| (map.height, map.width) == (1, 1);
+                let (a, b) = if is_vector(&a.1) { (b, a) } else { (a, b) };
+                layers::multiply(images, a, b, (output, output_map));
+            }
+            Work::Concat => {
+                let inputs: Vec<_> = (0..task.inputs.len()).map(input).collect();
+                layers::concat(images, &inputs, (output, output_map));
+            }
+            Work::Slice { start } => {
+                layers::copy_channels(images, *start, input(0), (output, output_map));
+            }
+            Work::Upsample { factor } => {
+                layers::upsample(images, *factor, input(0), (output, output_map));
+            }
+            Work::Softmax => layers::softmax(images, input(0), (output, output_map)),
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! Every layer on the fast engine against the same layer as plain candle operations, at each kind
+//! of vector that this CPU has.
+
+use candle_core::{DType, Device, Tensor};
+use facesearch_core::KernelLevel;
+use proptest::prelude::*;
+
+use crate::kernels::Level;
+use crate::network::{
+    Activation, Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, LocallyConnected, Network,
+    NodeId, Pool, PoolKind, Window,
+};
+
+const LEVELS: [KernelLevel; 3] = [KernelLevel::Portable, KernelLevel::Avx2, KernelLevel::Avx512];
+
+/// Numbers in `[-1, 1)` that look random, the same for the same seed.
+fn numbers(n: usize, seed: u64) -> Vec<f32> {
+    let mut state = (seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    (0..n)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+fn flat(x: &Tensor) -> Vec<f32> {
+    x.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// Runs both executors on random numbers and compares all outputs, relative to the largest.
+fn check(graph: Graph, batch: usize, height: usize, width: usize) {
+    let dims = (batch, graph.input_channels(), height, width);
+    let x = numbers(batch * graph.input_channels() * height * width, 99);
+    let x = Tensor::from_vec(x, dims, &Device::Cpu).unwrap();
+    let want = Network::reference(graph.clone(), &Device::Cpu).unwrap().forward(&x).unwrap();
+    for level in LEVELS {
+        let network = Network::fast(graph.clone(), Level::at_most(level));
+        // Twice: the second run finds memory that the first has used.
+        network.forward(&x).unwrap();
+        let got = network.forward(&x).unwrap();
+        assert_eq!(got.len(), want.len());
+        for (output, (got, want)) in got.iter().zip(&want).enumerate() {
+            assert_eq!(got.dims(), want.dims(), "output {output} at {level:?}");
+            let (got, want) = (flat(got), flat(want));
+            let scale = want.iter().fold(1f32, |most, x| most.max(x.abs()));
+            for (i, (g, w)) in got.iter().zip(&want).enumerate() {
+                let off = (g - w).abs() / scale;
+                assert!(off <= 2e-5, "output {output} at {level:?}, {i}: {g}, not {w}");
+            }
+        }
+        // Each image alone gives the same bits as in the batch.
+        for image in 0..batch {
+            let alone = network.forward(&x.narrow(0, image, 1).unwrap()).unwrap();
+            for (alone, got) in alone.iter().zip(&got) {
+                let row = got.narrow(0, image, 1).unwrap();
+                assert_eq!(flat(alone), flat(&row), "image {image} alone at {level:?}");
+            }
+        }
+    }
+}
+
+/// A graph of one input and what `layers` makes of it.
+fn graph(channels: usize, layers: impl FnOnce(&mut GraphBuilder, NodeId) -> NodeId) -> Graph {
+    let mut g = GraphBuilder::new();
+    let x = g.input(channels);
+    let y = layers(&mut g, x);
+    g.finish(&[y]).unwrap()
+}
+
+/// Its weights are as large as a trained network's: a sum stays as large as what it sums.
+fn conv(shape: [usize; 4], seed: u64) -> Conv2d {
+    let n: usize = shape.iter().product();
+    let scale = (3.0 * shape[0] as f32 / n as f32).sqrt();
+    let weights: Vec<f32> = numbers(n, seed).iter().map(|w| w * scale).collect();
+    Conv2d::new(shape, weights).bias(numbers(shape[0], seed + 1))
+}
+
+fn activation(kind: usize, channels: usize) -> Option<Activation> {
+    match kind {
+        0 => None,
+        1 => Some(Activation::Relu),
+        // Slopes above one, too: the larger of `x` and `slope * x` would be wrong.
+        2 => Some(Activation::PRelu(numbers(channels, 5).iter().map(|s| s * 2.0).collect())),
+        3 => Some(Activation::LeakyRelu(0.1)),
+        4 => Some(Activation::Clip(-0.5, 0.75)),
+        _ => Some(Activation::Sigmoid),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn any_convolution(
+        (inputs, outputs) in (1usize..40, 1usize..80),
+        size in (1usize..6, 1usize..6),
+        stride in (1usize..4, 1usize..4),
+        padding in proptest::array::uniform4(0usize..3),
+        dilation in 1usize..3,
+        (height, width) in (11usize..20, 11usize..20),
+        (batch, kind) in (1usize..4, 0usize..6),
+    ) {
+        let window = Window {
+            size: [size.0, size.1],
+            stride: [stride.0, stride.1],
+            padding,
+            dilation: [dilation; 2],
+        };
+        let layer = conv([outputs, inputs, size.0, size.1], 1).window(window);
+        let graph = graph(inputs, |g, x| {
+            let y = g.conv(x, layer).unwrap();
+            activation(kind, outputs).map_or(y, |a| g.activation(y, a))
+        });
+        check(graph, batch, height, width);
+    }
+
+    #[test]
+    fn a_three_by_three_convolution_of_any_size(
+        (inputs, outputs) in (14usize..70, 14usize..140),
+        padding in proptest::array::uniform4(0usize..3),
+        (height, width) in (3usize..24, 3usize..24),
+        (batch, kind) in (1usize..5, 0usize..6),
+    ) {
+        let window = Window { padding, ..Window::new(3, 3) };
+        let layer = conv([outputs, inputs, 3, 3], 1).window(window);
+        let graph = graph(inputs, |g, x| {
+            let y = g.conv(x, layer).unwrap();
+            activation(kind, outputs).map_or(y, |a| g.activation(y, a))
+        });
+        check(graph, batch, height, width);
+    }
+
+    #[test]
+    fn a_residual_block_whose_shortcut_is_smaller_or_larger(
+        (inputs, outputs) in (1usize..40, 1usize..80),
+        (stride, padding, pool) in (1usize..3, 0usize..2, 1usize..4),
+        side in 4usize..14,
+        batch in 1usize..4,
+    ) {
+        let graph = graph(inputs, |g, x| {
+            let y = g.conv(x, conv([outputs, inputs, 3, 3], 1).stride(stride)).unwrap();
+            let y = g.relu(y);
+            let y = g.conv(y, conv([outputs, outputs, 3, 3], 3).padding(1 + padding)).unwrap();
+            let y = g.affine(y, numbers(outputs, 6), numbers(outputs, 7)).unwrap();
+            let shortcut = g.pool(x, Pool::average(pool, stride));
+            let sum = g.add(y, shortcut);
+            g.relu(sum)
+        });
+        check(graph, batch, side, side + 1);
+    }
+
+    #[test]
+    fn grouped_and_depthwise_convolutions(
+        (groups, per_group, times) in (1usize..40, 1usize..4, 1usize..3),
+        (stride, padding) in (1usize..3, 0usize..3),
+        (height, width) in (5usize..14, 5usize..14),
+        (batch, kind) in (1usize..4, 0usize..6),
+    ) {
+        let (inputs, outputs) = (groups * per_group, groups * per_group * times);
+        let layer = conv([outputs, per_group, 3, 3], 1);
+        let graph = graph(inputs, |g, x| {
+            let y = g.conv(x, layer.groups(groups).stride(stride).padding(padding)).unwrap();
+            activation(kind, outputs).map_or(y, |a| g.activation(y, a))
+        });
+        check(graph, batch, height, width);
+    }
+
+    #[test]
+    fn pools_of_every_kind(
+        channels in 1usize..40,
+        size in 1usize..5,
+        stride in 1usize..4,
+        padding in proptest::array::uniform4(0usize..2),
+        (kind, ceil) in (0usize..3, any::<bool>()),
+        (height, width) in (5usize..14, 5usize..14),
+        batch in 1usize..4,
+    ) {
+        // A window wholly in the padding has no largest number.
+        prop_assume!(size > 1);
+        let kinds = [PoolKind::Max, PoolKind::Average, PoolKind::AverageWithPadding];
+        let window = Window { stride: [stride; 2], padding, ..Window::new(size, size) };
+        let pool = Pool { kind: kinds[kind], window, ceil };
+        check(graph(channels, |g, x| g.pool(x, pool)), batch, height, width);
+    }
+
+    #[test]
+    fn dense_layers_behind_a_map_flattened_in_any_order(
+        (channels, height, width) in (1usize..20, 1usize..7, 1usize..7),
+        (outputs, order, kind) in (1usize..80, 0usize..3, 0usize..6),
+        batch in 1usize..20,
+    ) {
+        let order = [
+            FlattenOrder::ChannelsRowsColumns,
+            FlattenOrder::RowsColumnsChannels,
+            FlattenOrder::ColumnsRowsChannels,
+        ][order];
+        let features = channels * height * width;
+        let dense = Dense::new(outputs, features, numbers(outputs * features, 1))
+            .bias(numbers(outputs, 2));
+        let graph = graph(channels, |g, x| {
+            let y = g.flatten(x, order);
+            let y = g.dense(y, dense).unwrap();
+            activation(kind, outputs).map_or(y, |a| g.activation(y, a))
+        });
+        check(graph, batch, height, width);
+    }
+
+    #[test]
+    fn locally_connected_layers(
+        (inputs, outputs) in (1usize..20, 1usize..40),
+        (size, stride, dilation) in (1usize..4, 1usize..3, 1usize..3),
+        (rows, columns) in (1usize..4, 1usize..4),
+        (batch, kind) in (1usize..9, 0usize..6),
+    ) {
+        let reach = |places: usize| (places - 1) * stride + (size - 1) * dilation + 1;
+        let window = Window {
+            stride: [stride; 2],
+            dilation: [dilation; 2],
+            ..Window::new(size, size)
+        };
+        let places = rows * columns;
+        let layer = LocallyConnected {
+            weight: numbers(places * size * size * inputs * outputs, 1).into(),
+            bias: Some(numbers(places * outputs, 2).into()),
+            in_channels: inputs,
+            out_channels: outputs,
+            out_size: [rows, columns],
+            window,
+        };
+        let graph = graph(inputs, |g, x| {
+            let y = g.locally_connected(x, layer).unwrap();
+            activation(kind, outputs).map_or(y, |a| g.activation(y, a))
+        });
+        check(graph, batch, reach(rows), reach(columns));
+    }
+
+    #[test]
+    fn layers_that_only_move_numbers(
+        (channels, start, factor) in (3usize..20, 0usize..2, 1usize..4),
+        (height, width) in (1usize..9, 1usize..9),
+        batch in 1usize..4,
+    ) {
+        let mut g = GraphBuilder::new();
+        let x = g.input(channels);
+        let x = g.affine(x, numbers(channels, 1), numbers(channels, 2)).unwrap();
+        let part = g.slice(x, start, channels - start - 1).unwrap();
+        let both = g.concat(&[part, x, part]);
+        let large = g.upsample(both, factor);
+        let mean = g.global_average(large);
+        let scaled = g.multiply(mean, large);
+        let soft = g.softmax(scaled);
+        let flat = g.flatten(x, FlattenOrder::ColumnsRowsChannels);
+        let padded = g.conv(soft, conv([5, 3 * channels - 2 * start - 2, 3, 3], 3).padding(2));
+        let graph = g.finish(&[large, scaled, soft, flat, padded.unwrap(), part]).unwrap();
+        check(graph, batch, height, width);
+    }
+}
+
+#[test]
+fn a_large_batch_and_many_sizes_through_one_network() {
+    let graph = graph(3, |g, x| {
+        let y = g.conv(x, conv([10, 3, 3, 3], 1)).unwrap();
+        let y = g.prelu(y, numbers(10, 2)).unwrap();
+        let y = g.pool(y, Pool::max(2, 2).ceil());
+        let y = g.conv(y, conv([16, 10, 3, 3], 3)).unwrap();
+        let y = g.conv(y, conv([32, 16, 3, 3], 4)).unwrap();
+        let y = g.conv(y, conv([2, 32, 1, 1], 5)).unwrap();
+        g.softmax(y)
+    });
+    let network = Network::new(graph.clone(), &Device::Cpu).unwrap();
+    let reference = Network::reference(graph, &Device::Cpu).unwrap();
+    for (batch, height, width) in
+        [(1, 12, 12), (50, 13, 40), (3, 99, 17), (50, 13, 40), (1, 12, 12)]
+    {
+        let x = numbers(batch * 3 * height * width, 7);
+        let x = Tensor::from_vec(x, (batch, 3, height, width), &Device::Cpu).unwrap();
+        let (got, want) = (network.forward(&x).unwrap(), reference.forward(&x).unwrap());
+        assert_eq!(got[0].dims(), want[0].dims());
+        for (g, w) in flat(&got[0]).iter().zip(flat(&want[0])) {
+            assert!((g - w).abs() < 1e-5, "{g}, not {w}");
+        }
+    }
+}
+
+#[test]
+fn any_strides_of_the_input_are_read() {
+    let graph = graph(3, |g, x| g.conv(x, conv([4, 3, 1, 1], 1)).unwrap());
+    let reference = Network::reference(graph.clone(), &Device::Cpu).unwrap();
+    let network = Network::new(graph, &Device::Cpu).unwrap();
+    let bytes: Vec<u8> = (0..2 * 9 * 8 * 3).map(|i| (i * 7 % 251) as u8).collect();
+    let rgb = Tensor::from_vec(bytes, (2, 9, 8, 3), &Device::Cpu).unwrap();
+    let pixels = rgb.permute((0, 3, 1, 2)).unwrap();
+    let cut = pixels.narrow(2, 2, 5).unwrap().narrow(3, 1, 6).unwrap();
+    for x in [
+        pixels.clone(),
+        cut.clone(),
+        cut.transpose(2, 3).unwrap(),
+        cut.to_dtype(DType::F32).unwrap(),
+        pixels.contiguous().unwrap(),
+    ] {
+        let (got, want) = (network.forward(&x).unwrap(), reference.forward(&x).unwrap());
+        for (g, w) in flat(&got[0]).iter().zip(flat(&want[0])) {
+            assert!((g - w).abs() < 1e-3, "{g}, not {w}");
+        }
+    }
+}

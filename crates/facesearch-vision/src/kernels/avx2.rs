@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 
+use super::tile::{self, Product};
 use super::{Kernel, Simd};
 
 /// AVX2 and FMA.
@@ -100,4 +101,20 @@ impl Simd for Avx2 {
         // SAFETY: the caller promises the instruction.
         unsafe { _mm256_min_ps(a, b) }
     }
+
+    #[inline(always)]
+    unsafe fn multiply(product: Product<'_>) {
+        // SAFETY: what the caller promises, the instructions included.
+        unsafe { multiply(product) }
+    }
+}
+
+/// # Safety
+///
+/// As for [`tile::multiply`].
+#[target_feature(enable = "avx2,fma")]
+#[inline(never)]
+unsafe fn multiply(product: Product<'_>) {
+    // SAFETY: what the caller promises.
+    unsafe { tile::multiply::<Avx2>(product) }
 }

@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 
+use super::tile::{self, Product};
 use super::{Kernel, Simd};
 
 /// AVX-512 F, BW, DQ and VL.
@@ -88,4 +89,20 @@ impl Simd for Avx512 {
         // SAFETY: the caller promises the instruction.
         unsafe { _mm512_min_ps(a, b) }
     }
+
+    #[inline(always)]
+    unsafe fn multiply(product: Product<'_>) {
+        // SAFETY: what the caller promises, the instructions included.
+        unsafe { multiply(product) }
+    }
+}
+
+/// # Safety
+///
+/// As for [`tile::multiply`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+#[inline(never)]
+unsafe fn multiply(product: Product<'_>) {
+    // SAFETY: what the caller promises.
+    unsafe { tile::multiply::<Avx512>(product) }
 }

@@ -3,7 +3,7 @@
 //! Needs no rearranged copy of the input: with channels together, a row of the window is already
 //! one contiguous run, and the border of zeros stands for the padding.
 
-use super::tile::{Epilogue, Panel, Row, Rows, Runs, multiply};
+use super::tile::{Epilogue, Panel, Product, Row, Rows, Runs};
 use super::{Kernel, Simd};
 use crate::layers::Map;
 
@@ -29,39 +29,6 @@ pub(crate) struct Direct<'a> {
     pub(crate) epilogue: Epilogue<'a>,
 }
 
-/// Output pixels in order, image by image.
-struct Pixels {
-    row: Row,
-    x: usize,
-    y: usize,
-    width: usize,
-    height: usize,
-    /// What is added after a pixel, after a row, and after an image.
-    steps: [Row; 3],
-}
-
-impl Rows for Pixels {
-    #[inline(always)]
-    fn next(&mut self) -> Row {
-        let row = self.row;
-        self.x += 1;
-        let mut step = &self.steps[0];
-        if self.x == self.width {
-            self.x = 0;
-            self.y += 1;
-            step = &self.steps[1];
-            if self.y == self.height {
-                self.y = 0;
-                step = &self.steps[2];
-            }
-        }
-        self.row.input = self.row.input.wrapping_add(step.input);
-        self.row.output = self.row.output.wrapping_add(step.output);
-        self.row.residual = self.row.residual.wrapping_add(step.residual);
-        row
-    }
-}
-
 impl Direct<'_> {
     fn check(&self) {
         let (i, o) = (&self.input_map, &self.output_map);
@@ -84,34 +51,24 @@ impl Direct<'_> {
         }
     }
 
-    /// The steps between rows of one kind of buffer: after a pixel, a row, an image.
-    fn steps(&self, down: usize, across: usize, image: usize) -> [usize; 3] {
-        let o = &self.output_map;
-        let row_back = (o.width - 1) * across;
-        let to_row = down.wrapping_sub(row_back);
-        let to_image = image.wrapping_sub(row_back + (o.height - 1) * down);
-        [across, to_row, to_image]
-    }
-
-    fn pixels(&self, group: usize) -> Pixels {
-        let o = &self.output_map;
+    /// Output pixels in order, image by image.
+    fn pixels(&self, group: usize) -> Rows {
+        let (i, o) = (&self.input_map, &self.output_map);
         let residual = self.epilogue.residual.map(|r| r.map).unwrap_or_default();
-        let input = self.steps(self.down, self.across, self.input_map.image_stride());
-        let output = self.steps(o.row_stride(), o.channels, o.image_stride());
-        let added = self.steps(residual.row_stride(), residual.channels, residual.image_stride());
-        let step = |i: usize| Row { input: input[i], output: output[i], residual: added[i] };
-        Pixels {
-            row: Row {
-                input: self.origin + group,
-                output: o.offset(0, 0),
-                residual: residual.offset(0, 0),
-            },
-            x: 0,
-            y: 0,
-            width: o.width,
-            height: o.height,
-            steps: [step(0), step(1), step(2)],
-        }
+        let first = Row {
+            input: self.origin + group,
+            output: o.offset(0, 0),
+            residual: residual.offset(0, 0),
+        };
+        let pixel = Row { input: self.across, output: o.channels, residual: residual.channels };
+        let line =
+            Row { input: self.down, output: o.row_stride(), residual: residual.row_stride() };
+        let image = Row {
+            input: i.image_stride(),
+            output: o.image_stride(),
+            residual: residual.image_stride(),
+        };
+        Rows::pages(first, o.height, o.width, [pixel, line, image])
     }
 }
 
@@ -131,16 +88,16 @@ impl Kernel for Direct<'_> {
             // residual holds as many pixels; the rows are just those pixels in order. The slice
             // above holds the panel's weights.
             unsafe {
-                multiply::<S, Pixels>(
-                    self.input.as_ptr(),
-                    &mut self.pixels(*group),
+                S::multiply(Product {
+                    input: self.input.as_ptr(),
+                    rows: &self.pixels(*group),
                     count,
                     runs,
-                    weights.as_ptr(),
+                    weights: weights.as_ptr(),
                     panel,
-                    self.output.as_mut_ptr(),
-                    &self.epilogue,
-                );
+                    output: self.output.as_mut_ptr(),
+                    epilogue: &self.epilogue,
+                });
             }
         }
     }

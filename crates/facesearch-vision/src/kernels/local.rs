@@ -1,6 +1,6 @@
 //! Convolution with a kernel of its own at every place: the rows of a tile are the images.
 
-use super::tile::{Epilogue, Panel, Row, Rows, Runs, multiply};
+use super::tile::{Epilogue, Panel, Product, Row, Rows, Runs};
 use super::{Kernel, Simd};
 use crate::layers::Map;
 
@@ -27,22 +27,6 @@ pub(crate) struct Local<'a> {
     pub(crate) squash: super::Squash<'a>,
 }
 
-struct Images {
-    next: Row,
-    input: usize,
-    output: usize,
-}
-
-impl Rows for Images {
-    #[inline(always)]
-    fn next(&mut self) -> Row {
-        let row = self.next;
-        self.next.input += self.input;
-        self.next.output += self.output;
-        row
-    }
-}
-
 impl Kernel for Local<'_> {
     #[inline(always)]
     fn run<S: Simd>(self) {
@@ -67,31 +51,28 @@ impl Kernel for Local<'_> {
             let epilogue = Epilogue { bias, residual: None, squash: self.squash };
             epilogue.check(o.channels);
             for panel in self.panels {
-                let mut rows = Images {
-                    next: Row {
-                        input: first + y * self.down + x * self.across,
-                        output: o.offset(y, x),
-                        residual: 0,
-                    },
-                    input: i.image_stride(),
-                    output: o.image_stride(),
+                let first = Row {
+                    input: first + y * self.down + x * self.across,
+                    output: o.offset(y, x),
+                    residual: 0,
                 };
+                let image = Row { input: i.image_stride(), output: o.image_stride(), residual: 0 };
                 let weights = &self.weights[place * self.place + panel.start..];
                 // SAFETY: `run` is called below `launch` only. The assertions above say that the
                 // last image's last window lies in the input, that every image of the output is
                 // whole, and that each panel's weights are in its place's; the epilogue has been
                 // checked.
                 unsafe {
-                    multiply::<S, Images>(
-                        self.input.as_ptr(),
-                        &mut rows,
-                        self.images,
-                        Runs { starts: self.starts, run: self.run },
-                        weights.as_ptr(),
+                    S::multiply(Product {
+                        input: self.input.as_ptr(),
+                        rows: &Rows::line(first, image),
+                        count: self.images,
+                        runs: Runs { starts: self.starts, run: self.run },
+                        weights: weights.as_ptr(),
                         panel,
-                        self.output.as_mut_ptr(),
-                        &epilogue,
-                    );
+                        output: self.output.as_mut_ptr(),
+                        epilogue: &epilogue,
+                    });
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! What a kind of vector can do, and the kind that every CPU has.
 
+use super::tile::{self, Product};
+
 /// A kind of vector of `f32`.
 ///
 /// The methods are unsafe for two reasons. All but [`Portable`]'s need instructions of the CPU, so
@@ -27,6 +29,10 @@ pub(crate) trait Simd: Copy {
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
+
+    /// [`tile::multiply`](super::tile::multiply), compiled as a function of its own: its many tiles
+    /// would otherwise be compiled again for every kernel that uses them.
+    unsafe fn multiply(product: Product<'_>);
 
     /// [`load`](Self::load) or [`load_first`](Self::load_first), as `n` says; 0 reads nothing.
     #[inline(always)]
@@ -121,5 +127,11 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn min(a: Self::V, b: Self::V) -> Self::V {
         zip(a, b, |a, b| if a < b { a } else { b })
+    }
+
+    #[inline(never)]
+    unsafe fn multiply(product: Product<'_>) {
+        // SAFETY: what the caller promises.
+        unsafe { tile::multiply::<Self>(product) }
     }
 }

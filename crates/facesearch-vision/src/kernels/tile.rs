@@ -130,55 +130,106 @@ impl Epilogue<'_> {
 
 /// Where one row of numbers begins, where its results go, and where what is added to them lies.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Row {
+pub(crate) struct Row {
     pub(super) input: usize,
     pub(super) output: usize,
     pub(super) residual: usize,
 }
 
-/// The rows of a layer, in order.
-pub(super) trait Rows {
-    /// The next one. Must be `#[inline(always)]`.
-    fn next(&mut self) -> Row;
+/// Rows in order: a line of them, lines below one another, pages of lines.
+#[derive(Debug, Clone)]
+pub(crate) struct Rows {
+    next: Row,
+    place: [usize; 2],
+    size: [usize; 2],
+    /// What is added after a row, after the last of a line, and after the last of a page.
+    steps: [Row; 3],
+}
+
+impl Rows {
+    /// One endless line of rows, each so far from the one before.
+    pub(super) fn line(first: Row, step: Row) -> Self {
+        Self { next: first, place: [0; 2], size: [usize::MAX; 2], steps: [step; 3] }
+    }
+
+    /// Pages of `lines` lines of `rows` rows. The strides are those from one row to the next in
+    /// its line, from one line's beginning to the next's, and from one page's to the next's.
+    pub(super) fn pages(first: Row, lines: usize, rows: usize, strides: [Row; 3]) -> Self {
+        let [row, line, page] = strides;
+        let step = |f: fn(&Row) -> usize| {
+            let back = (rows - 1) * f(&row);
+            let back_to_first_line = back + (lines - 1) * f(&line);
+            [f(&row), f(&line).wrapping_sub(back), f(&page).wrapping_sub(back_to_first_line)]
+        };
+        let (input, output, residual) =
+            (step(|r| r.input), step(|r| r.output), step(|r| r.residual));
+        let step = |i: usize| Row { input: input[i], output: output[i], residual: residual[i] };
+        let steps = [step(0), step(1), step(2)];
+        Self { next: first, place: [0; 2], size: [lines, rows], steps }
+    }
+
+    #[inline(always)]
+    fn next(&mut self) -> Row {
+        let row = self.next;
+        let mut step = &self.steps[0];
+        self.place[1] += 1;
+        if self.place[1] == self.size[1] {
+            self.place[1] = 0;
+            self.place[0] += 1;
+            step = &self.steps[1];
+            if self.place[0] == self.size[0] {
+                self.place[0] = 0;
+                step = &self.steps[2];
+            }
+        }
+        self.next.input = self.next.input.wrapping_add(step.input);
+        self.next.output = self.next.output.wrapping_add(step.output);
+        self.next.residual = self.next.residual.wrapping_add(step.residual);
+        row
+    }
 }
 
 /// How a row is read: runs of `run` numbers at these distances from its beginning.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Runs<'a> {
+pub(crate) struct Runs<'a> {
     pub(super) starts: &'a [usize],
     pub(super) run: usize,
 }
 
-/// Multiplies `count` rows with one panel.
+/// Rows and the panel they are multiplied with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Product<'a> {
+    pub(super) input: *const f32,
+    pub(super) rows: &'a Rows,
+    pub(super) count: usize,
+    pub(super) runs: Runs<'a>,
+    pub(super) weights: *const f32,
+    pub(super) panel: &'a Panel,
+    pub(super) output: *mut f32,
+    pub(super) epilogue: &'a Epilogue<'a>,
+}
+
+/// Multiplies rows with a panel; the body of [`Simd::multiply`], which is compiled once for each
+/// kind of vector.
 ///
 /// # Safety
 ///
-/// The CPU must have `S`'s instructions. For each row that `rows` gives: from `input + row.input`
+/// The CPU must have `S`'s instructions. For each of the `count` rows: from `input + row.input`
 /// every run must be readable; from `output + row.output` there must be room for the panel's
 /// channels at its first one; the residual must be readable likewise, as far as its channels go.
 /// `weights` must hold the panel's weights for a whole row, and `epilogue` must have been checked
 /// for the output's channels.
 #[inline(always)]
-pub(super) unsafe fn multiply<S: Simd, R: Rows>(
-    input: *const f32,
-    rows: &mut R,
-    count: usize,
-    runs: Runs<'_>,
-    weights: *const f32,
-    panel: &Panel,
-    output: *mut f32,
-    epilogue: &Epilogue<'_>,
-) {
+pub(super) unsafe fn multiply<S: Simd>(product: Product<'_>) {
+    let mut rows = product.rows.clone();
     macro_rules! sweep {
         ($vectors:literal, $most:expr, [$($rows:literal)*]) => {{
-            let mut left = count;
+            let mut left = product.count;
             while left > 0 {
                 match next_tile(left, $most) {
                     // SAFETY: what this function's caller promises.
                     $($rows => unsafe {
-                        tile::<S, R, $rows, $vectors>(
-                            input, rows, runs, weights, panel, output, epilogue,
-                        )
+                        tile::<S, $rows, $vectors>(&product, &mut rows)
                     },)*
                     _ => unreachable!("next_tile returns only sizes that are listed"),
                 }
@@ -187,7 +238,7 @@ pub(super) unsafe fn multiply<S: Simd, R: Rows>(
         }};
     }
     let many = S::MANY_REGISTERS;
-    match panel.vectors {
+    match product.panel.vectors {
         1 => sweep!(1, if many { 12 } else { 8 }, [1 2 3 4 5 6 8 12]),
         2 => sweep!(2, if many { 12 } else { 6 }, [1 2 3 4 5 6 8 12]),
         3 => sweep!(3, 8, [1 2 3 4 5 6 8]),
@@ -213,15 +264,8 @@ fn next_tile(left: usize, most: usize) -> usize {
 ///
 /// As for [`multiply`], for the next `MR` rows.
 #[inline(always)]
-unsafe fn tile<S: Simd, R: Rows, const MR: usize, const NR: usize>(
-    input: *const f32,
-    rows: &mut R,
-    runs: Runs<'_>,
-    weights: *const f32,
-    panel: &Panel,
-    output: *mut f32,
-    epilogue: &Epilogue<'_>,
-) {
+unsafe fn tile<S: Simd, const MR: usize, const NR: usize>(product: &Product<'_>, rows: &mut Rows) {
+    let Product { input, runs, weights, panel, output, epilogue, .. } = *product;
     let mut at = [Row::default(); MR];
     let mut from = [input; MR];
     for m in 0..MR {

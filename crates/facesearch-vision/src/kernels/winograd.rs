@@ -10,7 +10,7 @@
 //!   cache sets, which costs a third of the speed; hence the gap between planes.
 #![expect(clippy::needless_range_loop, reason = "registers are addressed by their place")]
 
-use super::tile::{Epilogue, Panel, Row, Rows, Runs, Squash, multiply};
+use super::tile::{Epilogue, Panel, Product, Row, Rows, Runs, Squash};
 use super::{Kernel, Simd};
 use crate::layers::Map;
 
@@ -103,6 +103,7 @@ impl Winograd<'_> {
             .panels
             .iter()
             .try_fold(0, |end, panel| (panel.first == end).then_some(end + panel.channels));
+        assert!(i.channels <= MOST_WINOGRAD_CHANNELS, "enough zeros to stand for a pixel");
         assert!(covered == o.channels && in_order.is_some(), "panels of all the channels");
         self.epilogue.check(o.channels);
         if let Some(r) = &self.epilogue.residual {
@@ -130,6 +131,8 @@ impl Kernel for Winograd<'_> {
             let (image, piece) = (piece / (down * across), piece % (down * across));
             (image, piece / across * TILE, piece % across * TILE)
         };
+        let step = Row { input: layout.input_row, output: layout.output_row, residual: 0 };
+        let rows = Rows::line(Row::default(), step);
         for first in (0..pieces).step_by(layout.pieces) {
             let count = layout.pieces.min(pieces - first);
             for piece in 0..count {
@@ -143,24 +146,19 @@ impl Kernel for Winograd<'_> {
             for plane in 0..PLANES {
                 let mut weights = &self.weights[plane * plane_weights..][..plane_weights];
                 for panel in self.panels {
-                    let mut rows = Pieces {
-                        next: Row::default(),
-                        input: layout.input_row,
-                        output: layout.output_row,
-                    };
                     // SAFETY: the plane has `count` rows of `inputs` numbers, and as many rows of
                     // products, each padded to whole vectors; `weights` begins with the panel's.
                     unsafe {
-                        multiply::<S, Pieces>(
-                            transformed[plane * layout.input_plane()..].as_ptr(),
-                            &mut rows,
+                        S::multiply(Product {
+                            input: transformed[plane * layout.input_plane()..].as_ptr(),
+                            rows: &rows,
                             count,
-                            Runs { starts: &[0], run: inputs },
-                            weights.as_ptr(),
+                            runs: Runs { starts: &[0], run: inputs },
+                            weights: weights.as_ptr(),
                             panel,
-                            products[plane * layout.output_plane()..].as_mut_ptr(),
-                            &PLAIN,
-                        );
+                            output: products[plane * layout.output_plane()..].as_mut_ptr(),
+                            epilogue: &PLAIN,
+                        });
                     }
                     weights = &weights[inputs * panel.vectors * S::LANES..];
                 }
@@ -175,33 +173,15 @@ impl Kernel for Winograd<'_> {
     }
 }
 
-/// The products are stored as they are. Long enough for any number of channels that
-/// [`Winograd`] is used for, because only its first panel's worth is read: see `multiply`.
+/// The products are stored as they are.
 const PLAIN: Epilogue<'static> = Epilogue {
     bias: &[0.0; MOST_WINOGRAD_CHANNELS + super::SLACK],
     residual: None,
     squash: Squash::None,
 };
 
-/// More output channels than this are not for [`Winograd`].
+/// More channels than this, in or out, are not for [`Winograd`].
 pub(crate) const MOST_WINOGRAD_CHANNELS: usize = 2048;
-
-/// The pieces of a plane, one after the other.
-struct Pieces {
-    next: Row,
-    input: usize,
-    output: usize,
-}
-
-impl Rows for Pieces {
-    #[inline(always)]
-    fn next(&mut self) -> Row {
-        let row = self.next;
-        self.next.input += self.input;
-        self.next.output += self.output;
-        row
-    }
-}
 
 /// `Bᵀ d`: one row or column of a piece of the input.
 ///
@@ -250,6 +230,39 @@ unsafe fn from_planes<S: Simd>(m: [S::V; PIECE]) -> [S::V; TILE] {
     }
 }
 
+/// What lies outside a map.
+static ZEROS: [f32; MOST_WINOGRAD_CHANNELS] = [0.0; MOST_WINOGRAD_CHANNELS];
+
+/// `Bᵀ d B` of one vector of channels of a piece, number by number to the planes.
+///
+/// # Safety
+///
+/// The CPU must have `S`'s instructions, `load` must be able to read every pixel, and at `to` and
+/// at each multiple of `plane` from there must be room for a vector.
+#[inline(always)]
+unsafe fn spread<S: Simd>(
+    pixels: &[*const f32; PLANES],
+    load: impl Fn(*const f32) -> S::V,
+    to: *mut f32,
+    plane: usize,
+) {
+    // SAFETY: what the caller promises.
+    unsafe {
+        let mut rows = [[S::splat(0.0); PIECE]; PIECE];
+        for (j, row) in rows.iter_mut().enumerate() {
+            let p = &pixels[j * PIECE..(j + 1) * PIECE];
+            let d = [load(p[0]), load(p[1]), load(p[2]), load(p[3]), load(p[4]), load(p[5])];
+            *row = into_planes::<S>(d);
+        }
+        for i in 0..PIECE {
+            let column = [rows[0][i], rows[1][i], rows[2][i], rows[3][i], rows[4][i], rows[5][i]];
+            for (j, v) in into_planes::<S>(column).into_iter().enumerate() {
+                S::store(to.add((j * PIECE + i) * plane), v);
+            }
+        }
+    }
+}
+
 impl Winograd<'_> {
     /// Spreads one piece of the input over the planes.
     ///
@@ -272,40 +285,31 @@ impl Winograd<'_> {
         };
         let (top, bottom) = inside(y, self.padding[0], map.height);
         let (left, right) = inside(x, self.padding[1], map.width);
-        let whole = (top, bottom, left, right) == (0, PIECE, 0, PIECE);
-        // May point before the image's first pixel; it is read from only where it does not.
-        let origin = (image * map.image_stride() + map.offset(0, 0))
-            .wrapping_add(y.wrapping_sub(self.padding[0]).wrapping_mul(map.row_stride()))
-            .wrapping_add(x.wrapping_sub(self.padding[1]).wrapping_mul(map.channels));
-        for channel in (0..map.channels).step_by(S::LANES) {
-            let lanes = map.channels - channel;
-            // SAFETY: a pixel is read only where its row and column are inside the map, and of it
-            // only the channels it has. A plane has rows padded to whole vectors, so each store
-            // ends before the next row's beginning or in the gap after the last.
+        let mut pixels = [ZEROS.as_ptr(); PLANES];
+        for j in top..bottom {
+            for i in left..right {
+                let (y, x) = (y + j - self.padding[0], x + i - self.padding[1]);
+                let at = image * map.image_stride() + map.offset(y, x);
+                pixels[j * PIECE + i] = self.input[at..].as_ptr();
+            }
+        }
+        let to = planes[piece * layout.input_row..].as_mut_ptr();
+        let whole = map.channels - map.channels % S::LANES;
+        for channel in (0..whole).step_by(S::LANES) {
+            // SAFETY: every pixel, that of zeros too, has the map's channels, of which a whole
+            // vector is left here. A plane has rows padded to whole vectors, so each store ends
+            // before the next row's beginning or in the gap after the last.
             unsafe {
-                let zero = S::splat(0.0);
-                let mut d = [[zero; PIECE]; PIECE];
-                for (j, row) in d.iter_mut().enumerate() {
-                    for (i, v) in row.iter_mut().enumerate() {
-                        if whole || (j >= top && j < bottom && i >= left && i < right) {
-                            let at = origin
-                                .wrapping_add(j * map.row_stride() + i * map.channels + channel);
-                            *v = S::load_up_to(self.input.as_ptr().wrapping_add(at), lanes);
-                        }
-                    }
-                }
-                let mut t = [[zero; PIECE]; PIECE];
-                for j in 0..PIECE {
-                    t[j] = into_planes::<S>(d[j]);
-                }
-                let to = planes.as_mut_ptr().add(piece * layout.input_row + channel);
-                for i in 0..PIECE {
-                    let column =
-                        into_planes::<S>([t[0][i], t[1][i], t[2][i], t[3][i], t[4][i], t[5][i]]);
-                    for (j, v) in column.into_iter().enumerate() {
-                        S::store(to.add((j * PIECE + i) * layout.input_plane()), v);
-                    }
-                }
+                let load = |pixel: *const f32| S::load(pixel.add(channel));
+                spread::<S>(&pixels, load, to.add(channel), layout.input_plane());
+            }
+        }
+        if whole < map.channels {
+            let lanes = map.channels - whole;
+            // SAFETY: as above; of a pixel only the channels that it has are read.
+            unsafe {
+                let load = |pixel: *const f32| S::load_first(pixel.add(whole), lanes);
+                spread::<S>(&pixels, load, to.add(whole), layout.input_plane());
             }
         }
     }

@@ -111,7 +111,7 @@ impl Convolution {
 
     /// Whether an activation can be part of a convolution.
     pub(crate) fn takes(activation: &Activation) -> bool {
-        !matches!(activation, Activation::Sigmoid)
+        !matches!(activation, Activation::Sigmoid | Activation::Exp)
     }
 
     /// What its products make of a map of this size, before anything is added.
@@ -335,7 +335,8 @@ fn choose(conv: &Conv2d, [channels, height, width]: [usize; 3], output: [usize; 
     let fewest = channels.min(conv.out_channels);
     // A map of two rows or columns would leave most of each piece unused.
     let large = output.iter().all(|len| *len > TILE / 2);
-    let fits = fewest >= LEAST_WINOGRAD_CHANNELS && conv.out_channels <= MOST_WINOGRAD_CHANNELS;
+    let most = channels.max(conv.out_channels);
+    let fits = fewest >= LEAST_WINOGRAD_CHANNELS && most <= MOST_WINOGRAD_CHANNELS;
     if conv.groups > 1 && conv.groups == channels && conv.out_channels == channels {
         return Method::Depthwise;
     }

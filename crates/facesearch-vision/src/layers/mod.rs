@@ -11,6 +11,6 @@ pub(crate) use convolution::{Convolution, Prepared, Weights};
 pub(crate) use local::LocalLayer;
 pub(crate) use map::Map;
 pub(crate) use pointwise::{
-    Load, Pixels, Scaled, add, concat, copy_channels, flatten, global_average, multiply, softmax,
-    store, upsample,
+    Load, Pixels, Scaled, add, concat, copy_channels, flatten, global_average, multiply, rearrange,
+    reshape, softmax, store, upsample,
 };

@@ -131,6 +131,7 @@ fn activate(row: &mut [f32], channels: usize, activation: &Activation) {
         }
         Activation::Clip(low, high) => row.iter_mut().for_each(|x| *x = x.max(*low).min(*high)),
         Activation::Sigmoid => row.iter_mut().for_each(|x| *x = 1.0 / (1.0 + (-*x).exp())),
+        Activation::Exp => row.iter_mut().for_each(|x| *x = x.exp()),
         Activation::PRelu(slopes) => {
             for pixel in row.chunks_exact_mut(channels) {
                 for (x, slope) in pixel.iter_mut().zip(slopes.iter()) {
@@ -270,29 +271,52 @@ pub(crate) fn global_average(
     }
 }
 
-/// A map as a vector.
-pub(crate) fn flatten(
+/// The same numbers at other places: channel, row and column of the input to those of the output.
+pub(crate) fn rearrange(
     images: usize,
-    order: FlattenOrder,
     (input, input_map): (&[f32], Map),
     (output, map): (&mut [f32], Map),
+    place: impl Fn([usize; 3]) -> [usize; 3],
 ) {
-    let (c, h, w) = (input_map.channels, input_map.height, input_map.width);
     for image in 0..images {
-        let to = &mut output[map.row(image, 0)];
-        for y in 0..h {
-            for (x, pixel) in input[input_map.row(image, y)].chunks_exact(c).enumerate() {
+        for y in 0..input_map.height {
+            let row = input[input_map.row(image, y)].chunks_exact(input_map.channels);
+            for (x, pixel) in row.enumerate() {
                 for (channel, value) in pixel.iter().enumerate() {
-                    let at = match order {
-                        FlattenOrder::ChannelsRowsColumns => (channel * h + y) * w + x,
-                        FlattenOrder::RowsColumnsChannels => (y * w + x) * c + channel,
-                        FlattenOrder::ColumnsRowsChannels => (x * h + y) * c + channel,
-                    };
-                    to[at] = *value;
+                    let [c, y, x] = place([channel, y, x]);
+                    output[image * map.image_stride() + map.offset(y, x) + c] = *value;
                 }
             }
         }
     }
+}
+
+/// A map as a vector.
+pub(crate) fn flatten(
+    images: usize,
+    order: FlattenOrder,
+    (input, from): (&[f32], Map),
+    output: (&mut [f32], Map),
+) {
+    let (channels, h, w) = (from.channels, from.height, from.width);
+    rearrange(images, (input, from), output, |[c, y, x]| match order {
+        FlattenOrder::ChannelsRowsColumns => [(c * h + y) * w + x, 0, 0],
+        FlattenOrder::RowsColumnsChannels => [(y * w + x) * channels + c, 0, 0],
+        FlattenOrder::ColumnsRowsChannels => [(x * h + y) * channels + c, 0, 0],
+    });
+}
+
+/// A map as one of another size, both read channel by channel, row by row.
+pub(crate) fn reshape(
+    images: usize,
+    (input, from): (&[f32], Map),
+    (output, map): (&mut [f32], Map),
+) {
+    let plane = map.height * map.width;
+    rearrange(images, (input, from), (output, map), |[c, y, x]| {
+        let at = (c * from.height + y) * from.width + x;
+        [at / plane, at % plane / map.width, at % map.width]
+    });
 }
 
 /// A value as the caller wants it: channel by channel, row by row, no border.

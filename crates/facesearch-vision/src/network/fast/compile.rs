@@ -43,6 +43,8 @@ pub(super) enum Work {
         factor: usize,
     },
     Softmax,
+    Reshape,
+    Permute([usize; 3]),
 }
 
 /// A layer and those behind it that are done with it.
@@ -251,6 +253,8 @@ fn plain_work(op: &Op) -> Work {
         Op::Slice { start, .. } => Work::Slice { start: *start },
         Op::Upsample { factor } => Work::Upsample { factor: *factor },
         Op::Softmax => Work::Softmax,
+        Op::Reshape(_) => Work::Reshape,
+        Op::Permute { order, .. } => Work::Permute(*order),
         Op::Input { .. } | Op::Conv2d(_) | Op::Dense(_) | Op::LocallyConnected(_) => {
             unreachable!("the input is loaded, and these begin chains")
         }

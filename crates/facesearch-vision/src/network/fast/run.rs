@@ -171,6 +171,11 @@ impl Runner<'_> {
                 layers::upsample(images, *factor, input(0), (output, output_map));
             }
             Work::Softmax => layers::softmax(images, input(0), (output, output_map)),
+            Work::Reshape => layers::reshape(images, input(0), (output, output_map)),
+            Work::Permute(order) => {
+                let to = (output, output_map);
+                layers::rearrange(images, input(0), to, |from| order.map(|axis| from[axis]));
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::kernels::Level;
 use crate::network::{
     Activation, Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, LocallyConnected, Network,
-    NodeId, Pool, PoolKind, Window,
+    NodeId, Pool, PoolKind, Shape, Window,
 };
 
 const LEVELS: [KernelLevel; 3] = [KernelLevel::Portable, KernelLevel::Avx2, KernelLevel::Avx512];
@@ -253,8 +253,11 @@ proptest! {
         let scaled = g.multiply(mean, large);
         let soft = g.softmax(scaled);
         let flat = g.flatten(x, FlattenOrder::ColumnsRowsChannels);
+        let turned = g.permute(x, [2, 0, 1], width).unwrap();
+        let turned = g.activation(turned, Activation::Exp);
+        let folded = g.reshape(turned, Shape::new(height, width, channels));
         let padded = g.conv(soft, conv([5, 3 * channels - 2 * start - 2, 3, 3], 3).padding(2));
-        let graph = g.finish(&[large, scaled, soft, flat, padded.unwrap(), part]).unwrap();
+        let graph = g.finish(&[turned, folded, large, scaled, soft, flat, padded.unwrap(), part]).unwrap();
         check(graph, batch, height, width);
     }
 }

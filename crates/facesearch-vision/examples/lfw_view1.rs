@@ -17,7 +17,7 @@ use std::path::Path;
 use candle_core::Device;
 use facesearch_core::{Chip, DetectedFace, Embedder, Embedding, FaceDetector, Photo};
 use facesearch_vision::{
-    Aligner, DlibAligner, DlibResNet, Mtcnn, MtcnnOptions, PointAligner, ShapePredictor5,
+    Aligner, DlibAligner, DlibResNet, Mirrored, Mtcnn, MtcnnOptions, PointAligner, ShapePredictor5,
     SquareInBox, largest_first,
 };
 use rayon::prelude::*;
@@ -59,30 +59,44 @@ fn main() -> Result<(), Box<dyn Error>> {
         names.len() as f64 / started.elapsed().as_secs_f64(),
     );
 
-    let embedder = DlibResNet::from_bytes(
-        &std::fs::read(models.join("dlib_face_recognition_resnet_model_v1.dat"))?,
-        &Device::Cpu,
-    )?;
-    println!("| alignment | best threshold | accuracy there | accuracy at 0.55 | at 0.60 |");
-    println!("|---|---|---|---|---|");
+    let weights = std::fs::read(models.join("dlib_face_recognition_resnet_model_v1.dat"))?;
+    let plain = DlibResNet::from_bytes(&weights, &Device::Cpu)?;
+    let mirrored = Mirrored::new(DlibResNet::from_bytes(&weights, &Device::Cpu)?);
+    println!(
+        "| alignment | embedding | mean distance, same | other | best threshold | accuracy there \
+         | at 0.55 | at 0.60 |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
     for (title, aligner) in aligners(models)? {
-        let embeddings = embed(&embedder, aligner.as_ref(), &names, &seen)?;
-        let distances: Vec<(f32, bool)> = pairs
-            .iter()
-            .map(|(a, b, same)| {
-                let far = f32::INFINITY;
-                let pair = embeddings.get(a).zip(embeddings.get(b));
-                (pair.map_or(far, |(a, b)| a.distance(b).get()), *same)
-            })
-            .collect();
-        let (best, accuracy) = best_threshold(&distances);
-        println!(
-            "| {title} | {best:.3} | {accuracy:.4} | {:.4} | {:.4} |",
-            accuracy_at(&distances, 0.55),
-            accuracy_at(&distances, 0.60),
-        );
+        for embedder in [&plain as &dyn Embedder, &mirrored] {
+            let embeddings = embed(embedder, aligner.as_ref(), &names, &seen)?;
+            let distances: Vec<(f32, bool)> = pairs
+                .iter()
+                .map(|(a, b, same)| {
+                    let far = f32::INFINITY;
+                    let pair = embeddings.get(a).zip(embeddings.get(b));
+                    (pair.map_or(far, |(a, b)| a.distance(b).get()), *same)
+                })
+                .collect();
+            let (best, accuracy) = best_threshold(&distances);
+            println!(
+                "| {title} | {} | {:.3} | {:.3} | {best:.3} | {accuracy:.4} | {:.4} | {:.4} |",
+                embedder.name(),
+                mean(&distances, true),
+                mean(&distances, false),
+                accuracy_at(&distances, 0.55),
+                accuracy_at(&distances, 0.60),
+            );
+        }
     }
     Ok(())
+}
+
+/// The mean distance of the pairs that show one person, or of those that show two.
+fn mean(distances: &[(f32, bool)], wanted: bool) -> f32 {
+    let found = distances.iter().filter(|(distance, same)| *same == wanted && distance.is_finite());
+    let (sum, count) = found.fold((0.0, 0.0), |(sum, count), (d, _)| (sum + d, count + 1.0));
+    sum / count
 }
 
 /// The alignments compared.
@@ -90,11 +104,9 @@ fn aligners(models: &Path) -> Result<Vec<Titled>, Box<dyn Error>> {
     let predictor = || ShapePredictor5::open(models.join("shape_predictor_5_face_landmarks.dat"));
     let mut aligners: Vec<Titled> =
         vec![("MTCNN's five points".to_owned(), Box::new(PointAligner::MTCNN))];
-    for (side, down) in
-        [(0.973, 0.078), (0.90, 0.078), (1.05, 0.078), (0.973, 0.05), (0.973, 0.11), (1.12, 0.11)]
-    {
-        let square = SquareInBox { side, shift: [0.029, down] };
-        let title = format!("dlib's predictor, square {side} wide, {down} down");
+    for side in [SquareInBox::MTCNN.side, 0.973] {
+        let square = SquareInBox { side, ..SquareInBox::MTCNN };
+        let title = format!("dlib's predictor, square of {side}");
         aligners.push((title, Box::new(DlibAligner::new(predictor()?, square))));
     }
     Ok(aligners)
@@ -102,7 +114,7 @@ fn aligners(models: &Path) -> Result<Vec<Titled>, Box<dyn Error>> {
 
 /// The embedding of each photo's first face.
 fn embed<'a>(
-    embedder: &DlibResNet,
+    embedder: &dyn Embedder,
     aligner: &dyn Aligner,
     names: &[&'a String],
     seen: &[(Photo, Option<DetectedFace>)],

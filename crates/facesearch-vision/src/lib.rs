@@ -16,7 +16,7 @@ mod weights;
 pub use align::{Aligner, DlibAligner, PointAligner, SquareInBox, dlib_chip};
 pub use decode::{DecodeLimits, decode};
 pub use detect::{Mtcnn, MtcnnOptions};
-pub use embed::DlibResNet;
+pub use embed::{DlibResNet, Mirrored};
 pub use finder::{Finder, largest_first};
 pub use landmarks::{DlibRect, ShapePredictor5};
 pub use network::{

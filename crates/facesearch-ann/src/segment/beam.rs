@@ -143,22 +143,38 @@ pub(crate) fn walk<G: Guard>(
         *examined += fresh.len() as u64;
         for (node, distance) in fresh.iter().zip(distances.iter()) {
             let place = insert(pool, Entry { distance: *distance, node: node << 1 }, width);
+            if place < next + AT_ONCE {
+                prefetch(bytemuck::cast_slice(links.row(*node)));
+            }
             next = next.min(place);
         }
-        while pool.get(next).is_some_and(|entry| entry.node & 1 == 1) {
-            next += 1;
-        }
-        let Some(entry) = pool.get_mut(next) else { return Ok(()) };
-        entry.node |= 1;
-        let node = entry.node >> 1;
-        guard.links(node)?;
-        if let Some(after) = pool.get(next + 1) {
-            prefetch(bytemuck::cast_slice(links.row(after.node >> 1)));
-        }
         fresh.clear();
-        fresh.extend(links.of(node).filter(|node| seen.insert(*node)));
+        let mut followed = 0;
+        while let Some(entry) = pool.get_mut(next)
+            && followed < AT_ONCE
+        {
+            next += 1;
+            if entry.node & 1 == 1 {
+                continue;
+            }
+            entry.node |= 1;
+            followed += 1;
+            let node = entry.node >> 1;
+            guard.links(node)?;
+            for other in links.of(node).filter(|node| seen.insert(*node)) {
+                prefetch(codes.get(other));
+                fresh.push(other);
+            }
+        }
+        if followed == 0 {
+            return Ok(());
+        }
     }
 }
+
+/// How many nodes are followed before what they link to is looked at. More of them wait for memory
+/// together; too many follow what a nearer one would have made needless.
+const AT_ONCE: usize = 2;
 
 /// Puts an entry in its place, unless `width` better ones are there; where that is.
 #[inline(always)]

@@ -210,7 +210,8 @@ impl Faces {
         let variance: Vec<f32> = (0..dim).map(|j| (-(j as f32) / decay).exp()).collect();
         let sum: f32 = variance.iter().sum();
         let mut random = Random(2);
-        let signs = (0..dim).map(|_| if random.next() % 2 == 0 { 1.0 } else { -1.0 }).collect();
+        let signs =
+            (0..dim).map(|_| if random.next().is_multiple_of(2) { 1.0 } else { -1.0 }).collect();
         Self { dim, spread: variance.iter().map(|v| (v / sum).sqrt()).collect(), signs }
     }
 

@@ -16,8 +16,14 @@ use facesearch_core::{KernelLevel, kernel_level};
 /// Codes are padded with zeros to a multiple of this many bytes: a cache line.
 pub(crate) const LINE: usize = 64;
 
+/// Codes no longer than this are compared whole: giving one up early would cost more than it spares.
+const WHOLE: usize = 2 * LINE;
+
 /// The longest code whose distances fit 32 bits: `(383 * 383) * MAX_CODE < 2^31`.
 pub(crate) const MAX_CODE: usize = 14_592;
+
+/// Stands for a distance beyond the bound.
+pub(crate) const TOO_FAR: u32 = u32::MAX;
 
 /// Codes of equal length, one after another.
 #[derive(Clone, Copy)]
@@ -40,28 +46,35 @@ impl<'a> Codes<'a> {
         &self.bytes[node as usize * self.stride..][..self.stride]
     }
 
+    /// The part of a code that is always looked at.
+    #[inline(always)]
+    pub(crate) fn first_lines(&self, node: u32) -> &'a [u8] {
+        &self.get(node)[..self.stride.min(WHOLE)]
+    }
+
     #[inline(always)]
     pub(crate) fn stride(&self) -> usize {
         self.stride
     }
 }
 
-/// Appends to `out` the squared distance of `probe` from each of `nodes`, in order.
+/// Appends to `out` the squared distance of `probe` from each of `nodes`, in order; [`TOO_FAR`] for
+/// those beyond `bound`, which are given up as soon as that is certain.
 ///
 /// `probe` has one number in `-128..=383` for each byte of a code. Panics where a node has no code.
 #[inline]
-pub(crate) fn measure(probe: &[i16], codes: Codes, nodes: &[u32], out: &mut Vec<u32>) {
+pub(crate) fn measure(probe: &[i16], codes: Codes, nodes: &[u32], bound: u32, out: &mut Vec<u32>) {
     assert_eq!(probe.len(), codes.stride(), "probe and codes differ in length");
     #[cfg(target_arch = "x86_64")]
     match kernel_level() {
         // SAFETY: `kernel_level` reports a level only where the CPU has its instructions, and the
         // assertion above has established equal lengths; `Codes` has whole lines.
-        KernelLevel::Avx512 => return unsafe { avx512::measure(probe, codes, nodes, out) },
+        KernelLevel::Avx512 => return unsafe { avx512::measure(probe, codes, nodes, bound, out) },
         // SAFETY: as above.
-        KernelLevel::Avx2 => return unsafe { avx2::measure(probe, codes, nodes, out) },
+        KernelLevel::Avx2 => return unsafe { avx2::measure(probe, codes, nodes, bound, out) },
         KernelLevel::Portable => {}
     }
-    portable::measure(probe, codes, nodes, out);
+    portable::measure(probe, codes, nodes, bound, out);
 }
 
 /// The squared distance of two codes. Panics if their lengths differ.
@@ -80,6 +93,23 @@ pub(crate) fn between(a: &[u8], b: &[u8]) -> u32 {
         }
     }
     portable::between(a, b)
+}
+
+/// Turns `vector` about `centre`: adds to each number of `turned` the parts that `basis` has of each
+/// dimension, in order of the dimensions, so that every level gives the same bits. Panics where the
+/// lengths do not fit.
+pub(crate) fn turn(vector: &[f32], centre: &[f32], basis: &[f32], turned: &mut [f32]) {
+    assert_eq!(basis.len(), vector.len() * turned.len(), "a basis of another size");
+    assert_eq!(vector.len(), centre.len(), "a centre of another length");
+    #[cfg(target_arch = "x86_64")]
+    match kernel_level() {
+        // SAFETY: `kernel_level` reports a level only where the CPU has its instructions.
+        KernelLevel::Avx512 => return unsafe { avx512::turn(vector, centre, basis, turned) },
+        // SAFETY: as above.
+        KernelLevel::Avx2 => return unsafe { avx2::turn(vector, centre, basis, turned) },
+        KernelLevel::Portable => {}
+    }
+    portable::turn(vector, centre, basis, turned);
 }
 
 /// Asks for the memory at `bytes` ahead of its use; a hint that changes nothing else.

@@ -1,12 +1,23 @@
 //! The definition, which the other kernels are tested against.
 
-use super::Codes;
+use super::{Codes, TOO_FAR};
 
-pub(super) fn measure(probe: &[i16], codes: Codes, nodes: &[u32], out: &mut Vec<u32>) {
+pub(super) fn measure(probe: &[i16], codes: Codes, nodes: &[u32], bound: u32, out: &mut Vec<u32>) {
     out.extend(nodes.iter().map(|node| {
         let pairs = probe.iter().zip(codes.get(*node));
-        pairs.map(|(p, c)| square(i32::from(*p) - i32::from(*c))).sum::<u32>()
+        let sum = pairs.map(|(p, c)| square(i32::from(*p) - i32::from(*c))).sum::<u32>();
+        if sum > bound { TOO_FAR } else { sum }
     }));
+}
+
+/// Compiled for every level: nothing is fused and no sum reordered, whatever the instructions.
+#[inline(always)]
+pub(super) fn turn(vector: &[f32], centre: &[f32], basis: &[f32], turned: &mut [f32]) {
+    turned.fill(0.0);
+    for ((x, c), parts) in vector.iter().zip(centre).zip(basis.chunks_exact(turned.len())) {
+        let off = x - c;
+        turned.iter_mut().zip(parts).for_each(|(sum, part)| *sum += off * part);
+    }
 }
 
 pub(super) fn between(a: &[u8], b: &[u8]) -> u32 {

@@ -11,19 +11,20 @@ proptest! {
         bytes in vec(any::<u8>(), 5 * 5 * LINE),
         probe in vec(-128i16..=383, 5 * LINE),
         nodes in vec(0u32..5, 0..40),
+        bound in prop_oneof![Just(u32::MAX - 1), 0u32..12_000_000],
     ) {
         let stride = lines * LINE;
         let codes = Codes::new(&bytes[..5 * stride], stride);
         let probe = &probe[..stride];
         let mut want = Vec::new();
-        portable::measure(probe, codes, &nodes, &mut want);
+        portable::measure(probe, codes, &nodes, bound, &mut want);
         let (a, b) = (codes.get(0), codes.get(4));
         #[cfg(target_arch = "x86_64")]
         {
             let mut got = Vec::new();
             if is_x86_feature_detected!("avx2") {
                 // SAFETY: AVX2 was just detected; the lengths are equal multiples of a line.
-                unsafe { avx2::measure(probe, codes, &nodes, &mut got) };
+                unsafe { avx2::measure(probe, codes, &nodes, bound, &mut got) };
                 prop_assert_eq!(&got, &want);
                 // SAFETY: as above.
                 prop_assert_eq!(unsafe { avx2::between(a, b) }, portable::between(a, b));
@@ -31,16 +32,37 @@ proptest! {
             got.clear();
             if is_x86_feature_detected!("avx512bw") {
                 // SAFETY: AVX-512 BW was just detected; lengths as above.
-                unsafe { avx512::measure(probe, codes, &nodes, &mut got) };
+                unsafe { avx512::measure(probe, codes, &nodes, bound, &mut got) };
                 prop_assert_eq!(&got, &want);
                 // SAFETY: as above.
                 prop_assert_eq!(unsafe { avx512::between(a, b) }, portable::between(a, b));
             }
         }
         let mut got = Vec::new();
-        measure(probe, codes, &nodes, &mut got);
+        measure(probe, codes, &nodes, bound, &mut got);
         prop_assert_eq!(got, want);
         prop_assert_eq!(between(a, b), portable::between(a, b));
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_kernel_turns_to_the_same_bits(
+        pairs in vec((-1e3f32..1e3, -1e3f32..1e3), 1..40),
+        parts in vec(-1f32..1.0, 40 * 23),
+    ) {
+        let (vector, centre): (Vec<f32>, Vec<f32>) = pairs.into_iter().unzip();
+        let basis = &parts[..vector.len() * 23];
+        let (mut want, mut got) = ([0.0; 23], [1.0; 23]);
+        portable::turn(&vector, &centre, basis, &mut want);
+        turn(&vector, &centre, basis, &mut got);
+        prop_assert_eq!(got, want);
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: AVX2 was just detected.
+            unsafe { avx2::turn(&vector, &centre, basis, &mut got) };
+            prop_assert_eq!(got, want);
+        }
     }
 }
 
@@ -48,7 +70,7 @@ proptest! {
 fn the_longest_code_does_not_overflow() {
     let code = vec![0u8; MAX_CODE];
     let mut out = Vec::new();
-    measure(&vec![383; MAX_CODE], Codes::new(&code, MAX_CODE), &[0], &mut out);
+    measure(&vec![383; MAX_CODE], Codes::new(&code, MAX_CODE), &[0], u32::MAX, &mut out);
     assert_eq!(out, [383 * 383 * MAX_CODE as u32]);
     assert!(out[0] < i32::MAX as u32);
 }

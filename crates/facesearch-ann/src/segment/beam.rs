@@ -68,6 +68,8 @@ struct Entry {
 #[derive(Default)]
 pub(crate) struct Scratch {
     pub(crate) probe: Vec<i16>,
+    /// For whoever makes the probe.
+    pub(crate) turned: Vec<f32>,
     /// The best nodes so far, nearest first.
     pool: Vec<Entry>,
     seen: Seen,
@@ -84,36 +86,40 @@ impl Scratch {
     }
 }
 
-/// One bit a node, and which words of it have any.
+/// One bit a node, and which nodes have it.
 #[derive(Default)]
 struct Seen {
     words: Vec<u64>,
-    touched: Vec<u32>,
+    nodes: Vec<u32>,
 }
 
 impl Seen {
     fn clear(&mut self, nodes: usize) {
-        for word in self.touched.drain(..) {
-            self.words[word as usize] = 0;
+        for node in self.nodes.drain(..) {
+            self.words[node as usize / 64] = 0;
         }
         if self.words.len() < nodes.div_ceil(64) {
             self.words.resize(nodes.div_ceil(64), 0);
         }
     }
 
-    /// Whether the node was not there before.
+    /// Appends to `fresh` those of a row of links that were not seen before. Whether one was cannot
+    /// be foreseen, so there is no branch on it: each is written, and the place moves on or not.
     #[inline(always)]
-    fn insert(&mut self, node: u32) -> bool {
-        let word = &mut self.words[node as usize / 64];
-        let bit = 1 << (node % 64);
-        let fresh = *word & bit == 0;
-        if fresh {
-            if *word == 0 {
-                self.touched.push(node / 64);
-            }
+    fn insert_row(&mut self, row: &[u32], fresh: &mut Vec<u32>) {
+        let start = fresh.len();
+        let mut len = start;
+        fresh.resize(start + row.len(), 0);
+        for node in row.iter().copied().take_while(|node| *node != NO_LINK) {
+            let word = &mut self.words[node as usize / 64];
+            let bit = 1 << (node % 64);
+            fresh[len] = node;
+            len += usize::from(*word & bit == 0);
             *word |= bit;
         }
-        fresh
+        fresh.truncate(len);
+        // Noted at once: an error may end the walk anywhere, and the next one starts with a clean slate.
+        self.nodes.extend_from_slice(&fresh[start..]);
     }
 }
 
@@ -128,18 +134,26 @@ pub(crate) fn walk<G: Guard>(
     scratch: &mut Scratch,
     guard: &G,
 ) -> Result<(), G::Error> {
-    let Scratch { probe, pool, seen, fresh, distances, examined } = scratch;
+    let Scratch { probe, pool, seen, fresh, distances, examined, .. } = scratch;
     seen.clear(nodes);
     pool.clear();
     fresh.clear();
-    fresh.extend(starts.into_iter().filter(|node| seen.insert(*node)));
+    for start in starts {
+        seen.insert_row(&[start], fresh);
+    }
     let mut next = 0;
     loop {
+        // Their links will be wanted soon, unless nearer ones are among the fresh.
+        for entry in pool.iter().skip(next).filter(|entry| entry.node & 1 == 0).take(AT_ONCE) {
+            prefetch(bytemuck::cast_slice(links.row(entry.node >> 1)));
+        }
         distances.clear();
         for node in fresh.iter() {
             guard.code(*node)?;
         }
-        measure(probe, codes, fresh, distances);
+        // What is farther than the last of a full pool would not get in.
+        let bound = if pool.len() < width { u32::MAX } else { pool[width - 1].distance };
+        measure(probe, codes, fresh, bound, distances);
         *examined += fresh.len() as u64;
         for (node, distance) in fresh.iter().zip(distances.iter()) {
             let place = insert(pool, Entry { distance: *distance, node: node << 1 }, width);
@@ -161,10 +175,10 @@ pub(crate) fn walk<G: Guard>(
             followed += 1;
             let node = entry.node >> 1;
             guard.links(node)?;
-            for other in links.of(node).filter(|node| seen.insert(*node)) {
-                prefetch(codes.get(other));
-                fresh.push(other);
-            }
+            seen.insert_row(links.row(node), fresh);
+        }
+        for node in fresh.iter() {
+            prefetch(codes.first_lines(*node));
         }
         if followed == 0 {
             return Ok(());

@@ -163,7 +163,7 @@ fn recall<'a>(
     let views: Vec<_> = graph.levels.iter().map(Level::view).collect();
     let n = graph.order.len();
     let hits = |scratch: &mut Scratch, (probe, truth): (&Vec<f32>, &Vec<u32>)| {
-        quantiser.probe(probe, &mut scratch.probe);
+        quantiser.probe(probe, &mut scratch.probe, &mut scratch.turned);
         let Ok(()) = descend(graph.codes.view(), &views, n, width, scratch, |_| Trusted);
         let found = scratch.found().take(measured_exactly(K));
         let items: BTreeSet<u32> = found.map(|(_, node)| graph.order[node as usize]).collect();

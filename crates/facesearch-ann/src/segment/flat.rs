@@ -40,7 +40,7 @@ pub(crate) fn build<'a>(
     n: usize,
     quantiser: &Quantiser,
     options: BuildOptions,
-    vector: impl Fn(usize) -> &'a [f32],
+    vector: impl Fn(usize) -> &'a [f32] + Sync,
 ) -> Graph {
     let order = shuffled(n);
     let table = CodeTable::encode(quantiser, &order, vector);

@@ -1,5 +1,7 @@
 //! A graph in memory, as builders leave it and before it is written.
 
+use rayon::prelude::*;
+
 use crate::kernels::{Codes, LINE};
 
 use super::beam::{Guard, Links, NO_LINK, Scratch, walk};
@@ -60,7 +62,7 @@ impl CodeTable {
     pub(crate) fn encode<'a>(
         quantiser: &Quantiser,
         order: &[u32],
-        vector: impl Fn(usize) -> &'a [f32],
+        vector: impl Fn(usize) -> &'a [f32] + Sync,
     ) -> Self {
         let stride = quantiser.stride();
         let len = order.len() * stride;
@@ -68,9 +70,10 @@ impl CodeTable {
         let start = bytes.as_ptr().align_offset(LINE);
         // Only speed depends on where the table starts.
         let start = if start > LINE { 0 } else { start };
-        for (code, item) in bytes[start..start + len].chunks_exact_mut(stride).zip(order) {
-            quantiser.encode(vector(*item as usize), code);
-        }
+        let codes = bytes[start..start + len].par_chunks_exact_mut(stride).zip(order);
+        codes.for_each_init(Vec::new, |turned, (code, item)| {
+            quantiser.encode(vector(*item as usize), code, turned);
+        });
         Self { bytes, start, stride }
     }
 

@@ -22,7 +22,7 @@ const WIDTH: usize = 200;
 pub(crate) fn build<'a>(
     n: usize,
     quantiser: &Quantiser,
-    vector: impl Fn(usize) -> &'a [f32],
+    vector: impl Fn(usize) -> &'a [f32] + Sync,
 ) -> Graph {
     let hnsw = Hnsw::<f32, DistL2>::new(LINKS, n.max(1), MAX_LEVELS, WIDTH, DistL2);
     for item in 0..n {
@@ -36,7 +36,7 @@ fn freeze<'a>(
     hnsw: &Hnsw<f32, DistL2>,
     n: usize,
     quantiser: &Quantiser,
-    vector: impl Fn(usize) -> &'a [f32],
+    vector: impl Fn(usize) -> &'a [f32] + Sync,
 ) -> Graph {
     let points = hnsw.get_point_indexation();
     let mut all = Vec::with_capacity(n);

@@ -1,7 +1,7 @@
 //! Where in a segment's file what is.
 //!
-//! After the common header come fixed numbers, then sections: the quantiser's centres, the item of
-//! each node, the links of each level from the one with all nodes up, the codes. Links and codes
+//! After the common header come fixed numbers, then sections: the quantiser's centres and basis, the
+//! item of each node, the links of each level from the one with all nodes up, the codes. Links and codes
 //! start at multiples of a cache line, so that none is split needlessly.
 
 use facesearch_core::GalleryError;
@@ -21,6 +21,10 @@ const NUMBERS: usize = 32;
 pub(super) struct Layout {
     pub(super) nodes: usize,
     pub(super) dim: usize,
+    /// Numbers of a code.
+    pub(super) code_dim: usize,
+    /// Whether vectors are turned before they are coded.
+    pub(super) turned: bool,
     pub(super) step: f32,
     /// Nodes and links a node of each level, from the one with all nodes up.
     pub(super) levels: Vec<(usize, usize)>,
@@ -29,11 +33,15 @@ pub(super) struct Layout {
 
 impl Layout {
     pub(super) fn stride(&self) -> usize {
-        self.dim.next_multiple_of(LINE)
+        self.code_dim.next_multiple_of(LINE)
+    }
+
+    pub(super) fn basis_at(&self) -> usize {
+        SECTIONS + 4 * self.dim
     }
 
     pub(super) fn items_at(&self) -> usize {
-        SECTIONS + 4 * self.dim
+        self.basis_at() + if self.turned { 4 * self.dim * self.code_dim } else { 0 }
     }
 
     /// Where the links of each level begin.
@@ -64,6 +72,8 @@ impl Layout {
             c.probes,
             c.recall_at_1.to_bits(),
             c.recall_at_10.to_bits(),
+            self.code_dim as u32,
+            u32::from(self.turned),
         ];
         let levels = self.levels.iter().flat_map(|(nodes, degree)| [*nodes as u32, *degree as u32]);
         let mut all = [0u32; NUMBERS];
@@ -80,8 +90,13 @@ impl Layout {
         let number = |i: usize| u32_at(file.bytes(), Header::LEN + 4 * i);
         let bad = || file.corrupt("its numbers contradict each other");
         let nodes = u32::try_from(file.header().count).map_err(|_| bad())? as usize;
-        let (dim, level_count) = (number(0) as usize, number(1) as usize);
-        if dim == 0 || dim > MAX_CODE || level_count == 0 || level_count > MAX_LEVELS || nodes == 0
+        let [dim, level_count, code_dim] = [0, 1, 9].map(|i| number(i) as usize);
+        if code_dim == 0
+            || code_dim > dim
+            || dim > MAX_CODE
+            || level_count == 0
+            || level_count > MAX_LEVELS
+            || nodes == 0
         {
             return Err(bad());
         }
@@ -92,6 +107,8 @@ impl Layout {
         let layout = Self {
             nodes,
             dim,
+            code_dim,
+            turned: number(10) == 1,
             step: f32::from_bits(number(2)),
             levels: (0..level_count).map(level).collect(),
             certificate: Certificate {

@@ -2,6 +2,7 @@
 
 mod beam;
 mod certificate;
+mod eigen;
 mod flat;
 mod graph;
 mod hnsw;
@@ -70,14 +71,17 @@ impl Segment {
     pub(crate) fn new(file: Mapped, rows: Rows) -> Result<Self, GalleryError> {
         let layout = Layout::read(&file)?;
         file.check(SECTIONS..layout.items_at())?;
-        let centre = bytemuck::cast_slice(&file.bytes()[SECTIONS..layout.items_at()]).to_vec();
+        let floats =
+            |from: usize, to: usize| bytemuck::cast_slice(&file.bytes()[from..to]).to_vec();
+        let centre = floats(SECTIONS, layout.basis_at());
+        let basis = floats(layout.basis_at(), layout.items_at());
         if let Rows::Mapped(map) = &rows
             && (map.header().count != layout.nodes as u64
                 || map.bytes().len() != Header::LEN + 4 * layout.nodes)
         {
             return Err(map.corrupt("it has not one row for each node"));
         }
-        let quantiser = Quantiser { centre, step: layout.step };
+        let quantiser = Quantiser { centre, basis, code_dim: layout.code_dim, step: layout.step };
         Ok(Self { file, layout, quantiser, rows })
     }
 
@@ -119,7 +123,7 @@ impl Segment {
     ) -> Result<u64, GalleryError> {
         SCRATCH.with_borrow_mut(|scratch| {
             scratch.examined = 0;
-            self.quantiser.probe(probe, &mut scratch.probe);
+            self.quantiser.probe(probe, &mut scratch.probe, &mut scratch.turned);
             self.walk(self.layout.certificate.width(effort, k), scratch)?;
             let wanted = rows.len() + measured_exactly(k);
             for (_, node) in scratch.found() {

@@ -14,7 +14,7 @@ fn recall(graph: &Graph, quantiser: &Quantiser, vectors: &[Vec<f32>], width: usi
     let known = vectors.iter().step_by(vectors.len() / 100).take(100);
     let mut hits = 0;
     for probe in strangers.iter().chain(known) {
-        quantiser.probe(probe, &mut scratch.probe);
+        quantiser.probe(probe, &mut scratch.probe, &mut scratch.turned);
         let Ok(()) =
             descend(graph.codes.view(), &views, vectors.len(), width, &mut scratch, |_| Trusted);
         let found = scratch.found().take(20).map(|(_, node)| graph.order[node as usize]);
@@ -133,17 +133,18 @@ fn codes_keep_distances() {
     let vectors = clustered(2_000, 24, 6);
     let quantiser = Quantiser::learn(vectors.len(), 24, |i| &vectors[i]);
     let mut random = Random(7);
-    let mut scratch = Vec::new();
+    let (mut scratch, mut turned) = (Vec::new(), Vec::new());
     let mut code = vec![0; quantiser.stride()];
     for _ in 0..500 {
         let [a, b] = [0; 2].map(|_| &vectors[random.below(vectors.len())]);
-        quantiser.encode(a, &mut code);
-        quantiser.probe(b, &mut scratch);
+        quantiser.encode(a, &mut code, &mut turned);
+        quantiser.probe(b, &mut scratch, &mut turned);
         let mut found = Vec::new();
         crate::kernels::measure(
             &scratch,
             crate::kernels::Codes::new(&code, code.len()),
             &[0],
+            u32::MAX,
             &mut found,
         );
         let got = (found[0] as f32).sqrt() * quantiser.step;

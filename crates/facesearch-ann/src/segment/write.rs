@@ -38,12 +38,15 @@ pub(crate) fn write_segment<'a>(
     let layout = Layout {
         nodes: n,
         dim,
+        code_dim: quantiser.code_dim,
+        turned: !quantiser.basis.is_empty(),
         step: quantiser.step,
         levels: graph.levels.iter().map(|level| (level.count, level.degree)).collect(),
         certificate,
     };
     file.write(&layout.to_bytes())?;
     file.write(bytemuck::cast_slice(&quantiser.centre))?;
+    file.write(bytemuck::cast_slice(&quantiser.basis))?;
     file.write(bytemuck::cast_slice(&graph.order))?;
     for level in &graph.levels {
         file.align(LINE as u64)?;

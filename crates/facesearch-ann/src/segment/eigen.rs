@@ -1,0 +1,154 @@
+//! The directions in which vectors differ most: eigenvectors of their covariance.
+//!
+//! By Jacobi's rotations (1846), which need no library, converge for every symmetric matrix, and
+//! give the same bits on every machine because nothing is summed in an order that depends on it.
+
+use rayon::prelude::*;
+
+/// Vectors that the covariance is taken of at most.
+const SAMPLE: usize = 1 << 13;
+
+/// Rounds over the whole matrix; six to ten are enough.
+const ROUNDS: usize = 16;
+
+/// Orthogonal directions, the one of the greatest spread first.
+pub(super) struct Directions {
+    /// One direction of unit length after another.
+    rows: Vec<Vec<f64>>,
+    /// Variance along each.
+    variances: Vec<f64>,
+}
+
+impl Directions {
+    /// How many of the first carry this share of the spread.
+    pub(super) fn needed_for(&self, share: f64) -> usize {
+        let all: f64 = self.variances.iter().sum();
+        let mut so_far = 0.0;
+        let enough = self.variances.iter().position(|variance| {
+            so_far += variance;
+            so_far >= share * all
+        });
+        enough.map_or(self.rows.len(), |last| last + 1)
+    }
+
+    /// The first `count` directions: for each dimension its part in each.
+    pub(super) fn transposed(&self, count: usize) -> Vec<f32> {
+        let dims = 0..self.rows.len();
+        dims.flat_map(|i| self.rows[..count].iter().map(move |row| row[i] as f32)).collect()
+    }
+}
+
+/// The principal directions of a sample. `None` where its numbers are too large to square.
+pub(super) fn principal_directions(sample: &[&[f32]], centre: &[f32]) -> Option<Directions> {
+    let mut matrix = covariance(sample, centre);
+    let dim = centre.len();
+    if matrix.iter().flatten().any(|x| !x.is_finite()) {
+        return None;
+    }
+    let unit = |i: usize| (0..dim).map(|j| if i == j { 1.0 } else { 0.0 }).collect();
+    let mut vectors: Vec<Vec<f64>> = (0..dim).map(unit).collect();
+    for _ in 0..ROUNDS {
+        if !rotate_all(&mut matrix, &mut vectors) {
+            break;
+        }
+    }
+    let mut order: Vec<usize> = (0..dim).collect();
+    order.sort_by(|a, b| matrix[*b][*b].total_cmp(&matrix[*a][*a]).then(a.cmp(b)));
+    Some(Directions {
+        variances: order.iter().map(|i| matrix[*i][*i].max(0.0)).collect(),
+        rows: order.iter().map(|i| std::mem::take(&mut vectors[*i])).collect(),
+    })
+}
+
+fn covariance(sample: &[&[f32]], centre: &[f32]) -> Vec<Vec<f64>> {
+    let some: Vec<Vec<f64>> = sample
+        .iter()
+        .step_by(sample.len().div_ceil(SAMPLE).max(1))
+        .map(|v| v.iter().zip(centre).map(|(x, c)| f64::from(*x) - f64::from(*c)).collect())
+        .collect();
+    let row = |i: usize| {
+        let mut row = vec![0.0; centre.len()];
+        for vector in &some {
+            row.iter_mut().zip(vector).for_each(|(sum, x)| *sum += vector[i] * x);
+        }
+        row
+    };
+    (0..centre.len()).into_par_iter().map(row).collect()
+}
+
+/// Zeroes each number off the diagonal in turn; whether any was worth it.
+fn rotate_all(matrix: &mut [Vec<f64>], vectors: &mut [Vec<f64>]) -> bool {
+    let mut any = false;
+    for p in 0..matrix.len() {
+        for q in p + 1..matrix.len() {
+            let off = matrix[p][q];
+            if off.abs() <= 1e-12 * (matrix[p][p] * matrix[q][q]).abs().sqrt() || off == 0.0 {
+                continue;
+            }
+            any = true;
+            let theta = (matrix[q][q] - matrix[p][p]) / (2.0 * off);
+            let tangent = theta.signum() / (theta.abs() + (theta * theta + 1.0).sqrt());
+            let cosine = 1.0 / (tangent * tangent + 1.0).sqrt();
+            let sine = tangent * cosine;
+            for row in matrix.iter_mut() {
+                (row[p], row[q]) =
+                    (cosine * row[p] - sine * row[q], sine * row[p] + cosine * row[q]);
+            }
+            rotate_rows(matrix, p, q, sine, cosine);
+            rotate_rows(vectors, p, q, sine, cosine);
+        }
+    }
+    any
+}
+
+fn rotate_rows(rows: &mut [Vec<f64>], p: usize, q: usize, sine: f64, cosine: f64) {
+    let (before, after) = rows.split_at_mut(q);
+    for (x, y) in before[p].iter_mut().zip(&mut after[0]) {
+        (*x, *y) = (cosine * *x - sine * *y, sine * *x + cosine * *y);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Random;
+
+    #[test]
+    fn directions_are_orthogonal_and_carry_what_they_say() {
+        let mut random = Random(3);
+        let vectors: Vec<Vec<f32>> = (0..400)
+            .map(|_| {
+                let [a, b] = [3.0 * random.normal(), random.normal()];
+                (0..6).map(|i| a + if i < 3 { b } else { -b } + 0.1 * random.normal()).collect()
+            })
+            .collect();
+        let sample: Vec<&[f32]> = vectors.iter().map(Vec::as_slice).collect();
+        let found = principal_directions(&sample, &[0.0; 6]).unwrap();
+        for (i, a) in found.rows.iter().enumerate() {
+            for (j, b) in found.rows.iter().enumerate() {
+                let dot: f64 = a.iter().zip(b).map(|(x, y)| x * y).sum();
+                let want = if i == j { 1.0 } else { 0.0 };
+                assert!((dot - want).abs() < 1e-9, "{i} {j}: {dot}");
+            }
+            let along =
+                |v: &&[f32]| -> f64 { v.iter().zip(a).map(|(x, y)| f64::from(*x) * y).sum() };
+            let variance: f64 = sample.iter().map(|v| along(v).powi(2)).sum();
+            assert!((variance - found.variances[i]).abs() < 1e-6 * found.variances[0]);
+        }
+        assert!(found.variances.is_sorted_by(|a, b| a >= b));
+        assert_eq!(found.needed_for(0.99), 2);
+        assert_eq!(found.needed_for(1.0), 6);
+    }
+
+    #[test]
+    fn equal_vectors_and_huge_ones_are_no_trouble() {
+        let same = [[0.5f32; 4]; 3];
+        let sample: Vec<&[f32]> = same.iter().map(|v| &v[..]).collect();
+        let found = principal_directions(&sample, &[0.5; 4]).unwrap();
+        assert_eq!(found.needed_for(0.99), 1);
+        let huge = [[f32::MAX; 4], [f32::MIN; 4]];
+        let sample: Vec<&[f32]> = huge.iter().map(|v| &v[..]).collect();
+        let found = principal_directions(&sample, &[0.0; 4]).unwrap();
+        assert!(found.rows.iter().flatten().all(|x| x.is_finite()));
+    }
+}

@@ -5,22 +5,32 @@ mod decode;
 mod detect;
 mod embed;
 mod finder;
+mod import;
 mod kernels;
 mod landmarks;
 mod layers;
 mod network;
+mod preprocess;
 #[cfg(test)]
 mod testing;
 mod weights;
 
-pub use align::{Aligner, DlibAligner, PointAligner, SquareInBox, dlib_chip};
+pub use align::{Aligner, DlibAligner, PointAligner, SquareInBox, Template, dlib_chip};
 pub use decode::{DecodeLimits, decode};
 pub use detect::{Mtcnn, MtcnnOptions};
-pub use embed::{DlibResNet, Mirrored};
+pub use embed::{
+    DeepFace, DlibResNet, FaceNet, Mirrored, NetworkEmbedder, OnnxOptions, Retail0095,
+    onnx_embedder,
+};
 pub use finder::{Finder, largest_first};
+pub use import::{ImportError, ImportedNetwork, ImportedOutput, import_onnx, import_openvino};
 pub use landmarks::{DlibRect, ShapePredictor5};
 pub use network::{
     Activation, Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, LocallyConnected, Network,
     NetworkError, Node, NodeId, Op, Pool, PoolKind, Shape, Window,
 };
-pub use weights::{StateDict, WeightArray, WeightsError, read_torch, take_array};
+pub use preprocess::{ChipInput, ColourOrder, Normalisation};
+pub use weights::{
+    MappedWeights, StateDict, WeightArray, Weights, WeightsError, read_keras, read_torch,
+    take_array, write_safetensors,
+};

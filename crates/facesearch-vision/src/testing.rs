@@ -13,3 +13,15 @@ pub(crate) fn shared(path: &str) -> Option<PathBuf> {
     }
     found
 }
+
+/// The folder that `FACESEARCH_REFERENCE` names, which the scripts of `models/reference` fill; `None`, with
+/// a line that says so, where it lacks `file`.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+pub(crate) fn reference(file: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("FACESEARCH_REFERENCE").map(PathBuf::from);
+    let folder = folder.filter(|folder| folder.join(file).exists());
+    if folder.is_none() {
+        eprintln!("skipped: FACESEARCH_REFERENCE names no folder with {file}");
+    }
+    folder
+}

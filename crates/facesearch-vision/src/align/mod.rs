@@ -3,7 +3,9 @@
 mod aligner;
 mod dlib_chip;
 mod similarity;
+mod template;
 
 pub use aligner::{Aligner, DlibAligner, PointAligner, SquareInBox};
 pub use dlib_chip::dlib_chip;
 pub(crate) use similarity::Similarity;
+pub use template::Template;

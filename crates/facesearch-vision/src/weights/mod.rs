@@ -1,11 +1,17 @@
 //! Files of weights, read without trusting them: numbers by name, and nothing that runs.
 
 pub(crate) mod dlib;
+mod keras;
+mod mapped;
 mod pickle;
 mod torch;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 
+pub use keras::read_keras;
+pub use mapped::{MappedWeights, write_safetensors};
 pub use torch::read_torch;
 
 /// One array of a weights file, in the order of its rows (the last index runs fastest).
@@ -35,11 +41,39 @@ pub enum WeightsError {
     Missing { name: String },
     #[error("{name} has the shape {found:?}, the model needs {wanted:?}")]
     Shape { name: String, found: Vec<usize>, wanted: Vec<usize> },
+    #[error("cannot read {}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("cannot write {}", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
 }
 
 impl WeightsError {
     fn damaged(what: impl Into<String>) -> Self {
         Self::Damaged { what: what.into() }
+    }
+}
+
+/// Weights wherever they are; a model takes its arrays one by one.
+#[derive(Debug)]
+pub enum Weights {
+    /// In memory, as an importer reads them.
+    Read(StateDict),
+    /// In the cache.
+    Mapped(MappedWeights),
+}
+
+impl Weights {
+    /// The array of this name, which must have exactly the shape that a model needs. Can be had
+    /// once.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError::Missing`] or [`WeightsError::Shape`].
+    pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Arc<[f32]>, WeightsError> {
+        match self {
+            Self::Read(weights) => take_array(weights, name, shape).map(Into::into),
+            Self::Mapped(weights) => weights.array(name, shape),
+        }
     }
 }
 

@@ -1,0 +1,97 @@
+//! Any network that makes an embedding of a chip, behind [`Embedder`].
+
+use candle_core::Device;
+use facesearch_core::{BoxError, Chip, Embedder, Embedding, Metric, VisionError};
+
+use crate::network::{Graph, Network};
+use crate::preprocess::ChipInput;
+
+/// What a recognition model is, apart from its network.
+#[derive(Debug, Clone)]
+pub(crate) struct Recogniser {
+    /// Its name in indexes and messages.
+    pub(crate) name: String,
+    /// What it is fed.
+    pub(crate) input: ChipInput,
+    /// How its embeddings are compared.
+    pub(crate) metric: Metric,
+}
+
+/// A network and what it is fed. The model files of this crate and the importers make it.
+#[derive(Debug)]
+pub struct NetworkEmbedder {
+    recogniser: Recogniser,
+    network: Network,
+    dim: usize,
+}
+
+impl NetworkEmbedder {
+    /// Runs `graph` on `device`. Its one output's numbers, however arranged, are the embedding.
+    pub(crate) fn new(
+        recogniser: Recogniser,
+        graph: Graph,
+        device: &Device,
+    ) -> Result<Self, VisionError> {
+        let broken = |source: BoxError| broken(&recogniser.name, source);
+        let [width, height] = recogniser.input.size.map(|v| v as usize);
+        let shapes = graph.shapes(height, width).map_err(|e| broken(e.into()))?;
+        let [output] = graph.outputs() else {
+            let what = format!("it has {} outputs; an embedding is one", graph.outputs().len());
+            return Err(broken(what.into()));
+        };
+        if graph.input_channels() != 3 {
+            let what = format!("it takes {} colours, not 3", graph.input_channels());
+            return Err(broken(what.into()));
+        }
+        let dim = shapes[output.index()].len();
+        let network = Network::new(graph, device).map_err(|e| broken(e.into()))?;
+        Ok(Self { recogniser, network, dim })
+    }
+
+    /// What it is fed.
+    pub fn input(&self) -> ChipInput {
+        self.recogniser.input
+    }
+
+    /// The network itself.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+}
+
+impl Embedder for NetworkEmbedder {
+    fn name(&self) -> &str {
+        &self.recogniser.name
+    }
+
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn metric(&self) -> Metric {
+        self.recogniser.metric
+    }
+
+    fn batch_size(&self) -> usize {
+        16
+    }
+
+    fn embed(&self, chips: &[Chip]) -> Result<Vec<Option<Embedding>>, VisionError> {
+        if chips.is_empty() {
+            return Ok(Vec::new());
+        }
+        let broken = |source: BoxError| broken(&self.recogniser.name, source);
+        let input = self.recogniser.input.tensor(chips, self.network.device());
+        let outputs = input
+            .map_err(|e| broken(e.into()))
+            .and_then(|input| self.network.forward(&input).map_err(|e| broken(e.into())))?;
+        let vectors = outputs[0].flatten_from(1).and_then(|x| x.to_vec2::<f32>());
+        let vectors = vectors.map_err(|e| broken(e.into()))?;
+        let metric = self.recogniser.metric;
+        Ok(vectors.into_iter().map(|v| Embedding::new(v, metric).ok()).collect())
+    }
+}
+
+pub(crate) fn broken(model: &str, source: impl Into<BoxError>) -> VisionError {
+    VisionError::Model { model: model.to_owned(), source: source.into() }
+}

@@ -15,12 +15,12 @@ mod preprocess;
 mod testing;
 mod weights;
 
-pub use align::{Aligner, DlibAligner, PointAligner, SquareInBox, Template, dlib_chip};
+pub use align::{Aligner, BoxAligner, DlibAligner, PointAligner, SquareInBox, Template, dlib_chip};
 pub use decode::{DecodeLimits, decode};
 pub use detect::{Mtcnn, MtcnnOptions};
 pub use embed::{
-    DeepFace, DlibResNet, FaceNet, Mirrored, NetworkEmbedder, OnnxOptions, Retail0095,
-    onnx_embedder,
+    DeepFace, DeepId, DlibResNet, FaceNet, Mirrored, NetworkEmbedder, OnnxOptions, Retail0095,
+    VggFace, onnx_embedder,
 };
 pub use finder::{Finder, largest_first};
 pub use import::{ImportError, ImportedNetwork, ImportedOutput, import_onnx, import_openvino};
@@ -31,6 +31,6 @@ pub use network::{
 };
 pub use preprocess::{ChipInput, ColourOrder, Normalisation};
 pub use weights::{
-    MappedWeights, StateDict, WeightArray, Weights, WeightsError, read_keras, read_torch,
-    take_array, write_safetensors,
+    MappedWeights, ModelFormat, StateDict, WeightArray, Weights, WeightsError, read_keras,
+    read_torch, recognise_model, take_array, write_safetensors,
 };

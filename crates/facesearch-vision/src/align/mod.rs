@@ -1,11 +1,13 @@
 //! From points of a face to the chip a model is fed.
 
 mod aligner;
+mod crop;
 mod dlib_chip;
 mod similarity;
 mod template;
 
 pub use aligner::{Aligner, DlibAligner, PointAligner, SquareInBox};
+pub use crop::BoxAligner;
 pub use dlib_chip::dlib_chip;
 pub(crate) use similarity::Similarity;
 pub use template::Template;

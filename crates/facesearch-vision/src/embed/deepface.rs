@@ -16,13 +16,12 @@
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
 
-use super::network_embedder::{NetworkEmbedder, Recogniser, broken};
+use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
 use crate::network::{
-    Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, LocallyConnected, NetworkError, NodeId, Pool,
-    Window,
+    Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, LocallyConnected, NodeId, Pool, Window,
 };
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
-use crate::weights::{Weights, WeightsError};
+use crate::weights::Weights;
 
 const NAME: &str = "deepface";
 const SIDE: u32 = 152;
@@ -60,14 +59,6 @@ impl DeepFace {
     pub fn graph(weights: Weights) -> Result<Graph, VisionError> {
         Layers { g: GraphBuilder::new(), weights }.network().map_err(|error| broken(NAME, error))
     }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum BuildError {
-    #[error(transparent)]
-    Weights(#[from] WeightsError),
-    #[error(transparent)]
-    Network(#[from] NetworkError),
 }
 
 struct Layers {

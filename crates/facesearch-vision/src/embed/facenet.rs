@@ -17,12 +17,10 @@
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
 
-use super::network_embedder::{NetworkEmbedder, Recogniser, broken};
-use crate::network::{
-    Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, NetworkError, NodeId, Pool, Window,
-};
+use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
+use crate::network::{Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, NodeId, Pool, Window};
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
-use crate::weights::{Weights, WeightsError};
+use crate::weights::Weights;
 
 const NAME: &str = "facenet-512";
 const SIDE: u32 = 160;
@@ -59,14 +57,6 @@ impl FaceNet {
     pub fn graph(weights: Weights) -> Result<Graph, VisionError> {
         Layers { g: GraphBuilder::new(), weights }.network().map_err(|error| broken(NAME, error))
     }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum BuildError {
-    #[error(transparent)]
-    Weights(#[from] WeightsError),
-    #[error(transparent)]
-    Network(#[from] NetworkError),
 }
 
 /// A convolution: channels in and out, rows and columns of its window. Where it has padding, it is

@@ -1,17 +1,21 @@
 //! Aligned faces to embeddings: one file per model.
 
 mod deepface;
+mod deepid;
 mod dlib_resnet;
 mod facenet;
 mod mirrored;
 mod network_embedder;
 mod onnx_generic;
 mod retail_0095;
+mod vgg_face;
 
 pub use deepface::DeepFace;
+pub use deepid::DeepId;
 pub use dlib_resnet::DlibResNet;
 pub use facenet::FaceNet;
 pub use mirrored::Mirrored;
 pub use network_embedder::NetworkEmbedder;
 pub use onnx_generic::{OnnxOptions, onnx_embedder};
 pub use retail_0095::Retail0095;
+pub use vgg_face::VggFace;

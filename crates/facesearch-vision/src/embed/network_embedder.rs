@@ -3,8 +3,9 @@
 use candle_core::Device;
 use facesearch_core::{BoxError, Chip, Embedder, Embedding, Metric, VisionError};
 
-use crate::network::{Graph, Network};
+use crate::network::{Graph, Network, NetworkError};
 use crate::preprocess::ChipInput;
+use crate::weights::WeightsError;
 
 /// What a recognition model is, apart from its network.
 #[derive(Debug, Clone)]
@@ -94,4 +95,13 @@ impl Embedder for NetworkEmbedder {
 
 pub(crate) fn broken(model: &str, source: impl Into<BoxError>) -> VisionError {
     VisionError::Model { model: model.to_owned(), source: source.into() }
+}
+
+/// Why a file's arrays do not make a model's network.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BuildError {
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+    #[error(transparent)]
+    Network(#[from] NetworkError),
 }

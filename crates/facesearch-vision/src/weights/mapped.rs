@@ -80,6 +80,11 @@ impl MappedWeights {
         Ok(numbers.iter().map(|b| f32::from_le_bytes(*b)).collect())
     }
 
+    /// The names of all arrays, in no order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.arrays.keys().map(String::as_str)
+    }
+
     /// How many numbers the file holds.
     pub fn parameters(&self) -> usize {
         self.arrays.values().map(|(_, place)| place.len() / 4).sum()

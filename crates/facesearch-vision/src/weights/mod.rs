@@ -1,6 +1,7 @@
 //! Files of weights, read without trusting them: numbers by name, and nothing that runs.
 
 pub(crate) mod dlib;
+mod format;
 mod keras;
 mod mapped;
 mod pickle;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use format::{ModelFormat, recognise_model};
 pub use keras::read_keras;
 pub use mapped::{MappedWeights, write_safetensors};
 pub use torch::read_torch;
@@ -63,6 +65,14 @@ pub enum Weights {
 }
 
 impl Weights {
+    /// The names of all arrays, in no order.
+    pub(crate) fn names(&self) -> Vec<String> {
+        match self {
+            Self::Read(weights) => weights.keys().cloned().collect(),
+            Self::Mapped(weights) => weights.names().map(str::to_owned).collect(),
+        }
+    }
+
     /// The array of this name, which must have exactly the shape that a model needs. Can be had
     /// once.
     ///

@@ -1,0 +1,94 @@
+//! DeepID: a small network whose last numbers come from two depths at once.
+//!
+//! - **Paper:** Sun et al., *Deep Learning Face Representation from Predicting 10,000 Classes*,
+//!   CVPR 2014, <https://doi.org/10.1109/CVPR.2014.244>.
+//! - **Input:** 47 wide, 55 high, the face's box with black bars; blue, green, red, `x / 255`, as
+//!   deepface feeds it.
+//! - **Output:** 160 numbers, none negative, compared at unit length. deepface's threshold is
+//!   0.17, L2, or cosine 0.015.
+//! - **Weights:** `deepid_keras_weights.h5` of deepface.
+//! - **Trap:** two dense layers read two maps, and their results are added before the ReLU.
+
+use candle_core::Device;
+use facesearch_core::{Metric, VisionError};
+
+use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
+use crate::network::{Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, NodeId, Pool};
+use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
+use crate::weights::Weights;
+
+const NAME: &str = "deepid";
+const DIM: usize = 160;
+
+/// The DeepID network.
+#[derive(Debug)]
+pub struct DeepId;
+
+impl DeepId {
+    /// The embedder with weights as [`read_keras`](crate::read_keras) names them.
+    ///
+    /// # Errors
+    ///
+    /// [`VisionError::Model`] where an array is missing or of another shape, or the device refuses
+    /// them.
+    pub fn embedder(weights: Weights, device: &Device) -> Result<NetworkEmbedder, VisionError> {
+        let input = ChipInput {
+            size: [47, 55],
+            colours: ColourOrder::Bgr,
+            normalisation: Normalisation::Base,
+        };
+        let recogniser = Recogniser { name: NAME.to_owned(), input, metric: Metric::NormalisedL2 };
+        NetworkEmbedder::new(recogniser, Self::graph(weights)?, device)
+    }
+
+    /// The description of the network, for numbers in the order and scale of its input.
+    ///
+    /// # Errors
+    ///
+    /// [`VisionError::Model`] where an array is missing or of another shape.
+    pub fn graph(weights: Weights) -> Result<Graph, VisionError> {
+        Layers { g: GraphBuilder::new(), weights }.network().map_err(|error| broken(NAME, error))
+    }
+}
+
+struct Layers {
+    g: GraphBuilder,
+    weights: Weights,
+}
+
+impl Layers {
+    fn network(mut self) -> Result<Graph, BuildError> {
+        let x = self.g.input(3);
+        let x = self.convolution(x, "Conv1", [20, 3, 4, 4])?;
+        let x = self.g.pool(x, Pool::max(2, 2));
+        let x = self.convolution(x, "Conv2", [40, 20, 3, 3])?;
+        let x = self.g.pool(x, Pool::max(2, 2));
+        let x = self.convolution(x, "Conv3", [60, 40, 3, 3])?;
+        let third = self.g.pool(x, Pool::max(2, 2));
+        let fourth = self.convolution(third, "Conv4", [80, 60, 2, 2])?;
+        let a = self.dense(third, "fc11", 60 * 5 * 4)?;
+        let b = self.dense(fourth, "fc12", 80 * 4 * 3)?;
+        let sum = self.g.add(a, b);
+        let x = self.g.relu(sum);
+        Ok(self.g.finish(&[x])?)
+    }
+
+    fn convolution(
+        &mut self,
+        x: NodeId,
+        name: &str,
+        shape: [usize; 4],
+    ) -> Result<NodeId, BuildError> {
+        let weight = self.weights.take(&format!("{name}.kernel"), &shape)?;
+        let bias = self.weights.take(&format!("{name}.bias"), &shape[..1])?;
+        let x = self.g.conv(x, Conv2d::new(shape, weight).bias(bias))?;
+        Ok(self.g.relu(x))
+    }
+
+    fn dense(&mut self, x: NodeId, name: &str, inputs: usize) -> Result<NodeId, BuildError> {
+        let x = self.g.flatten(x, FlattenOrder::RowsColumnsChannels);
+        let weight = self.weights.take(&format!("{name}.kernel"), &[DIM, inputs])?;
+        let bias = self.weights.take(&format!("{name}.bias"), &[DIM])?;
+        Ok(self.g.dense(x, Dense::new(DIM, inputs, weight).bias(bias))?)
+    }
+}

@@ -1,0 +1,122 @@
+//! VGG-Face: sixteen convolutions, the last three where others have dense layers.
+//!
+//! - **Paper:** Parkhi et al., *Deep Face Recognition*, BMVC 2015,
+//!   <https://www.robots.ox.ac.uk/~vgg/publications/2015/Parkhi15/parkhi15.pdf>.
+//! - **Input:** 224x224, the face's box with black bars; blue, green, red, `x / 255`, as deepface
+//!   feeds it and measured its threshold.
+//! - **Output:** the 4096 numbers of the last layer but one, after its ReLU, where deepface cuts;
+//!   compared at unit length. deepface's threshold is 1.17, L2, or cosine 0.68.
+//! - **Weights:** `vgg_face_weights.h5` of deepface, 580 MB: 145,002,878 numbers with the
+//!   classifier over 2,622 people, which is not read. The authors' terms are CC BY-NC: not for
+//!   commercial use.
+//! - **Trap:** the layers have no names of their own but numbers, which may begin anywhere; they
+//!   are taken in the order of their numbers. deepface's own cut was moved once: embeddings of
+//!   versions before 0.0.87 have 2,622 numbers.
+
+use candle_core::Device;
+use facesearch_core::{Metric, VisionError};
+
+use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
+use crate::network::{Conv2d, FlattenOrder, Graph, GraphBuilder, NodeId, Pool};
+use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
+use crate::weights::Weights;
+
+const NAME: &str = "vgg-face";
+const SIDE: u32 = 224;
+
+/// Channels of the convolutions before each halving.
+const STAGES: [&[usize]; 5] =
+    [&[64, 64], &[128, 128], &[256, 256, 256], &[512, 512, 512], &[512, 512, 512]];
+
+/// The VGG-Face network.
+#[derive(Debug)]
+pub struct VggFace;
+
+impl VggFace {
+    /// The embedder with weights as [`read_keras`](crate::read_keras) names them.
+    ///
+    /// # Errors
+    ///
+    /// [`VisionError::Model`] where an array is missing or of another shape, or the device refuses
+    /// them.
+    pub fn embedder(weights: Weights, device: &Device) -> Result<NetworkEmbedder, VisionError> {
+        let input = ChipInput {
+            size: [SIDE; 2],
+            colours: ColourOrder::Bgr,
+            normalisation: Normalisation::Base,
+        };
+        let recogniser = Recogniser { name: NAME.to_owned(), input, metric: Metric::NormalisedL2 };
+        NetworkEmbedder::new(recogniser, Self::graph(weights)?, device)
+    }
+
+    /// The description of the network, for numbers in the order and scale of its input.
+    ///
+    /// # Errors
+    ///
+    /// [`VisionError::Model`] where an array is missing or of another shape.
+    pub fn graph(weights: Weights) -> Result<Graph, VisionError> {
+        let names = in_order(weights.names());
+        let layers = Layers { g: GraphBuilder::new(), weights, names: names.into_iter() };
+        layers.network().map_err(|error| broken(NAME, error))
+    }
+}
+
+/// The layers that have a kernel, by the number at the end of their names; none counts as 0.
+fn in_order(names: Vec<String>) -> Vec<String> {
+    let layers = names.iter().filter_map(|name| name.strip_suffix(".kernel"));
+    let mut layers: Vec<String> = layers.map(str::to_owned).collect();
+    layers.sort_by_key(|name| {
+        let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+        name[name.len() - digits..].parse::<u64>().unwrap_or(0)
+    });
+    layers
+}
+
+struct Layers {
+    g: GraphBuilder,
+    weights: Weights,
+    names: std::vec::IntoIter<String>,
+}
+
+impl Layers {
+    fn network(mut self) -> Result<Graph, BuildError> {
+        let mut x = self.g.input(3);
+        let mut channels = 3;
+        for stage in STAGES {
+            for out in stage {
+                x = self.convolution(x, [*out, channels, 3, 3], 1)?;
+                channels = *out;
+            }
+            x = self.g.pool(x, Pool::max(2, 2));
+        }
+        let x = self.convolution(x, [4096, 512, 7, 7], 0)?;
+        let x = self.convolution(x, [4096, 4096, 1, 1], 0)?;
+        let x = self.g.flatten(x, FlattenOrder::RowsColumnsChannels);
+        Ok(self.g.finish(&[x])?)
+    }
+
+    fn convolution(
+        &mut self,
+        x: NodeId,
+        shape: [usize; 4],
+        padding: usize,
+    ) -> Result<NodeId, BuildError> {
+        let name = self.names.next().unwrap_or_else(|| "a further convolution".to_owned());
+        let weight = self.weights.take(&format!("{name}.kernel"), &shape)?;
+        let bias = self.weights.take(&format!("{name}.bias"), &shape[..1])?;
+        let x = self.g.conv(x, Conv2d::new(shape, weight).bias(bias).padding(padding))?;
+        Ok(self.g.relu(x))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_stand_in_the_order_of_their_numbers() {
+        let names = ["conv2d.bias", "conv2d.kernel", "conv2d_10.kernel", "conv2d_9.kernel"];
+        let ordered = in_order(names.map(str::to_owned).to_vec());
+        assert_eq!(ordered, ["conv2d", "conv2d_9", "conv2d_10"]);
+    }
+}

@@ -56,7 +56,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let found = chips.iter().filter(|chips| chips[0].is_some()).count();
     println!("{} photos, a face found in {found}\n", names.len());
-    println!("| model | threshold (L2) | train accuracy | test accuracy | best on test | photos/s |");
+    println!(
+        "| model | threshold (L2) | train accuracy | test accuracy | best on test | photos/s |"
+    );
     println!("|---|---|---|---|---|---|");
     for (i, (_, embedder)) in recognisers.iter().enumerate() {
         let seen: Vec<_> =

@@ -19,8 +19,8 @@ pub use align::{Aligner, BoxAligner, DlibAligner, PointAligner, SquareInBox, Tem
 pub use decode::{DecodeLimits, decode};
 pub use detect::{Mtcnn, MtcnnOptions};
 pub use embed::{
-    DeepFace, DeepId, DlibResNet, FaceNet, Mirrored, NetworkEmbedder, OnnxOptions, Retail0095,
-    VggFace, onnx_embedder,
+    DeepFace, DeepId, DlibResNet, FaceNet, Mirrored, NetworkEmbedder, OnnxOptions, Recognition,
+    Retail0095, VggFace, onnx_embedder, open_recogniser,
 };
 pub use finder::{Finder, largest_first};
 pub use import::{ImportError, ImportedNetwork, ImportedOutput, import_onnx, import_openvino};

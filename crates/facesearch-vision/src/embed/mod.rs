@@ -7,6 +7,7 @@ mod facenet;
 mod mirrored;
 mod network_embedder;
 mod onnx_generic;
+mod open;
 mod retail_0095;
 mod vgg_face;
 
@@ -17,5 +18,6 @@ pub use facenet::FaceNet;
 pub use mirrored::Mirrored;
 pub use network_embedder::NetworkEmbedder;
 pub use onnx_generic::{OnnxOptions, onnx_embedder};
+pub use open::{Recognition, open_recogniser};
 pub use retail_0095::Retail0095;
 pub use vgg_face::VggFace;

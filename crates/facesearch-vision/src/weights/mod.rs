@@ -8,7 +8,8 @@ mod pickle;
 mod torch;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use format::{ModelFormat, recognise_model};
@@ -65,6 +66,52 @@ pub enum Weights {
 }
 
 impl Weights {
+    /// Opens a file of Keras, of PyTorch or of the cache, whichever it is by its content. Layers
+    /// named in `skip` are passed over in a Keras file, where they would cost time and memory.
+    ///
+    /// # Errors
+    ///
+    /// [`WeightsError`] where there is no such file, or it is damaged or of no such format.
+    pub fn open(path: &Path, skip: &[&str]) -> Result<Self, WeightsError> {
+        let unread = |source| WeightsError::Read { path: path.to_owned(), source };
+        let mut start = Vec::new();
+        let file = std::fs::File::open(path).map_err(unread)?;
+        file.take(512).read_to_end(&mut start).map_err(unread)?;
+        match recognise_model(&start) {
+            Some(ModelFormat::Keras) => read_keras(path, skip).map(Self::Read),
+            Some(ModelFormat::Safetensors) => MappedWeights::open(path).map(Self::Mapped),
+            Some(ModelFormat::Torch) => {
+                read_torch(&std::fs::read(path).map_err(unread)?).map(Self::Read)
+            }
+            Some(other) => {
+                let what = format!("a file of {}, not arrays by name", other.name());
+                Err(WeightsError::NotPlain { what })
+            }
+            None => Err(WeightsError::damaged("they are of no known format")),
+        }
+    }
+
+    /// As [`open`](Self::open), but what another program wrote is converted once into `cached` and
+    /// mapped from there, then and whenever `cached` is there already. Name `cached` after the
+    /// content of the file, its SHA-256 say: nothing else tells whether the two belong together.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and [`WeightsError::Write`] where `cached` cannot be written.
+    pub fn open_cached(path: &Path, skip: &[&str], cached: &Path) -> Result<Self, WeightsError> {
+        if let Ok(mapped) = MappedWeights::open(cached) {
+            return Ok(Self::Mapped(mapped));
+        }
+        match Self::open(path, skip)? {
+            Self::Read(weights) => {
+                tracing::info!(from = %path.display(), "weights converted, once");
+                write_safetensors(&weights, cached)?;
+                MappedWeights::open(cached).map(Self::Mapped)
+            }
+            mapped => Ok(mapped),
+        }
+    }
+
     /// The names of all arrays, in no order.
     pub(crate) fn names(&self) -> Vec<String> {
         match self {

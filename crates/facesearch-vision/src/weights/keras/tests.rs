@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
+use super::super::Weights;
 use super::*;
 use crate::testing::reference;
 
@@ -62,4 +63,39 @@ fn damaged_files_are_errors_or_other_weights_but_never_a_panic() {
 fn no_file_is_an_error_that_names_it() {
     let error = read_keras(Path::new("/nowhere/weights.h5"), &[]).unwrap_err();
     assert!(error.to_string().contains("/nowhere/weights.h5"), "{error}");
+}
+
+#[test]
+fn weights_are_converted_once_and_mapped_from_then_on() {
+    let Some(folder) = reference("keras-small.h5") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (source, cached) = (dir.path().join("small.h5"), dir.path().join("small.safetensors"));
+    std::fs::copy(folder.join("keras-small.h5"), &source).unwrap();
+    let shape = [5, 60];
+    let take = |mut weights: Weights| weights.take("dense.kernel", &shape).unwrap();
+    let wanted = read_keras(&source, &[]).unwrap();
+    assert_eq!(wanted["dense.kernel"].shape, shape);
+    let first = Weights::open_cached(&source, &[], &cached).unwrap();
+    assert!(matches!(first, Weights::Mapped(_)));
+    assert_eq!(*take(first), *wanted["dense.kernel"].values);
+    // Where the cache is whole the source is not looked at; where it is not, it is made again.
+    std::fs::remove_file(&source).unwrap();
+    assert!(Weights::open_cached(&source, &[], &cached).is_ok());
+    std::fs::write(&cached, b"cut").unwrap();
+    assert!(Weights::open_cached(&source, &[], &cached).is_err());
+    std::fs::copy(folder.join("keras-small.h5"), &source).unwrap();
+    assert_eq!(
+        *take(Weights::open_cached(&source, &[], &cached).unwrap()),
+        *wanted["dense.kernel"].values
+    );
+}
+
+#[test]
+fn a_file_of_another_kind_is_refused_by_its_name() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), b"<?xml version=\"1.0\"?><net/>").unwrap();
+    let error = Weights::open(file.path(), &[]).unwrap_err().to_string();
+    assert!(error.contains("OpenVINO"), "{error}");
+    std::fs::write(file.path(), b"no weights at all").unwrap();
+    assert!(matches!(Weights::open(file.path(), &[]), Err(WeightsError::Damaged { .. })));
 }

@@ -117,7 +117,9 @@ fn identification_of_view_1_with_one_photo_each() {
         }
     }
     eprintln!("{counts:?}");
-    // Floors well below what is measured (docs/benchmarks.md): they catch a broken pipeline.
-    assert!(counts.rank_1 as f64 >= 0.90 * counts.enrolled as f64, "{counts:?}");
-    assert!(counts.wrong_name as f64 <= 0.02 * counts.enrolled as f64, "{counts:?}");
+    // Limits well beyond what is measured (docs/benchmarks.md): they catch a broken pipeline.
+    let share = |n: usize| n as f64 / counts.enrolled as f64;
+    assert!(share(counts.rank_1) >= 0.90, "{counts:?}");
+    assert!(share(counts.right) >= 0.90, "{counts:?}");
+    assert!(share(counts.wrong_name) <= 0.10, "{counts:?}");
 }

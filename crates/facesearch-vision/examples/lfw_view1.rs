@@ -17,8 +17,8 @@ use std::path::Path;
 use candle_core::Device;
 use facesearch_core::{Chip, DetectedFace, Embedder, Embedding, FaceDetector, Photo};
 use facesearch_vision::{
-    Aligner, DlibAligner, DlibResNet, Mirrored, Mtcnn, MtcnnOptions, PointAligner, ShapePredictor5,
-    SquareInBox, largest_first,
+    Aligner, DlibAligner, DlibResNet, Mtcnn, MtcnnOptions, PointAligner, ShapePredictor5,
+    SquareInBox, Stacked, Views, largest_first,
 };
 use rayon::prelude::*;
 
@@ -61,14 +61,15 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let weights = std::fs::read(models.join("dlib_face_recognition_resnet_model_v1.dat"))?;
     let plain = DlibResNet::from_bytes(&weights, &Device::Cpu)?;
-    let mirrored = Mirrored::new(DlibResNet::from_bytes(&weights, &Device::Cpu)?);
+    let mirrored = Views::new(DlibResNet::from_bytes(&weights, &Device::Cpu)?);
     println!(
         "| alignment | embedding | mean distance, same | other | best threshold | accuracy there \
          | at 0.55 | at 0.60 |"
     );
     println!("|---|---|---|---|---|---|---|---|");
     for (title, aligner) in aligners(models)? {
-        for embedder in [&plain as &dyn Embedder, &mirrored] {
+        let stacked = title.contains("stacked");
+        for embedder in [&plain as &dyn Embedder, &mirrored].into_iter().skip(stacked.into()) {
             let embeddings = embed(embedder, aligner.as_ref(), &names, &seen)?;
             let distances: Vec<(f32, bool)> = pairs
                 .iter()
@@ -109,6 +110,11 @@ fn aligners(models: &Path) -> Result<Vec<Titled>, Box<dyn Error>> {
         let title = format!("dlib's predictor, square of {side}");
         aligners.push((title, Box::new(DlibAligner::new(predictor()?, square))));
     }
+    let both: Vec<Box<dyn Aligner>> = vec![
+        Box::new(DlibAligner::new(predictor()?, SquareInBox::MTCNN)),
+        Box::new(PointAligner::MTCNN),
+    ];
+    aligners.push(("both, stacked".to_owned(), Box::new(Stacked::new(both))));
     Ok(aligners)
 }
 

@@ -15,12 +15,14 @@ mod preprocess;
 mod testing;
 mod weights;
 
-pub use align::{Aligner, BoxAligner, DlibAligner, PointAligner, SquareInBox, Template, dlib_chip};
+pub use align::{
+    Aligner, BoxAligner, DlibAligner, PointAligner, SquareInBox, Stacked, Template, dlib_chip,
+};
 pub use decode::{DecodeLimits, decode};
 pub use detect::{Mtcnn, MtcnnOptions};
 pub use embed::{
-    DeepFace, DeepId, DlibResNet, FaceNet, Mirrored, NetworkEmbedder, OnnxOptions, Recognition,
-    Retail0095, VggFace, onnx_embedder, open_recogniser,
+    DeepFace, DeepId, DlibResNet, FaceNet, NetworkEmbedder, OnnxOptions, Recognition, Retail0095,
+    VggFace, Views, onnx_embedder, open_recogniser,
 };
 pub use finder::{Finder, largest_first};
 pub use import::{ImportError, ImportedNetwork, ImportedOutput, import_onnx, import_openvino};

@@ -12,7 +12,8 @@ use facesearch_core::{
 use facesearch_query::Pipeline;
 use facesearch_store::SledStore;
 use facesearch_vision::{
-    DlibAligner, DlibResNet, Finder, Mtcnn, MtcnnOptions, ShapePredictor5, SquareInBox,
+    DlibAligner, DlibResNet, Finder, Mtcnn, MtcnnOptions, PointAligner, ShapePredictor5,
+    SquareInBox, Stacked, Views,
 };
 use facesearch_zoo::{Artifact, Cache, FetchOptions, Model, ModelKind, Zoo};
 
@@ -212,8 +213,12 @@ pub(crate) fn vision(args: &VisionArgs, global: &Global, out: &Printer) -> anyho
     let options = MtcnnOptions { min_face, ..MtcnnOptions::default() };
     let detector_network = Mtcnn::from_bytes([proposal, refinement, output], options, &device)?;
     let predictor = ShapePredictor5::from_bytes(&bytes(landmarks)?[0])?;
-    let aligner = DlibAligner::new(predictor, SquareInBox::MTCNN);
-    let embedder = DlibResNet::from_bytes(&bytes(recogniser)?[0], &device)?;
+    // Two ways to cut the chip, each also mirrored: docs/alignment.md says what that gains.
+    let aligner = Stacked::new(vec![
+        Box::new(DlibAligner::new(predictor, SquareInBox::MTCNN)),
+        Box::new(PointAligner::MTCNN),
+    ]);
+    let embedder = Views::new(DlibResNet::from_bytes(&bytes(recogniser)?[0], &device)?);
 
     let finder = Finder::new(Box::new(detector_network), Box::new(aligner));
     let (metric, threshold) = match &recogniser.output {
@@ -228,7 +233,7 @@ pub(crate) fn vision(args: &VisionArgs, global: &Global, out: &Printer) -> anyho
         threshold,
         detector: detector.name.clone(),
         min_face,
-        preprocessing: finder.preprocessing().to_owned(),
+        preprocessing: format!("{}, mirrored", finder.preprocessing()),
         precision: "f32".into(),
     };
     Ok(Vision { finder: Box::new(finder), embedder: Box::new(embedder), contract })

@@ -96,3 +96,32 @@ impl Aligner for PointAligner {
         chip_from(photo, &self.places, &face.landmarks.0.map(|p| p.map(f64::from)), SIDE)
     }
 }
+
+/// Several ways to align at once: their chips one above the other, for a model that takes the mean
+/// over such views ([`Views`](crate::Views)).
+pub struct Stacked {
+    aligners: Vec<Box<dyn Aligner>>,
+    name: String,
+}
+
+impl Stacked {
+    /// The views that `aligners` cut, which must all be of one width.
+    pub fn new(aligners: Vec<Box<dyn Aligner>>) -> Self {
+        let names: Vec<_> = aligners.iter().map(|aligner| aligner.name()).collect();
+        let name = names.join("+");
+        Self { aligners, name }
+    }
+}
+
+impl Aligner for Stacked {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn chip(&self, photo: &Photo, face: &DetectedFace) -> Chip {
+        let views: Vec<_> = self.aligners.iter().map(|one| one.chip(photo, face)).collect();
+        let width = views.first().map_or(0, Chip::width);
+        let height = views.iter().map(Chip::height).sum();
+        Chip::new(width, height, views.iter().flat_map(|view| view.rgb()).copied().collect())
+    }
+}

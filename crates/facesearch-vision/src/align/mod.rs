@@ -6,7 +6,7 @@ mod dlib_chip;
 mod similarity;
 mod template;
 
-pub use aligner::{Aligner, DlibAligner, PointAligner, SquareInBox};
+pub use aligner::{Aligner, DlibAligner, PointAligner, SquareInBox, Stacked};
 pub use crop::BoxAligner;
 pub use dlib_chip::dlib_chip;
 pub(crate) use similarity::Similarity;

@@ -72,7 +72,7 @@ impl<E: Embedder> Views<E> {
 /// The squares of a chip, from the top; a chip that is no stack of squares is its own only view.
 fn unstacked(chip: &Chip) -> Vec<Chip> {
     let side = chip.width();
-    if side == 0 || chip.height() % side != 0 {
+    if side == 0 || !chip.height().is_multiple_of(side) {
         return vec![chip.clone()];
     }
     let square = chip.rgb().chunks_exact(side as usize * side as usize * 3);

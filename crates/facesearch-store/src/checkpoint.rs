@@ -20,7 +20,7 @@ const KEY: &[u8] = b"checkpoint";
 pub(crate) fn write(dir: &Path, state: State) -> Result<(), StoreError> {
     let path = dir.join(NAME);
     let fresh = dir.join("checkpoint.new");
-    let bytes = codec::encode(KEY, &state).expect("three numbers are within the limit");
+    let bytes = codec::encode(KEY, &state).expect("a few numbers are within the limit");
     let replace = || -> io::Result<()> {
         let mut file = File::create(&fresh)?;
         file.write_all(&bytes)?;

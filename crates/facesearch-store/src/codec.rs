@@ -36,6 +36,12 @@ pub(crate) enum CodecError {
     TooLong { got: usize },
 }
 
+/// A record's checksum as a number; `None` for bytes too short to have one. The key is in it, so the
+/// sum over all records of a store stands for the whole of it.
+pub(crate) fn sum(bytes: &[u8]) -> Option<u64> {
+    bytes.last_chunk().map(|checksum| u64::from_le_bytes(*checksum))
+}
+
 /// The bytes kept under `key` for a record.
 pub(crate) fn encode<T: Encode>(key: &[u8], record: &T) -> Result<Vec<u8>, CodecError> {
     let payload = bincode::encode_to_vec(record, config())

@@ -23,6 +23,9 @@ pub(crate) struct State {
     pub(crate) faces: u64,
     /// Commits so far: it tells an older state from a newer one.
     pub(crate) commits: u64,
+    /// The sum of all other records' checksums (see [`codec::sum`](crate::codec::sum)): it tells
+    /// when one of them is missing, or an older one has come back.
+    pub(crate) digest: u64,
 }
 
 #[derive(Encode, Decode)]

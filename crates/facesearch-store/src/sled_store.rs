@@ -155,8 +155,28 @@ impl SledStore {
         let progress =
             Mutex::new(Progress { state, flushed: checkpoint.map(|c| c.commits), broken: false });
         let store = Self { dir: dir.into(), contract, db: Some(db), progress, _lock: lock };
+        store.check_digest(state)?;
         store.flush()?;
         Ok(store)
+    }
+
+    /// Reads every record once, and compares them all with what the last commit left behind.
+    ///
+    /// sled passes over a damaged part of its log in silence, so that single records are missing, or
+    /// older, in a store that opens without complaint. This costs about a second for 100,000 faces.
+    fn check_digest(&self, state: State) -> Result<(), StoreError> {
+        let mut digest = 0u64;
+        self.scan(b"", &mut |key, value| {
+            if key != keys::STATE && key != keys::CONTRACT {
+                let sum = codec::sum(value).ok_or_else(|| self.damaged("a record is cut short"))?;
+                digest = digest.wrapping_add(sum);
+            }
+            Ok(())
+        })?;
+        if digest == state.digest {
+            return Ok(());
+        }
+        Err(self.damaged("records are missing, or older ones have come back"))
     }
 
     fn db(&self) -> &sled::Db {

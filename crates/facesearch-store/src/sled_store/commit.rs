@@ -22,6 +22,7 @@ pub(super) fn draft(
     for change in changes {
         draft.apply(change)?;
     }
+    draft.settle_digest()?;
     let state = draft.state;
     draft.put(keys::STATE.to_vec(), &state)?;
 
@@ -140,6 +141,17 @@ impl Draft<'_> {
             Some(value) => Ok(value.is_some()),
             None => Ok(self.store.get(key)?.is_some()),
         }
+    }
+
+    /// Takes out of the digest what is overwritten, and puts in what is written.
+    fn settle_digest(&mut self) -> Result<(), StoreError> {
+        let sum = |bytes: &[u8]| codec::sum(bytes).unwrap_or_default();
+        for (key, value) in &self.writes {
+            let old = self.store.get(key)?.map_or(0, |old| sum(&old));
+            let new = value.as_deref().map_or(0, sum);
+            self.state.digest = self.state.digest.wrapping_sub(old).wrapping_add(new);
+        }
+        Ok(())
     }
 
     fn put(&mut self, key: Vec<u8>, record: &impl Encode) -> Result<(), StoreError> {

@@ -163,7 +163,7 @@ impl SledStore {
     /// Reads every record once, and compares them all with what the last commit left behind.
     ///
     /// sled passes over a damaged part of its log in silence, so that single records are missing, or
-    /// older, in a store that opens without complaint. This costs about a second for 100,000 faces.
+    /// older, in a store that opens without complaint. The cost is one pass over the database.
     fn check_digest(&self, state: State) -> Result<(), StoreError> {
         let mut digest = 0u64;
         self.scan(b"", &mut |key, value| {

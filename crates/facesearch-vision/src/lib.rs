@@ -21,8 +21,8 @@ pub use align::{
 pub use decode::{DecodeLimits, decode};
 pub use detect::{Mtcnn, MtcnnOptions};
 pub use embed::{
-    DeepFace, DeepId, DlibResNet, FaceNet, NetworkEmbedder, OnnxOptions, Recognition, Retail0095,
-    VggFace, Views, onnx_embedder, open_recogniser,
+    ArcFace, DeepFace, DeepId, DlibResNet, FaceNet, GhostFaceNet, NetworkEmbedder, OnnxOptions,
+    OpenFace, Recognition, Retail0095, SFace, VggFace, Views, onnx_embedder, open_recogniser,
 };
 pub use finder::{Finder, largest_first};
 pub use import::{ImportError, ImportedNetwork, ImportedOutput, import_onnx, import_openvino};

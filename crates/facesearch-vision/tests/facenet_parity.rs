@@ -43,7 +43,7 @@ fn embeddings_equal_those_of_facenet_pytorch() {
     assert_eq!(parameters, facts.parameters);
     assert_eq!(parameters, 23_482_624, "the published network without its classifier");
 
-    let graph = FaceNet::graph(Weights::Read(weights)).expect("a graph");
+    let graph = FaceNet::Large.graph(Weights::Read(weights)).expect("a graph");
     let network = Network::new(graph, &Device::Cpu).expect("a network");
     let input = numbers(&folder.join("facenet.input.f32"));
     let input = Tensor::from_vec(input, (facts.images, 3, 160, 160), &Device::Cpu).expect("input");

@@ -1,7 +1,9 @@
-//! VGG-Face and DeepID against Keras: weights that Keras saved, outputs that Keras computed.
+//! Networks of Keras files against Keras: weights that Keras saved, outputs that Keras computed.
 //!
-//! `models/reference/keras_models_reference.py` writes both; set `FACESEARCH_REFERENCE` to its
-//! folder. Without it the tests say that they were skipped.
+//! `models/reference/keras_models_reference.py` writes those of VGG-Face and DeepID,
+//! `models/reference/deepface_models_reference.py` those of the networks that deepface's own code
+//! builds; set `FACESEARCH_REFERENCE` to their folder. Without it the tests say that they were
+//! skipped.
 
 #![expect(clippy::print_stdout, reason = "a test says what it measured, or why it was skipped")]
 
@@ -9,7 +11,9 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 use facesearch_core::VisionError;
-use facesearch_vision::{DeepId, Graph, Network, VggFace, Weights, read_keras};
+use facesearch_vision::{
+    ArcFace, DeepId, FaceNet, GhostFaceNet, Graph, Network, OpenFace, VggFace, Weights, read_keras,
+};
 
 #[derive(serde::Deserialize)]
 struct Facts {
@@ -58,7 +62,12 @@ fn check(name: &str, parameters: usize, graph: impl Fn(Weights) -> Result<Graph,
         output.flatten_from(1).and_then(|x| x.to_vec2()).expect("vectors")
     };
     let together = run(&input);
-    for (i, wanted) in numbers(&file("output.f32")).chunks(facts.dimension).enumerate() {
+    let wanted = numbers(&file("output.f32"));
+    assert_eq!(wanted.len(), facts.images * facts.dimension);
+    // Were all pictures much the same to the network, agreement would say little.
+    let unlike = relative(&wanted[..facts.dimension], &wanted[facts.dimension..]);
+    assert!(unlike > 0.01, "two pictures are {unlike} apart");
+    for (i, wanted) in wanted.chunks(facts.dimension).enumerate() {
         let alone = run(&input.narrow(0, i, 1).expect("a picture"));
         let apart = relative(&alone[0], &together[i]);
         assert!(apart < 1e-6, "picture {i} depends on its batch: {apart}");
@@ -76,4 +85,29 @@ fn embeddings_equal_those_of_keras_vgg_face() {
 #[test]
 fn embeddings_equal_those_of_keras_deepid() {
     check("deepid", 395_080, DeepId::graph);
+}
+
+#[test]
+fn embeddings_equal_those_of_keras_facenet_128() {
+    check("facenet-128", 22_808_144, |weights| FaceNet::Small.graph(weights));
+}
+
+#[test]
+fn embeddings_equal_those_of_keras_facenet_512() {
+    check("facenet-512", 23_497_424, |weights| FaceNet::Large.graph(weights));
+}
+
+#[test]
+fn embeddings_equal_those_of_keras_openface() {
+    check("openface", 3_743_280, OpenFace::graph);
+}
+
+#[test]
+fn embeddings_equal_those_of_keras_arcface() {
+    check("arcface", 34_165_184, ArcFace::graph);
+}
+
+#[test]
+fn embeddings_equal_those_of_keras_ghostfacenet() {
+    check("ghostfacenet", 4_088_812, GhostFaceNet::graph);
 }

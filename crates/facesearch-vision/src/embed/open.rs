@@ -6,7 +6,9 @@ use candle_core::Device;
 use facesearch_core::VisionError;
 
 use super::network_embedder::{NetworkEmbedder, broken};
-use super::{DeepFace, DeepId, FaceNet, Retail0095, VggFace};
+use super::{
+    ArcFace, DeepFace, DeepId, FaceNet, GhostFaceNet, OpenFace, Retail0095, SFace, VggFace,
+};
 use crate::align::{Aligner, BoxAligner, Template};
 use crate::weights::Weights;
 
@@ -19,8 +21,12 @@ pub struct Recognition {
 }
 
 /// Opens the model of this name; `None` where it is not one of those made here, which are
-/// `retail-0095`, `deepface`, `vgg-face`, `deepid` and `facenet-512`. (dlib's is
-/// [`DlibResNet`](crate::DlibResNet): its chips are cut by points of its own.)
+/// `retail-0095`, `deepface`, `vgg-face`, `deepid`, `facenet-128`, `facenet-512`, `openface`,
+/// `arcface`, `ghostfacenet` and `sface`. (dlib's is [`DlibResNet`](crate::DlibResNet): its chips
+/// are cut by points of its own.)
+///
+/// The two FaceNets take deepface's file or facenet-pytorch's, told by what is in it; each is fed
+/// as its author feeds it.
 ///
 /// - **Input:** the model's files in the order of the catalogue: the `.xml` and the `.bin` for
 ///   retail-0095, one file for each of the others. `cache` is where one in another format than the
@@ -64,8 +70,20 @@ pub fn open_recogniser(
         "deepid" => {
             (DeepId::embedder(weights(&[])?, device)?, Box::new(BoxAligner::padded(47, 55)))
         }
-        "facenet-512" => {
-            (FaceNet::embedder(weights(&[])?, device)?, Box::new(BoxAligner::stretched(160, 160)))
+        "facenet-128" => FaceNet::Small.embedder(weights(&[])?, device)?,
+        "facenet-512" => FaceNet::Large.embedder(weights(&[])?, device)?,
+        "openface" => {
+            (OpenFace::embedder(weights(&[])?, device)?, Box::new(BoxAligner::padded(96, 96)))
+        }
+        "arcface" => {
+            (ArcFace::embedder(weights(&[])?, device)?, Box::new(BoxAligner::padded(112, 112)))
+        }
+        "ghostfacenet" => {
+            (GhostFaceNet::embedder(weights(&[])?, device)?, Box::new(BoxAligner::padded(112, 112)))
+        }
+        "sface" => {
+            let bytes = std::fs::read(file(0)?).map_err(|error| broken(name, error))?;
+            (SFace::from_bytes(&bytes, device)?, Box::new(Template::ARCFACE))
         }
         _ => return Ok(None),
     };
@@ -101,7 +119,13 @@ mod tests {
         }
         for (name, file, dim) in [
             ("deepid", "deepid.h5", 160),
+            ("facenet-128", "facenet-128.h5", 128),
+            ("facenet-512", "facenet-512.h5", 512),
             ("facenet-512", "facenet.pt", 512),
+            ("openface", "openface.h5", 128),
+            ("arcface", "arcface.h5", 512),
+            ("ghostfacenet", "ghostfacenet.h5", 512),
+            ("sface", "sface.onnx", 128),
             ("deepface", "deepface.h5", 4096),
         ] {
             if let Some(folder) = reference(file) {
@@ -113,7 +137,18 @@ mod tests {
     #[test]
     fn other_names_are_not_opened_and_missing_files_are_errors() {
         assert!(open_recogniser("dlib", &[], None, &Device::Cpu).unwrap().is_none());
-        for name in ["retail-0095", "deepface", "vgg-face", "deepid", "facenet-512"] {
+        for name in [
+            "retail-0095",
+            "deepface",
+            "vgg-face",
+            "deepid",
+            "facenet-128",
+            "facenet-512",
+            "openface",
+            "arcface",
+            "ghostfacenet",
+            "sface",
+        ] {
             assert!(open_recogniser(name, &[], None, &Device::Cpu).is_err(), "{name}");
         }
     }

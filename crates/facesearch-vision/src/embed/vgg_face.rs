@@ -16,6 +16,7 @@
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
 
+use super::keras_layers::in_order;
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
 use crate::network::{Conv2d, FlattenOrder, Graph, GraphBuilder, NodeId, Pool};
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
@@ -55,21 +56,10 @@ impl VggFace {
     ///
     /// [`VisionError::Model`] where an array is missing or of another shape.
     pub fn graph(weights: Weights) -> Result<Graph, VisionError> {
-        let names = in_order(weights.names());
+        let names = in_order(&weights.names(), "kernel");
         let layers = Layers { g: GraphBuilder::new(), weights, names: names.into_iter() };
         layers.network().map_err(|error| broken(NAME, error))
     }
-}
-
-/// The layers that have a kernel, by the number at the end of their names; none counts as 0.
-fn in_order(names: Vec<String>) -> Vec<String> {
-    let layers = names.iter().filter_map(|name| name.strip_suffix(".kernel"));
-    let mut layers: Vec<String> = layers.map(str::to_owned).collect();
-    layers.sort_by_key(|name| {
-        let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
-        name[name.len() - digits..].parse::<u64>().unwrap_or(0)
-    });
-    layers
 }
 
 struct Layers {
@@ -106,17 +96,5 @@ impl Layers {
         let bias = self.weights.take(&format!("{name}.bias"), &shape[..1])?;
         let x = self.g.conv(x, Conv2d::new(shape, weight).bias(bias).padding(padding))?;
         Ok(self.g.relu(x))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn layers_stand_in_the_order_of_their_numbers() {
-        let names = ["conv2d.bias", "conv2d.kernel", "conv2d_10.kernel", "conv2d_9.kernel"];
-        let ordered = in_order(names.map(str::to_owned).to_vec());
-        assert_eq!(ordered, ["conv2d", "conv2d_9", "conv2d_10"]);
     }
 }

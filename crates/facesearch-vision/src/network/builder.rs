@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::NetworkError;
 use super::graph::{
     Activation, Conv2d, Dense, FlattenOrder, Graph, LocallyConnected, Node, NodeId, Op, Pool,
+    PoolKind, Window,
 };
 use super::shape::Shape;
 
@@ -217,6 +218,17 @@ impl GraphBuilder {
     /// `exp(x) / sum(exp(x))` over the channels of each place.
     pub fn softmax(&mut self, x: NodeId) -> NodeId {
         self.unary(x, Op::Softmax)
+    }
+
+    /// Each number to the power `exponent`.
+    pub fn power(&mut self, x: NodeId, exponent: f32) -> NodeId {
+        self.unary(x, Op::Power(exponent))
+    }
+
+    /// The map with rows and columns of zeros around it: top, left, bottom, right.
+    pub fn pad(&mut self, x: NodeId, padding: [usize; 4]) -> NodeId {
+        let window = Window { padding, ..Window::new(1, 1) };
+        self.pool(x, Pool { kind: PoolKind::AverageWithPadding, window, ceil: false })
     }
 
     /// The same numbers, in the order of channels, rows, columns, as a map of `shape`. Where that

@@ -316,6 +316,9 @@ pub enum Op {
     },
     /// `exp(x) / sum(exp(x))` over the channels of each place.
     Softmax,
+    /// Each number to this power. Where a number is below zero the result is not a number, as the
+    /// power's own definition has it, unless the exponent is whole.
+    Power(f32),
     /// The same numbers, in the order of channels, rows, columns, as a map of another size.
     Reshape(Shape),
     /// Channels, rows and columns change places.
@@ -347,6 +350,7 @@ impl Op {
             Self::Slice { .. } => "slice",
             Self::Upsample { .. } => "upsample",
             Self::Softmax => "softmax",
+            Self::Power(_) => "power",
             Self::Reshape(_) => "reshape",
             Self::Permute { .. } => "permute",
         }

@@ -126,6 +126,7 @@ fn run(op: &Op, inputs: &[&Tensor], weights: &[Tensor]) -> Result<Tensor> {
             x.upsample_nearest2d(h * factor, w * factor)
         }
         Op::Softmax => candle_nn::ops::softmax(x, 1),
+        Op::Power(exponent) => x.powf(f64::from(*exponent)),
         Op::Reshape(s) => x.reshape((x.dim(0)?, s.channels, s.height, s.width)),
         Op::Permute { order: [c, h, w], .. } => x.permute((0, c + 1, h + 1, w + 1))?.contiguous(),
     }

@@ -107,7 +107,7 @@ fn node_shape(node: &Node, inputs: &[Shape], size: (usize, usize)) -> Result<Sha
             let (h, w) = slid(window, *ceil)?;
             Ok(Shape::new(x.channels, h, w))
         }
-        Op::Affine { .. } | Op::Activation(_) | Op::Softmax => Ok(x),
+        Op::Affine { .. } | Op::Activation(_) | Op::Softmax | Op::Power(_) => Ok(x),
         Op::GlobalAverage => Ok(vector(x.channels)),
         Op::Flatten(_) => Ok(vector(x.len())),
         Op::Dense(dense) if x != vector(dense.in_features) => {

@@ -85,6 +85,10 @@ impl MappedWeights {
         self.arrays.keys().map(String::as_str)
     }
 
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.arrays.contains_key(name)
+    }
+
     /// How many numbers the file holds.
     pub fn parameters(&self) -> usize {
         self.arrays.values().map(|(_, place)| place.len() / 4).sum()

@@ -120,6 +120,14 @@ impl Weights {
         }
     }
 
+    /// Whether there is an array of this name, not yet taken.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        match self {
+            Self::Read(weights) => weights.contains_key(name),
+            Self::Mapped(weights) => weights.has(name),
+        }
+    }
+
     /// The array of this name, which must have exactly the shape that a model needs. Can be had
     /// once.
     ///

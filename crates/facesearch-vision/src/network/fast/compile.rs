@@ -43,6 +43,7 @@ pub(super) enum Work {
         factor: usize,
     },
     Softmax,
+    Power(f32),
     Reshape,
     Permute([usize; 3]),
 }
@@ -253,6 +254,7 @@ fn plain_work(op: &Op) -> Work {
         Op::Slice { start, .. } => Work::Slice { start: *start },
         Op::Upsample { factor } => Work::Upsample { factor: *factor },
         Op::Softmax => Work::Softmax,
+        Op::Power(exponent) => Work::Power(*exponent),
         Op::Reshape(_) => Work::Reshape,
         Op::Permute { order, .. } => Work::Permute(*order),
         Op::Input { .. } | Op::Conv2d(_) | Op::Dense(_) | Op::LocallyConnected(_) => {

@@ -8,6 +8,7 @@
 
 mod compile;
 mod plan;
+mod power;
 mod run;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::compile::{Step, Value, Work};
 use super::plan::{Kind, Plan, Task};
+use super::power::power;
 use crate::kernels::{Level, PoolMap, Residual, launch};
 use crate::layers::{self, Aligned, Load, Map, Pixels, Scaled};
 
@@ -171,6 +172,7 @@ impl Runner<'_> {
                 layers::upsample(images, *factor, input(0), (output, output_map));
             }
             Work::Softmax => layers::softmax(images, input(0), (output, output_map)),
+            Work::Power(exponent) => power(images, *exponent, input(0), (output, output_map)),
             Work::Reshape => layers::reshape(images, input(0), (output, output_map)),
             Work::Permute(order) => {
                 let to = (output, output_map);

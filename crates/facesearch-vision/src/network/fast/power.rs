@@ -1,0 +1,29 @@
+//! Each number to a power, as response normalisation and pools of squares need it.
+
+use crate::layers::Map;
+
+/// `x` to the power of `exponent`, number by number. Halves and quarters are roots, which a
+/// processor has.
+pub(super) fn power(images: usize, exponent: f32, input: (&[f32], Map), output: (&mut [f32], Map)) {
+    match exponent {
+        0.5 => each(images, input, output, f32::sqrt),
+        -0.5 => each(images, input, output, |x| 1.0 / x.sqrt()),
+        -0.75 => each(images, input, output, |x| 1.0 / (x.sqrt() * x.sqrt().sqrt())),
+        _ => each(images, input, output, |x| x.powf(exponent)),
+    }
+}
+
+fn each(
+    images: usize,
+    (input, input_map): (&[f32], Map),
+    (output, map): (&mut [f32], Map),
+    f: impl Fn(f32) -> f32,
+) {
+    for image in 0..images {
+        for y in 0..map.height {
+            let from = &input[input_map.row(image, y)];
+            let to = &mut output[map.row(image, y)];
+            to.iter_mut().zip(from).for_each(|(to, x)| *to = f(*x));
+        }
+    }
+}

@@ -10,6 +10,7 @@
 mod batch;
 mod damage;
 mod demo;
+mod eval;
 mod hostile;
 mod incremental;
 mod interrupted;

@@ -4,8 +4,10 @@
 //! 2018): a gallery of N people, probes of people who are in it and of people who are not. At a
 //! threshold, FPIR is the share of outsiders who are given a name, FNIR the share of enrolled
 //! people who are not given their own. [`split`] makes such an experiment of labelled faces,
-//! [`run`] searches, [`OpenSet`] holds what came out.
+//! [`run`] searches, [`OpenSet`] holds what came out. [`own_impostors`] learns a threshold from the enrolled alone,
+//! [`kept`] tries it on the outsiders, and [`extrapolated`] looks beyond the people there are.
 
+mod calibrated;
 mod outcome;
 mod protocol;
 mod report;
@@ -13,7 +15,8 @@ mod search;
 #[cfg(test)]
 mod tests;
 
+pub use calibrated::{Extrapolated, Kept, extrapolated, kept};
 pub use outcome::{AtThreshold, Mate, OpenSet, OpenSetPoint, Outcome};
 pub use protocol::{Protocol, Split, split};
 pub use report::{FnirAtFpir, IdentifyReport, report};
-pub use search::run;
+pub use search::{own_impostors, run};

@@ -2,7 +2,8 @@
 //!
 //! A [`Trial`] is a labelled pair with its distance. [`ten_fold`] is the accuracy that LFW
 //! defines, [`Roc`] the trade-off at every threshold, [`Counts`] the outcome at one, and
-//! [`report`] all of it with intervals. [`read_lfw`] and [`read_csv`] read lists of pairs.
+//! [`report`] all of it with intervals. [`read_lfw`] and [`read_csv`] read lists of pairs,
+//! [`read_distances`] pairs that were measured elsewhere.
 
 mod bootstrap;
 mod counts;
@@ -16,7 +17,7 @@ mod tests;
 pub use bootstrap::{Bootstrap, Interval, intervals};
 pub use counts::{BestThreshold, Counts, best_threshold};
 pub use folds::{FoldAccuracy, spread_folds, ten_fold};
-pub use read::{LabelledPair, read_csv, read_lfw};
+pub use read::{Columns, LabelledPair, read_csv, read_distances, read_lfw};
 pub use report::{PairsReport, TarAtFar, report};
 pub use roc::{OperatingPoint, Roc};
 

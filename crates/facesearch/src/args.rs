@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{batch, demo, index, models, query, stats, verify};
+use crate::commands::{batch, demo, eval, index, models, query, stats, verify};
 
 /// Find every face in your photos, and say who is in a new one
 #[derive(Debug, Parser)]
@@ -72,6 +72,7 @@ pub(crate) enum Command {
     Batch(batch::BatchArgs),
     Verify(verify::VerifyArgs),
     Stats(stats::StatsArgs),
+    Eval(eval::EvalArgs),
     Models(models::ModelsArgs),
     Demo(demo::DemoArgs),
 }

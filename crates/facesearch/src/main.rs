@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         Command::Batch(args) => commands::batch::run(args, global, &mut out),
         Command::Verify(args) => commands::verify::run(args, global, &mut out),
         Command::Stats(args) => commands::stats::run(args, global, &mut out),
+        Command::Eval(args) => commands::eval::run(args, global, &mut out),
         Command::Models(args) => commands::models::run(args, global, &mut out),
         Command::Demo(args) => commands::demo::run(args, global, &mut out),
     };

@@ -16,8 +16,12 @@ use crate::EvalError;
 
 /// The distances are sorted into this many steps.
 const STEPS: usize = 1 << 14;
-/// The part of the distribution that the tail is fitted to.
+/// The least part of the distribution that the tail is fitted to.
 const TAIL: f64 = 0.05;
+/// Probes that the tail should rest on: with few probes it takes a larger part, up to [`MOST`].
+const PROBES: f64 = 60.0;
+/// The most of the distribution that passes for a tail.
+const MOST: f64 = 0.2;
 /// False alarm rates at which the curve is kept, above the tail.
 const RATES: [f64; 12] = [0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
@@ -118,13 +122,14 @@ impl Sums {
 
     fn finish(self, probes: f64) -> Impostors {
         let width = self.highest / STEPS as f64;
+        let part = (PROBES / probes).clamp(TAIL, MOST);
         let table = |(people, mass): (&usize, &Vec<f64>)| {
             let (mut below, mut curve, mut sum) = (Vec::new(), Vec::new(), 0.0);
-            let mut rates = RATES.iter().peekable();
+            let mut rates = RATES.iter().filter(|rate| **rate >= part).peekable();
             for (step, mass) in mass.iter().enumerate().filter(|(_, mass)| **mass > 0.0) {
                 let mass = mass / probes;
                 sum += mass;
-                if sum <= TAIL {
+                if sum <= part {
                     below.push(((step as f64 + 0.5) * width, mass));
                 }
                 if rates.next_if(|rate| sum >= **rate).is_some() {

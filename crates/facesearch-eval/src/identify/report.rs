@@ -51,10 +51,7 @@ pub struct IdentifyReport {
 /// Resampling draws people, not photos: the photos of one person fail together, and intervals
 /// that forget this are too narrow.
 pub fn report(set: &OpenSet, threshold: f64, how: &Bootstrap) -> IdentifyReport {
-    let mut by_person: BTreeMap<u32, Vec<Outcome>> = BTreeMap::new();
-    for outcome in &set.outcomes {
-        by_person.entry(outcome.person).or_default().push(*outcome);
-    }
+    let by_person = by_person(set);
     let people: Vec<&[Outcome]> = by_person.values().map(Vec::as_slice).collect();
     let around = intervals(&people, how, |sample| {
         figures(&OpenSet { people: set.people, outcomes: sample.concat() })
@@ -81,6 +78,15 @@ pub fn report(set: &OpenSet, threshold: f64, how: &Bootstrap) -> IdentifyReport 
         counts: set.at(threshold),
         fixed: fixed.map(|(fpir, fnir)| OpenSetPoint { threshold, fpir, fnir }),
     }
+}
+
+/// The searches for each person, who is what resampling draws.
+pub(super) fn by_person(set: &OpenSet) -> BTreeMap<u32, Vec<Outcome>> {
+    let mut by_person: BTreeMap<u32, Vec<Outcome>> = BTreeMap::new();
+    for outcome in &set.outcomes {
+        by_person.entry(outcome.person).or_default().push(*outcome);
+    }
+    by_person
 }
 
 fn figures(set: &OpenSet) -> Vec<f64> {

@@ -4,7 +4,9 @@ use facesearch_core::{Metric, l2_squared};
 use rayon::prelude::*;
 
 use super::{Mate, OpenSet, Outcome, Split};
-use crate::{Faces, evidence::Fusion, evidence::template};
+use crate::calibrate::{Impostors, nearest_impostors};
+use crate::evidence::{Fusion, template};
+use crate::{EvalError, Faces};
 
 /// Runs the experiment `split` with the first N people enrolled, for each N in `sizes` (cut to the
 /// people there are, ascending, each once).
@@ -44,6 +46,34 @@ pub fn run(
     let of_size = |i: usize| outcomes.iter().filter_map(|probe| probe[i]).collect();
     let enumerated = sizes.iter().enumerate();
     enumerated.map(|(i, n)| OpenSet { people: *n, outcomes: of_size(i) }).collect()
+}
+
+/// What the first `people` enrolled persons say of outsiders, by being outsiders to each other: the
+/// distance of one photo of each to all the others, and the false alarm rates that follow.
+///
+/// Nothing of the unknown probes is used, so a threshold made of this is tried on them fairly.
+///
+/// # Errors
+///
+/// [`EvalError::TooFew`] where there are too few people to learn from.
+pub fn own_impostors(
+    faces: &Faces,
+    split: &Split,
+    people: usize,
+    fusion: Fusion,
+    metric: Metric,
+) -> Result<Impostors, EvalError> {
+    let rows = &split.gallery[..people.min(split.gallery.len())];
+    let gallery: Vec<Vec<Vec<f32>>> = rows
+        .iter()
+        .map(|rows| enrolled(rows.iter().map(|row| faces.vector(*row)), fusion, metric))
+        .collect();
+    let scores = |place: usize| {
+        let probe = faces.vector(rows[place][0]);
+        let others = gallery.iter().enumerate().filter(|(other, _)| *other != place);
+        others.map(|(_, one)| score(probe, one, fusion)).collect()
+    };
+    nearest_impostors((0..rows.len()).map(scores))
 }
 
 /// What the gallery keeps of a person: all photos, or their template (all photos, should they

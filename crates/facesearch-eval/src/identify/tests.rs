@@ -198,3 +198,41 @@ fn an_experiment_without_sense_is_refused() {
     let mixed = Faces::new([("a", vec![0.0]), ("b", vec![0.0, 1.0])]);
     assert!(matches!(mixed, Err(EvalError::Dimension { expected: 1, got: 2 })));
 }
+
+/// Points drawn alike, so that no person is a better mistake than another.
+fn cloud(people: usize, photos: usize) -> Faces {
+    let mut random = crate::random::Random::new(3);
+    let mut number = || random.below(1 << 20) as f32 / (1 << 20) as f32 - 0.5;
+    let mut faces = Vec::new();
+    for person in 0..people {
+        let centre: Vec<f32> = (0..16).map(|_| number()).collect();
+        for _ in 0..photos {
+            let face: Vec<f32> = centre.iter().map(|c| c + 0.2 * number()).collect();
+            faces.push((format!("{person:05}"), face));
+        }
+    }
+    Faces::new(faces.iter().map(|(name, face)| (&name[..], face))).unwrap()
+}
+
+#[test]
+fn a_threshold_of_the_enrolled_holds_for_outsiders_and_beyond() {
+    let faces = cloud(3000, 2);
+    let small = split(&faces, &Protocol { unknown: 0.5, ..Protocol::default() }).unwrap();
+    let own = |n| own_impostors(&faces, &small, n, Fusion::Nearest, Metric::L2).unwrap();
+    let sets = run(&faces, &small, &[300, 600, 1500], Fusion::Nearest, Metric::L2);
+    for set in &sets {
+        for kept in kept(set, &own(set.people), &[0.1, 0.01], &Bootstrap::default()).unwrap() {
+            let ratio = kept.observed.fpir / kept.wanted;
+            // Of 300 people 3 are 0.01: too few to know where that is.
+            let few = set.people < 600 && kept.wanted < 0.1;
+            assert!(few || (0.5..2.0).contains(&ratio), "{kept:?} of {}", set.people);
+            let around = kept.interval.unwrap();
+            assert!(around.low <= kept.observed.fpir && kept.observed.fpir <= around.high);
+        }
+    }
+    // What 300 people foretell of 1,500 is what 1,500 show.
+    let foretold = extrapolated(&sets[0], &own(300), 1500, 0.1).unwrap();
+    let seen = sets[2].fnir(foretold.threshold).unwrap();
+    assert!((foretold.fnir - seen).abs() < 0.05, "{foretold:?}, but {seen}");
+    assert!(own_impostors(&faces, &small, 10, Fusion::Nearest, Metric::L2).is_err());
+}

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::Trial;
 use crate::EvalError;
 
 /// Two photos, and whether they show one person.
@@ -77,30 +78,107 @@ fn photo(line: u64, name: &str, number: &str) -> Result<String, EvalError> {
 ///
 /// [`EvalError::Pairs`] with the line where a column is missing or a field cannot be read.
 pub fn read_csv(csv: impl io::Read) -> Result<Vec<LabelledPair>, EvalError> {
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(csv);
-    let from_csv =
-        |err: &csv::Error| bad(err.position().map_or(1, csv::Position::line), &err.to_string());
-    let header = reader.headers().map_err(|err| from_csv(&err))?.clone();
-    let column = |name: &str| header.iter().position(|head| head.eq_ignore_ascii_case(name));
-    let needed =
-        |name: &str| column(name).ok_or_else(|| bad(1, &format!("there is no column `{name}`")));
-    let (a, b, same, fold) = (needed("a")?, needed("b")?, needed("same")?, column("fold"));
+    let table = Table::new(csv)?;
+    let (a, b, same) = (table.needed("a")?, table.needed("b")?, table.needed("same")?);
+    let fold = table.column("fold");
     let mut pairs = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|err| from_csv(&err))?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let fold = fold.map(|fold| {
-            record[fold].parse().map_err(|_| bad(line, &format!("`{}` is no fold", &record[fold])))
-        });
+    table.rows(|line, record| {
         pairs.push(LabelledPair {
             a: record[a].to_owned(),
             b: record[b].to_owned(),
-            same: truth(&record[same])
-                .ok_or_else(|| bad(line, &format!("`{}` is neither yes nor no", &record[same])))?,
-            fold: fold.transpose()?,
+            same: truth_in(line, &record[same])?,
+            fold: fold.map(|fold| fold_in(line, &record[fold])).transpose()?,
         });
-    }
+        Ok(())
+    })?;
     Ok(pairs)
+}
+
+/// The names of the columns that [`read_distances`] reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Columns {
+    /// The distance; empty or no number where a face was missing.
+    pub distance: String,
+    /// Whether the two are one person, as in [`read_csv`].
+    pub same: String,
+}
+
+impl Default for Columns {
+    fn default() -> Self {
+        Self { distance: "distance".into(), same: "same".into() }
+    }
+}
+
+/// Reads a csv of pairs that were measured already: one column with the distance, one with the
+/// truth, and optionally `fold`, from 0. The second list has a fold for every pair, or is `None`.
+///
+/// # Errors
+///
+/// [`EvalError::Pairs`] with the line where a column is missing or a field cannot be read. A
+/// negative distance is an error, for it is a similarity in disguise.
+pub fn read_distances(
+    csv: impl io::Read,
+    columns: &Columns,
+) -> Result<(Vec<Trial>, Option<Vec<usize>>), EvalError> {
+    let table = Table::new(csv)?;
+    let (distance, same) = (table.needed(&columns.distance)?, table.needed(&columns.same)?);
+    let fold = table.column("fold");
+    let (mut trials, mut folds) = (Vec::new(), Vec::new());
+    table.rows(|line, record| {
+        let measured: Option<f64> = record[distance].parse().ok();
+        if let Some(negative) = measured.filter(|d| *d < 0.0) {
+            return Err(bad(line, &format!("`{negative}` is below 0, so it is no distance")));
+        }
+        trials.push(Trial::new(measured, truth_in(line, &record[same])?));
+        folds.extend(fold.map(|fold| fold_in(line, &record[fold])).transpose()?);
+        Ok(())
+    })?;
+    Ok((trials, fold.map(|_| folds)))
+}
+
+/// A csv with a header, fields trimmed.
+struct Table<R> {
+    reader: csv::Reader<R>,
+    header: csv::StringRecord,
+}
+
+impl<R: io::Read> Table<R> {
+    fn new(csv: R) -> Result<Self, EvalError> {
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(csv);
+        let header = reader.headers().map_err(|err| from_csv(&err))?.clone();
+        Ok(Self { reader, header })
+    }
+
+    fn column(&self, name: &str) -> Option<usize> {
+        self.header.iter().position(|head| head.eq_ignore_ascii_case(name))
+    }
+
+    fn needed(&self, name: &str) -> Result<usize, EvalError> {
+        self.column(name).ok_or_else(|| bad(1, &format!("there is no column `{name}`")))
+    }
+
+    fn rows(
+        mut self,
+        mut row: impl FnMut(u64, &csv::StringRecord) -> Result<(), EvalError>,
+    ) -> Result<(), EvalError> {
+        for record in self.reader.records() {
+            let record = record.map_err(|err| from_csv(&err))?;
+            row(record.position().map_or(0, csv::Position::line), &record)?;
+        }
+        Ok(())
+    }
+}
+
+fn from_csv(err: &csv::Error) -> EvalError {
+    bad(err.position().map_or(1, csv::Position::line), &err.to_string())
+}
+
+fn truth_in(line: u64, field: &str) -> Result<bool, EvalError> {
+    truth(field).ok_or_else(|| bad(line, &format!("`{field}` is neither yes nor no")))
+}
+
+fn fold_in(line: u64, field: &str) -> Result<usize, EvalError> {
+    field.parse().map_err(|_| bad(line, &format!("`{field}` is no fold")))
 }
 
 fn truth(field: &str) -> Option<bool> {

@@ -202,3 +202,18 @@ fn folds_dealt_afterwards_are_even_in_both_kinds() {
         assert!(sizes.iter().max().unwrap() - sizes.iter().min().unwrap() <= 1, "{sizes:?}");
     }
 }
+
+#[test]
+fn measured_lists_give_trials_and_their_folds() {
+    let read = |text: &str, distance: &str| {
+        let columns = Columns { distance: distance.into(), ..Columns::default() };
+        read_distances(text.as_bytes(), &columns)
+    };
+    let (trials, folds) = read("same,gap,fold\nyes,0.25,1\nno,,0\n", "gap").unwrap();
+    assert_eq!(trials, [Trial::new(Some(0.25), true), Trial::new(None, false)]);
+    assert_eq!(folds, Some(vec![1, 0]));
+    assert_eq!(read("distance,same\n1,0\n", "distance").unwrap().1, None);
+    for wrong in ["distance,same\n-1,0\n", "distance,same\n1,x\n", "same\n1\n", "distance\n1\n"] {
+        assert!(read(wrong, "distance").is_err(), "{wrong}");
+    }
+}

@@ -2,6 +2,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod demo;
+pub(crate) mod eval;
 pub(crate) mod index;
 pub(crate) mod models;
 pub(crate) mod query;

@@ -1,0 +1,225 @@
+//! `facesearch eval pairs`: verification over labelled pairs.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use facesearch_core::Threshold;
+use facesearch_eval::pairs::{
+    Bootstrap, Columns, LabelledPair, OperatingPoint, PairsReport, Roc, Trial, read_csv,
+    read_distances, read_lfw, report, spread_folds,
+};
+use serde::Serialize;
+
+use super::source::{Source, SourceArgs};
+use super::text::{about, figure};
+use crate::args::Global;
+use crate::exit::{Exit, Failure};
+use crate::printer::{Printer, count, shown};
+
+/// How many folds a list without folds is dealt into, as LFW has them.
+const FOLDS: usize = 10;
+
+/// Judge labelled pairs: accuracy over folds, ROC, true accept rates, thresholds
+#[derive(Debug, Args)]
+pub(crate) struct PairsArgs {
+    /// The pairs: LFW's lists, a CSV file with the columns a,b,same, or one with the columns
+    /// distance,same, which needs no photos
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+
+    /// Directory that the photos' names start from (default: the working directory)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+
+    /// Take the distances from this column of the CSV file
+    #[arg(long, value_name = "NAME", default_value = "distance")]
+    pub(crate) distance_column: String,
+
+    /// Take the truth from this column of a CSV file with distances
+    #[arg(long, value_name = "NAME", default_value = "same")]
+    pub(crate) same_column: String,
+
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// How figures are given
+#[derive(Debug, Args)]
+pub(crate) struct Output {
+    /// How often to resample for the intervals
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) resamples: usize,
+
+    /// One JSON object instead of words
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// With --json: every point of the curves, too
+    #[arg(long, requires = "json")]
+    pub(crate) points: bool,
+}
+
+impl Output {
+    pub(crate) fn bootstrap(&self) -> Bootstrap {
+        Bootstrap { resamples: self.resamples, ..Bootstrap::default() }
+    }
+}
+
+/// Labelled distances, and where they are from.
+struct Judged {
+    model: String,
+    threshold: f64,
+    trials: Vec<Trial>,
+    folds: Option<Vec<usize>>,
+    exit: Exit,
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    pairs: &'a Path,
+    model: &'a str,
+    /// Whether the folds are the list's own.
+    folds_of_the_list: bool,
+    #[serde(flatten)]
+    report: &'a PairsReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roc: Option<&'a [OperatingPoint]>,
+}
+
+/// Exits with 0 once all pairs are judged, with 5 where photos could not be read.
+pub(crate) fn run(args: &PairsArgs, global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {
+    let judged = judge(args, global, out)?;
+    let own = judged.folds.is_some();
+    let folds = judged.folds.clone().or_else(|| dealt(&judged.trials));
+    let how = args.output.bootstrap();
+    let threshold = judged.threshold;
+    let figures = report(&judged.trials, folds.as_deref(), threshold, &how)?;
+    if args.output.json {
+        let roc = Roc::new(&judged.trials)?;
+        out.json(&Json {
+            pairs: &args.file,
+            model: &judged.model,
+            folds_of_the_list: own,
+            report: &figures,
+            roc: args.output.points.then(|| roc.points()),
+        })?;
+    } else {
+        for line in in_words(&judged.model, &figures, own, &how) {
+            out.line(line)?;
+        }
+    }
+    Ok(judged.exit)
+}
+
+/// Folds of our own making; `None` where there are too few pairs to make them.
+fn dealt(trials: &[Trial]) -> Option<Vec<usize>> {
+    let same = trials.iter().filter(|trial| trial.same()).count();
+    let enough = same >= FOLDS && trials.len() - same >= FOLDS;
+    enough.then(|| spread_folds(trials, FOLDS))
+}
+
+fn judge(args: &PairsArgs, global: &Global, out: &Printer) -> anyhow::Result<Judged> {
+    let name = shown(&args.file);
+    let text = fs::read_to_string(&args.file).with_context(|| format!("cannot read {name}"))?;
+    let header = text.lines().next().unwrap_or_default();
+    let has = |column: &str| header.split(',').any(|head| head.trim() == column);
+    if has(&args.distance_column) {
+        let columns =
+            Columns { distance: args.distance_column.clone(), same: args.same_column.clone() };
+        let (trials, folds) = read_distances(Cursor::new(&text), &columns).context(name)?;
+        let threshold = args.source.threshold.unwrap_or(Threshold::DEFAULT.get());
+        return Ok(Judged {
+            model: format!("column `{}`", columns.distance),
+            threshold: as_written(threshold),
+            trials,
+            folds,
+            exit: Exit::Success,
+        });
+    }
+    let pairs = if header.contains(',') { read_csv(Cursor::new(&text)) } else { read_lfw(&text) };
+    let pairs = pairs.context(name)?;
+    let source = match Source::stored(&args.source)? {
+        Some(stored) => {
+            all_there(&pairs, &stored)?;
+            stored
+        }
+        None => {
+            let names = pairs.iter().flat_map(|pair| [pair.a.clone(), pair.b.clone()]).collect();
+            let root = args.root.as_deref().unwrap_or(Path::new(""));
+            Source::photos(&args.source, names, root, global, out)?
+        }
+    };
+    let faces = source.by_name();
+    let trial = |pair: &LabelledPair| {
+        let both = faces[&*pair.a].zip(faces[&*pair.b]);
+        Trial::new(both.map(|(a, b)| a.distance(b).get().into()), pair.same)
+    };
+    let trials = pairs.iter().map(trial).collect();
+    let folds: Option<Vec<usize>> = pairs.iter().map(|pair| pair.fold).collect();
+    let exit = source.exit();
+    let (model, threshold) = (source.model.clone(), source.threshold.into());
+    Ok(Judged { model, threshold, trials, folds, exit })
+}
+
+/// The decimal number that was meant: distances in a list are decimals too, and one that equals
+/// the threshold is within it.
+fn as_written(threshold: f32) -> f64 {
+    threshold.to_string().parse().unwrap_or(threshold.into())
+}
+
+/// A name that stored embeddings do not have is a mistake in the lists, not a missing face.
+fn all_there(pairs: &[LabelledPair], stored: &Source) -> anyhow::Result<()> {
+    let faces = stored.by_name();
+    let mut names = pairs.iter().flat_map(|pair| [&pair.a, &pair.b]);
+    match names.find(|name| !faces.contains_key(&***name)) {
+        Some(name) => Err(Failure::input(format!("`{name}` is not among the names given"))),
+        None => Ok(()),
+    }
+}
+
+fn in_words(model: &str, report: &PairsReport, own: bool, how: &Bootstrap) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{}: {} of one person, {} of two people, {} without a distance ({model})",
+        count((report.same + report.different) as u64, "pair", "pairs"),
+        report.same,
+        report.different,
+        report.failed
+    )];
+    if let Some(folds) = &report.folds {
+        let whose = if own { "folds of the list" } else { "folds made here, not the list's" };
+        let (mean, error) = (folds.mean, folds.standard_error);
+        let n = folds.folds.len();
+        lines.push(format!("  {n}-fold accuracy    {mean:.4} ± {error:.4} ({whose})"));
+    }
+    lines.push(format!("  area under ROC      {}", figure(Some(report.auc), report.auc_interval)));
+    lines.push(format!("  equal error rate    {}", figure(Some(report.eer), report.eer_interval)));
+    for tar in &report.tar {
+        let doubt = if tar.supported { "" } else { ", too few pairs to mean it" };
+        lines.push(format!(
+            "  TAR at FAR {:<7}  {} (at distance {:.4}{doubt})",
+            tar.far,
+            figure(Some(tar.tar), tar.interval),
+            tar.threshold
+        ));
+    }
+    if let Some(best) = report.best {
+        let (threshold, accuracy) = (best.threshold, best.accuracy);
+        lines.push(format!("  best threshold      {threshold:.4}, accuracy {accuracy:.4} there"));
+    }
+    lines.push(format!(
+        "  at {:<15}  accuracy {}, precision {}, recall {}, F1 {}",
+        report.threshold as f32,
+        figure(report.accuracy, report.accuracy_interval),
+        figure(report.precision, None),
+        figure(report.recall, None),
+        figure(report.f1, report.f1_interval)
+    ));
+    lines.push(format!("  {}", about(how)));
+    lines
+}

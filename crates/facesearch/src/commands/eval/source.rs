@@ -1,0 +1,160 @@
+//! Where the embeddings to judge come from: photos through the models, or a file of numbers.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use candle_core::{DType, Tensor};
+use clap::Args;
+use facesearch_core::{Embedding, Metric, Progress, Threshold};
+
+use crate::args::{Global, threshold};
+use crate::exit::{Exit, Failure};
+use crate::open::{self, VisionArgs};
+use crate::printer::{Printer, count, shown};
+use crate::progress::Bar;
+
+/// What is judged, and by which threshold
+#[derive(Debug, Args)]
+pub(crate) struct SourceArgs {
+    /// Judge embeddings that are there already: one row of numbers a face (numpy's .npy)
+    #[arg(long, value_name = "FILE.npy", requires = "names")]
+    pub(crate) embeddings: Option<PathBuf>,
+
+    /// The name of each row of --embeddings, one a line, such as `person/photo.jpg`
+    #[arg(long, value_name = "FILE.txt", requires = "embeddings")]
+    pub(crate) names: Option<PathBuf>,
+
+    /// How the rows of --embeddings are compared: l2, normalised-l2, cosine or angular
+    #[arg(long, default_value = "l2", value_parser = metric, requires = "embeddings")]
+    pub(crate) metric: Metric,
+
+    /// Largest distance that counts as the same person (default: the model's, 0.55)
+    #[arg(long, value_name = "D", value_parser = threshold)]
+    pub(crate) threshold: Option<f32>,
+
+    #[command(flatten)]
+    pub(crate) vision: VisionArgs,
+}
+
+/// A metric by its name.
+pub(crate) fn metric(typed: &str) -> Result<Metric, String> {
+    [Metric::L2, Metric::NormalisedL2, Metric::Cosine, Metric::Angular]
+        .into_iter()
+        .find(|metric| metric.name() == typed)
+        .ok_or_else(|| "one of l2, normalised-l2, cosine, angular".into())
+}
+
+/// Faces with names, all embedded alike.
+pub(crate) struct Source {
+    /// What made the embeddings, in words.
+    pub(crate) model: String,
+    pub(crate) metric: Metric,
+    pub(crate) threshold: f32,
+    /// Each name with its face; `None` where there is none. Names ascending, each once.
+    pub(crate) faces: Vec<(String, Option<Embedding>)>,
+    /// Photos that could not be read.
+    unreadable: u64,
+}
+
+impl Source {
+    /// All rows of the stored embeddings; `None` where the options name none.
+    pub(crate) fn stored(args: &SourceArgs) -> anyhow::Result<Option<Self>> {
+        let (Some(file), Some(names)) = (&args.embeddings, &args.names) else { return Ok(None) };
+        let mut faces = named_rows(file, names, args.metric)?;
+        faces.sort_by(|a, b| a.0.cmp(&b.0));
+        if let Some(twice) = faces.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            let what = format!("{} names `{}` twice", shown(names), twice[0].0);
+            return Err(Failure::input(what));
+        }
+        Ok(Some(Self {
+            model: shown(file),
+            metric: args.metric,
+            threshold: args.threshold.unwrap_or(Threshold::DEFAULT.get()),
+            faces: faces.into_iter().map(|(name, face)| (name, Some(face))).collect(),
+            unreadable: 0,
+        }))
+    }
+
+    /// The largest face of each photo, by its name below `root`.
+    pub(crate) fn photos(
+        args: &SourceArgs,
+        mut names: Vec<String>,
+        root: &Path,
+        global: &Global,
+        out: &Printer,
+    ) -> anyhow::Result<Self> {
+        let vision = open::vision(&args.vision, global, out)?;
+        let contract = vision.contract();
+        names.sort_unstable();
+        names.dedup();
+        let bar = Bar::new(out.is_quiet());
+        bar.start(Some(names.len() as u64), "photos");
+        let (mut faces, mut unreadable) = (Vec::with_capacity(names.len()), 0);
+        for portion in names.chunks(open::PORTION) {
+            let load = |name: &String| open::read(&root.join(name));
+            let photos = vision.pipeline().probe_all(portion, load)?;
+            for (name, photo) in portion.iter().zip(photos) {
+                unreadable += u64::from(photo.is_err());
+                let largest = photo.ok().and_then(|photo| photo.faces.into_iter().next());
+                faces.push((name.clone(), largest.and_then(|face| face.embedding)));
+            }
+            bar.advance(portion.len() as u64);
+        }
+        bar.finish();
+        let source = Self {
+            model: format!("{}, faces by {}", contract.model, contract.detector),
+            metric: contract.metric,
+            threshold: args.threshold.unwrap_or(contract.threshold),
+            faces,
+            unreadable,
+        };
+        source.note(out);
+        Ok(source)
+    }
+
+    /// The face of a name.
+    pub(crate) fn by_name(&self) -> HashMap<&str, Option<&Embedding>> {
+        self.faces.iter().map(|(name, face)| (&**name, face.as_ref())).collect()
+    }
+
+    /// What the run ends with.
+    pub(crate) fn exit(&self) -> Exit {
+        if self.unreadable > 0 { Exit::SomeFailed } else { Exit::Success }
+    }
+
+    fn note(&self, out: &Printer) {
+        let faceless = self.faces.iter().filter(|(_, face)| face.is_none()).count() as u64;
+        if faceless > 0 {
+            let without = count(faceless, "photo gave", "photos gave");
+            out.note(format!("{without} no face, {} of them unreadable", self.unreadable));
+        }
+    }
+}
+
+/// The rows of a numpy file as embeddings, with their names.
+fn named_rows(
+    file: &Path,
+    names: &Path,
+    metric: Metric,
+) -> anyhow::Result<Vec<(String, Embedding)>> {
+    let shown_file = shown(file);
+    let bad = |what: String| Failure::input(format!("{shown_file}: {what}"));
+    let table = Tensor::read_npy(file)
+        .and_then(|table| table.to_dtype(DType::F32)?.to_vec2::<f32>())
+        .map_err(|error| bad(format!("is no table of numbers in numpy's format: {error}")))?;
+    let text =
+        std::fs::read_to_string(names).with_context(|| format!("cannot read {}", shown(names)))?;
+    let names: Vec<&str> = text.lines().collect();
+    if names.len() != table.len() {
+        let (rows, names) = (table.len(), names.len());
+        return Err(bad(format!("has {rows} rows, but there are {names} names")));
+    }
+    let rows = names.into_iter().zip(table).enumerate();
+    rows.map(|(row, (name, values))| {
+        let face = Embedding::new(values, metric);
+        let face = face.map_err(|error| bad(format!("row {row} ({name}): {error}")))?;
+        Ok((name.to_owned(), face))
+    })
+    .collect()
+}

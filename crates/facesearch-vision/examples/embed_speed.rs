@@ -1,7 +1,7 @@
 //! How many chips a second a network embeds, by batch and threads.
 //!
-//! Run: `cargo run --release -p facesearch-vision --example embed_speed -- MODEL.dat`, with dlib's
-//! face network, on an idle machine. `models/reference/onnxruntime_speed.py` measures the peers on
+//! Run: `cargo run --release -p facesearch-vision --example embed_speed -- MODEL.dat [BATCH]`, with
+//! dlib's face network, on an idle machine; one batch size on one thread is what a profile wants. `models/reference/onnxruntime_speed.py` measures the peers on
 //! the same weights. Neither decoding nor detection nor alignment is measured here.
 #![expect(clippy::print_stdout, reason = "an example prints its results")]
 
@@ -12,7 +12,7 @@ use facesearch_core::{Chip, Embedder};
 use facesearch_vision::DlibResNet;
 
 /// Each figure is the best of the windows that fit into this time.
-const WINDOW: Duration = Duration::from_secs(4);
+const WINDOW: Duration = Duration::from_secs(2);
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1).ok_or("say where dlib's network is")?;
@@ -23,9 +23,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let chips: Vec<Chip> = (0..64).map(chip).collect();
     network.embed(&chips[..1])?;
     println!("load {loaded:.1?}, to the first embedding {:.1?}", start.elapsed());
-    for threads in [1, 2] {
+    let only = std::env::args().nth(2).map(|batch| batch.parse()).transpose()?;
+    let batches: Vec<usize> = only.map_or(vec![1, 4, 8, 32, 64], |batch| vec![batch]);
+    for threads in 1..=if only.is_some() { 1 } else { 2 } {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-        for batch in [1, 8, 32, 64] {
+        for &batch in &batches {
             let once = || pool.install(|| network.embed(&chips[..batch]));
             once()?;
             let (begin, mut best) = (Instant::now(), Duration::MAX);

@@ -18,6 +18,8 @@ pub(crate) struct Depthwise<'a> {
     pub(crate) output: &'a mut [f32],
     pub(crate) output_map: Map,
     pub(crate) images: usize,
+    /// How many rows of the whole output lie above this one's first.
+    pub(crate) top: usize,
     /// The input's border is at least as wide as its padding.
     pub(crate) window: Window,
     /// For each place of the window a number for each channel, then `SLACK` zeros.
@@ -31,7 +33,8 @@ impl Depthwise<'_> {
         assert_eq!(i.channels, o.channels, "as many channels out as in");
         for axis in 0..2 {
             let (len, places) = [(i.height, o.height), (i.width, o.width)][axis];
-            let reach = (places - 1) * self.window.stride[axis]
+            let above = if axis == 0 { self.top } else { 0 };
+            let reach = (above + places - 1) * self.window.stride[axis]
                 + (self.window.size[axis] - 1) * self.window.dilation[axis];
             let have = i.border[axis] + len + i.border[axis + 2];
             let skipped = i.border[axis].checked_sub(self.window.padding[axis]);
@@ -62,7 +65,7 @@ impl Depthwise<'_> {
         let lanes = o.channels - channel;
         let [down, across] = self.window.stride;
         let [dy, dx] = self.window.dilation;
-        let top = y * down + i.border[0] - self.window.padding[0];
+        let top = (self.top + y) * down + i.border[0] - self.window.padding[0];
         let left = x * across + i.border[1] - self.window.padding[1];
         let origin = image * i.image_stride() + top * i.row_stride() + left * i.channels + channel;
         // SAFETY: `check` has found every window inside the bordered input and the weights and the

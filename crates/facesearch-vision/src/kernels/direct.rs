@@ -96,7 +96,7 @@ impl Kernel for Direct<'_> {
                     weights: weights.as_ptr(),
                     panel,
                     output: self.output.as_mut_ptr(),
-                    epilogue: &self.epilogue,
+                    epilogue: Some(&self.epilogue),
                 });
             }
         }

@@ -71,7 +71,7 @@ impl Kernel for Local<'_> {
                         weights: weights.as_ptr(),
                         panel,
                         output: self.output.as_mut_ptr(),
-                        epilogue: &epilogue,
+                        epilogue: Some(&epilogue),
                     });
                 }
             }

@@ -24,8 +24,10 @@ pub(crate) use direct::Direct;
 pub(crate) use local::Local;
 pub(crate) use pool::PoolMap;
 pub(crate) use simd::Simd;
-pub(crate) use tile::{Epilogue, Panel, Residual, SLACK, Squash, align, pack_panels};
-pub(crate) use winograd::{MOST_WINOGRAD_CHANNELS, PLANES, TILE, Winograd, transform_weights};
+pub(crate) use tile::{
+    Epilogue, Panel, Residual, SLACK, Source, Squash, fill_panels, split_panels,
+};
+pub(crate) use winograd::{Form, MOST_WINOGRAD_CHANNELS, TransformWeights, Winograd};
 
 /// A kind of vector that this process may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

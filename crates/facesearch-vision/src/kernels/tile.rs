@@ -8,7 +8,7 @@
 #![expect(clippy::needless_range_loop, reason = "registers are addressed by their place")]
 
 use super::Simd;
-use crate::layers::{Aligned, Map};
+use crate::layers::Map;
 
 /// Some output channels and where their weights lie: for each number of a row, in the order in
 /// which rows are read, `vectors * LANES` weights.
@@ -24,38 +24,65 @@ pub(crate) struct Panel {
     pub(crate) start: usize,
 }
 
-/// Packs `[out][row]` weights into panels: the panels, and how many numbers they take together.
-/// `weight(o, k)` is the weight of output channel `o` for the `k`-th number of a row.
-pub(crate) fn pack_panels(
+/// Splits the output channels from `first` on into panels, the weights of the first at `start`;
+/// also says where those of the last end.
+pub(crate) fn split_panels(
     level: super::Level,
     first: usize,
     channels: usize,
     row: usize,
-    into: &mut Vec<f32>,
-    weight: impl Fn(usize, usize) -> f32,
-) -> Vec<Panel> {
+    start: usize,
+) -> (Vec<Panel>, usize) {
     let lanes = level.lanes();
-    let mut panels = Vec::new();
-    let mut done = 0;
+    let (mut panels, mut done, mut end) = (Vec::new(), 0, start);
     while done < channels {
         let left = (channels - done).div_ceil(lanes);
         let vectors = left.min(level.panel_vectors());
-        let panel = Panel {
-            first: first + done,
-            channels: (channels - done).min(vectors * lanes),
-            vectors,
-            start: into.len(),
-        };
-        for k in 0..row {
-            for lane in 0..vectors * lanes {
-                let inside = lane < panel.channels;
-                into.push(if inside { weight(panel.first + lane, k) } else { 0.0 });
+        let inside = (channels - done).min(vectors * lanes);
+        panels.push(Panel { first: first + done, channels: inside, vectors, start: end });
+        done += inside;
+        end += row * vectors * lanes;
+    }
+    (panels, end)
+}
+
+/// Weights as a layer keeps them: that of output channel `o` for the `k`-th number of a row lies at
+/// `o * output + places[k]`, to be multiplied with the channel's factor.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) weights: &'a [f32],
+    pub(crate) output: usize,
+    pub(crate) places: &'a [usize],
+    pub(crate) scale: Option<&'a [f32]>,
+}
+
+/// Packs the weights of panels, which lie where they say in `into`.
+pub(crate) fn fill_panels(
+    level: super::Level,
+    panels: &[Panel],
+    source: &Source<'_>,
+    into: &mut [f32],
+) {
+    for panel in panels {
+        let lanes = panel.vectors * level.lanes();
+        let to = &mut into[panel.start..][..source.places.len() * lanes];
+        for (&place, to) in source.places.iter().zip(to.chunks_exact_mut(lanes)) {
+            let (to, beyond) = to.split_at_mut(panel.channels);
+            beyond.fill(0.0);
+            let from = &source.weights[panel.first * source.output + place..];
+            match source.scale {
+                None if source.output == 1 => to.copy_from_slice(&from[..to.len()]),
+                None => {
+                    let from = from.iter().step_by(source.output);
+                    to.iter_mut().zip(from).for_each(|(to, w)| *to = *w);
+                }
+                Some(scale) => {
+                    let from = from.iter().step_by(source.output).zip(&scale[panel.first..]);
+                    to.iter_mut().zip(from).for_each(|(to, (w, scale))| *to = scale * w);
+                }
             }
         }
-        done += panel.channels;
-        panels.push(panel);
     }
-    panels
 }
 
 /// How far numbers for channels reach beyond the last one: as far as a panel's vectors may.
@@ -79,6 +106,15 @@ pub(crate) enum Squash<'a> {
 pub(crate) struct Residual<'a> {
     pub(crate) data: &'a [f32],
     pub(crate) map: Map,
+}
+
+impl<'a> Residual<'a> {
+    /// The parts above and below row `y` of one image.
+    pub(crate) fn cut(&self, y: usize) -> (Self, Self) {
+        let (at, upper, lower) = self.map.cut(y);
+        let (above, below): (&'a [f32], &'a [f32]) = self.data.split_at(at);
+        (Self { data: above, map: upper }, Self { data: below, map: lower })
+    }
 }
 
 /// All that is done to a sum besides multiplying.
@@ -136,6 +172,17 @@ pub(crate) struct Row {
     pub(super) residual: usize,
 }
 
+impl Row {
+    #[inline(always)]
+    fn plus(self, step: Row) -> Row {
+        Row {
+            input: self.input.wrapping_add(step.input),
+            output: self.output.wrapping_add(step.output),
+            residual: self.residual.wrapping_add(step.residual),
+        }
+    }
+}
+
 /// Rows in order: a line of them, lines below one another, pages of lines.
 #[derive(Debug, Clone)]
 pub(crate) struct Rows {
@@ -149,7 +196,7 @@ pub(crate) struct Rows {
 impl Rows {
     /// One endless line of rows, each so far from the one before.
     pub(super) fn line(first: Row, step: Row) -> Self {
-        Self { next: first, place: [0; 2], size: [usize::MAX; 2], steps: [step; 3] }
+        Self { next: first, place: [0; 2], size: [isize::MAX as usize; 2], steps: [step; 3] }
     }
 
     /// Pages of `lines` lines of `rows` rows. The strides are those from one row to the next in
@@ -168,6 +215,26 @@ impl Rows {
         Self { next: first, place: [0; 2], size: [lines, rows], steps }
     }
 
+    /// The next `N` rows.
+    #[inline(always)]
+    fn take<const N: usize>(&mut self) -> [Row; N] {
+        let mut rows = [self.next; N];
+        if self.place[1] + N < self.size[1] {
+            // All in one line, as nearly always: no decisions.
+            let step = self.steps[0];
+            for n in 1..N {
+                rows[n] = rows[n - 1].plus(step);
+            }
+            self.next = rows[N - 1].plus(step);
+            self.place[1] += N;
+        } else {
+            for row in &mut rows {
+                *row = self.next();
+            }
+        }
+        rows
+    }
+
     #[inline(always)]
     fn next(&mut self) -> Row {
         let row = self.next;
@@ -182,9 +249,7 @@ impl Rows {
                 step = &self.steps[2];
             }
         }
-        self.next.input = self.next.input.wrapping_add(step.input);
-        self.next.output = self.next.output.wrapping_add(step.output);
-        self.next.residual = self.next.residual.wrapping_add(step.residual);
+        self.next = row.plus(*step);
         row
     }
 }
@@ -206,7 +271,8 @@ pub(crate) struct Product<'a> {
     pub(super) weights: *const f32,
     pub(super) panel: &'a Panel,
     pub(super) output: *mut f32,
-    pub(super) epilogue: &'a Epilogue<'a>,
+    /// `None` stores the sums as they are, whole vectors of them.
+    pub(super) epilogue: Option<&'a Epilogue<'a>>,
 }
 
 /// Multiplies rows with a panel; the body of [`Simd::multiply`], which is compiled once for each
@@ -216,9 +282,9 @@ pub(crate) struct Product<'a> {
 ///
 /// The CPU must have `S`'s instructions. For each of the `count` rows: from `input + row.input`
 /// every run must be readable; from `output + row.output` there must be room for the panel's
-/// channels at its first one; the residual must be readable likewise, as far as its channels go.
-/// `weights` must hold the panel's weights for a whole row, and `epilogue` must have been checked
-/// for the output's channels.
+/// channels at its first one, without an epilogue for all the panel's vectors; the residual must be
+/// readable likewise, as far as its channels go. `weights` must hold the panel's weights for a whole
+/// row, and `epilogue` must have been checked for the output's channels.
 #[inline(always)]
 pub(super) unsafe fn multiply<S: Simd>(product: Product<'_>) {
     let mut rows = product.rows.clone();
@@ -266,10 +332,9 @@ fn next_tile(left: usize, most: usize) -> usize {
 #[inline(always)]
 unsafe fn tile<S: Simd, const MR: usize, const NR: usize>(product: &Product<'_>, rows: &mut Rows) {
     let Product { input, runs, weights, panel, output, epilogue, .. } = *product;
-    let mut at = [Row::default(); MR];
+    let at = rows.take::<MR>();
     let mut from = [input; MR];
     for m in 0..MR {
-        at[m] = rows.next();
         // SAFETY: the caller promises that the row begins inside the input.
         from[m] = unsafe { input.add(at[m].input) };
     }
@@ -277,13 +342,25 @@ unsafe fn tile<S: Simd, const MR: usize, const NR: usize>(product: &Product<'_>,
     // channel, hence over all `NR <= 4` vectors of a panel that begins at one of them.
     let mut sums = unsafe {
         let mut bias = [S::splat(0.0); NR];
-        for (n, b) in bias.iter_mut().enumerate() {
-            *b = S::load(epilogue.bias.as_ptr().add(panel.first + n * S::LANES));
+        if let Some(epilogue) = epilogue {
+            for (n, b) in bias.iter_mut().enumerate() {
+                *b = S::load(epilogue.bias.as_ptr().add(panel.first + n * S::LANES));
+            }
         }
         [bias; MR]
     };
     // SAFETY: the caller promises the weights and every run of these rows.
     unsafe { accumulate::<S, MR, NR>(&from, runs, weights, &mut sums) };
+    let Some(epilogue) = epilogue else {
+        for m in 0..MR {
+            for n in 0..NR {
+                let to = at[m].output + panel.first + n * S::LANES;
+                // SAFETY: the caller promises room for the panel's vectors.
+                unsafe { S::store(output.add(to), sums[m][n]) };
+            }
+        }
+        return;
+    };
     for m in 0..MR {
         for n in 0..NR {
             let channel = panel.first + n * S::LANES;
@@ -342,11 +419,4 @@ unsafe fn accumulate<S: Simd, const MR: usize, const NR: usize>(
         }
     }
     *sums = local;
-}
-
-/// Copies packed weights to where a cache line begins.
-pub(crate) fn align(weights: &[f32]) -> Aligned {
-    let mut aligned = Aligned::zeros(weights.len());
-    aligned.copy_from_slice(weights);
-    aligned
 }

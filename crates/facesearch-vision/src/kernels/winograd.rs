@@ -1,24 +1,46 @@
 //! 3x3 convolution of stride 1 with a quarter of the multiplications.
 //!
 //! - **Paper:** Lavin and Gray, *Fast Algorithms for Convolutional Neural Networks*, CVPR 2016,
-//!   <https://arxiv.org/abs/1509.09308>: F(4x4, 3x3). A 6x6 piece of the input is transformed,
-//!   multiplied number by number with the transformed kernel, and transformed back to 4x4 outputs:
-//!   36 multiplications per channel pair instead of 144.
-//! - **Shape:** over all pieces the multiplications are 36 matrix products, one for each of the 36
-//!   places; those run in the register tile.
-//! - **Trap:** 36 planes at a distance that is a multiple of 4096 bytes fall into the same few
+//!   <https://arxiv.org/abs/1509.09308>: F(4x4, 3x3) and F(2x2, 3x3). With the larger, a 6x6 piece
+//!   of the input is transformed, multiplied number by number with the transformed kernel, and
+//!   transformed back to 4x4 outputs: 36 multiplications per channel pair instead of 144. With the
+//!   smaller it is 16 instead of 36.
+//! - **Shape:** over all pieces the multiplications are 36 or 16 matrix products, one for each
+//!   place in a piece; those run in the register tile.
+//! - **Which:** a transformed kernel has 36 or 16 numbers instead of 9. On a small map they are used
+//!   so few times that reading them takes longer than multiplying, hence the smaller form there.
+//! - **Trap:** planes at a distance that is a multiple of 4096 bytes fall into the same few
 //!   cache sets, which costs a third of the speed; hence the gap between planes.
 #![expect(clippy::needless_range_loop, reason = "registers are addressed by their place")]
 
-use super::tile::{Epilogue, Panel, Product, Row, Rows, Runs, Squash};
+use super::tile::{Epilogue, Panel, Product, Row, Rows, Runs};
 use super::{Kernel, Simd};
 use crate::layers::Map;
 
-/// Output pixels of a piece, down and across.
-pub(crate) const TILE: usize = 4;
-/// Input pixels of a piece, down and across.
-const PIECE: usize = TILE + 2;
-pub(crate) const PLANES: usize = PIECE * PIECE;
+/// Which of the two forms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Form {
+    /// Pieces of 2x2 output pixels.
+    Two,
+    /// Pieces of 4x4 output pixels.
+    Four,
+}
+
+impl Form {
+    /// Output pixels of a piece, down and across.
+    pub(crate) const fn tile(self) -> usize {
+        match self {
+            Form::Two => 2,
+            Form::Four => 4,
+        }
+    }
+
+    /// Numbers in a piece, each of which has a plane.
+    pub(crate) const fn planes(self) -> usize {
+        (self.tile() + 2) * (self.tile() + 2)
+    }
+}
+
 /// Numbers left free between planes.
 const GAP: usize = 16;
 /// Numbers of scratch that one block of pieces should fit in: most of a level-2 cache.
@@ -31,32 +53,17 @@ pub(crate) struct Winograd<'a> {
     pub(crate) output: &'a mut [f32],
     pub(crate) output_map: Map,
     pub(crate) images: usize,
+    pub(crate) form: Form,
+    /// How many rows of the whole output lie above this one's first.
+    pub(crate) top: usize,
     /// Rows above and columns on the left that count as zeros; what lies below and on the right of
     /// the input does anyway. The border is not read.
     pub(crate) padding: [usize; 2],
-    /// For each of the 36 planes the same panels, one plane's weights after the other's.
+    /// For each plane the same panels, one plane's weights after the other's.
     pub(crate) panels: &'a [Panel],
     pub(crate) weights: &'a [f32],
     pub(crate) scratch: &'a mut [f32],
     pub(crate) epilogue: Epilogue<'a>,
-}
-
-/// The 36 numbers that a 3x3 kernel `g` is transformed to: `G g Gᵀ`.
-pub(crate) fn transform_weights(kernel: &[f32]) -> [f32; PLANES] {
-    const G: [[f64; 3]; PIECE] = [
-        [0.25, 0.0, 0.0],
-        [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
-        [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
-        [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-        [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
-        [0.0, 0.0, 1.0],
-    ];
-    let g = |y: usize, x: usize| f64::from(kernel[3 * y + x]);
-    std::array::from_fn(|plane| {
-        let (down, across) = (&G[plane / PIECE], &G[plane % PIECE]);
-        let row = |y: usize| (0..3).map(|x| g(y, x) * across[x]).sum::<f64>();
-        (0..3).map(|y| down[y] * row(y)).sum::<f64>() as f32
-    })
 }
 
 /// How the scratch is laid out for a convolution between so many channels.
@@ -71,9 +78,9 @@ struct Layout {
 
 impl Layout {
     /// Every row is padded to whole vectors of any kind.
-    fn new(inputs: usize, outputs: usize) -> Self {
+    fn new(form: Form, inputs: usize, outputs: usize) -> Self {
         let (input_row, output_row) = (inputs.next_multiple_of(16), outputs.next_multiple_of(16));
-        let fit = BLOCK / (PLANES * (input_row + output_row));
+        let fit = BLOCK / (form.planes() * (input_row + output_row));
         Self { pieces: (fit / 12 * 12).max(24), input_row, output_row }
     }
 
@@ -88,16 +95,17 @@ impl Layout {
 
 impl Winograd<'_> {
     /// How many numbers of scratch it needs.
-    pub(crate) fn scratch(inputs: usize, outputs: usize) -> usize {
-        let layout = Layout::new(inputs, outputs);
-        PLANES * (layout.input_plane() + layout.output_plane())
+    pub(crate) fn scratch(form: Form, inputs: usize, outputs: usize) -> usize {
+        let layout = Layout::new(form, inputs, outputs);
+        form.planes() * (layout.input_plane() + layout.output_plane())
     }
 
     fn check(&self) {
         let (i, o) = (&self.input_map, &self.output_map);
         assert!(self.images * i.image_stride() <= self.input.len(), "a whole input");
         assert!(self.images * o.image_stride() <= self.output.len(), "room for the output");
-        assert!(self.scratch.len() >= Self::scratch(i.channels, o.channels), "enough scratch");
+        let scratch = Self::scratch(self.form, i.channels, o.channels);
+        assert!(self.scratch.len() >= scratch, "enough scratch");
         let covered: usize = self.panels.iter().map(|panel| panel.channels).sum();
         let in_order = self
             .panels
@@ -115,18 +123,140 @@ impl Winograd<'_> {
 
 impl Kernel for Winograd<'_> {
     #[inline(always)]
-    fn run<S: Simd>(mut self) {
+    fn run<S: Simd>(self) {
         self.check();
+        // SAFETY: `run` is called below `launch` only, and `check` has passed.
+        unsafe {
+            match self.form {
+                Form::Two => self.sweep::<S, 2, 4>(),
+                Form::Four => self.sweep::<S, 4, 6>(),
+            }
+        }
+    }
+}
+
+/// More channels than this, in or out, are not for [`Winograd`].
+pub(crate) const MOST_WINOGRAD_CHANNELS: usize = 2048;
+
+/// `Bᵀ d`: one row or column of a piece of the input.
+///
+/// # Safety
+///
+/// The CPU must have `S`'s instructions.
+#[inline(always)]
+unsafe fn into_planes<S: Simd, const PIECE: usize>(d: [S::V; PIECE]) -> [S::V; PIECE] {
+    let mut to = d;
+    // SAFETY: the caller promises the instructions.
+    unsafe {
+        if PIECE == 4 {
+            to[0] = S::sub(d[0], d[2]);
+            to[1] = S::add(d[1], d[2]);
+            to[2] = S::sub(d[2], d[1]);
+            to[3] = S::sub(d[1], d[3]);
+            return to;
+        }
+        let (two, four, five) = (S::splat(2.0), S::splat(4.0), S::splat(5.0));
+        let minus = |a, b, c| S::sub(c, S::mul(a, b));
+        let even = minus(four, d[2], d[4]);
+        let odd = minus(four, d[1], d[3]);
+        let outer = S::sub(d[4], d[2]);
+        let inner = S::mul(two, S::sub(d[3], d[1]));
+        to[0] = S::fma(four, d[0], minus(five, d[2], d[4]));
+        to[1] = S::add(even, odd);
+        to[2] = S::sub(even, odd);
+        to[3] = S::add(outer, inner);
+        to[4] = S::sub(outer, inner);
+        to[5] = S::fma(four, d[1], minus(five, d[3], d[5]));
+    }
+    to
+}
+
+/// `Aᵀ m`: one row or column of a piece's products.
+///
+/// # Safety
+///
+/// The CPU must have `S`'s instructions.
+#[inline(always)]
+unsafe fn from_planes<S: Simd, const TILE: usize, const PIECE: usize>(
+    m: [S::V; PIECE],
+) -> [S::V; TILE] {
+    let mut to = [m[0]; TILE];
+    // SAFETY: the caller promises the instructions.
+    unsafe {
+        let (sum, difference) = (S::add(m[1], m[2]), S::sub(m[1], m[2]));
+        if TILE == 2 {
+            to[0] = S::add(m[0], sum);
+            to[1] = S::sub(difference, m[3]);
+            return to;
+        }
+        let (two, four, eight) = (S::splat(2.0), S::splat(4.0), S::splat(8.0));
+        let (wide_sum, wide_difference) = (S::add(m[3], m[4]), S::sub(m[3], m[4]));
+        to[0] = S::add(m[0], S::add(sum, wide_sum));
+        to[1] = S::fma(two, wide_difference, difference);
+        to[2] = S::fma(four, wide_sum, sum);
+        to[3] = S::add(m[5], S::fma(eight, wide_difference, difference));
+    }
+    to
+}
+
+/// What lies outside a map.
+static ZEROS: [f32; MOST_WINOGRAD_CHANNELS] = [0.0; MOST_WINOGRAD_CHANNELS];
+
+/// `Bᵀ d B` of one vector of channels of a piece, number by number to the planes.
+///
+/// # Safety
+///
+/// The CPU must have `S`'s instructions, `load` must be able to read every pixel, and at `to` and
+/// at each multiple of `plane` from there must be room for a vector.
+#[inline(always)]
+unsafe fn spread<S: Simd, const PIECE: usize>(
+    pixels: &[[*const f32; PIECE]; PIECE],
+    load: impl Fn(*const f32) -> S::V,
+    to: *mut f32,
+    plane: usize,
+) {
+    // SAFETY: what the caller promises.
+    unsafe {
+        let mut rows = [[S::splat(0.0); PIECE]; PIECE];
+        for j in 0..PIECE {
+            let mut d = rows[j];
+            for i in 0..PIECE {
+                d[i] = load(pixels[j][i]);
+            }
+            rows[j] = into_planes::<S, PIECE>(d);
+        }
+        for i in 0..PIECE {
+            let mut column = rows[0];
+            for j in 0..PIECE {
+                column[j] = rows[j][i];
+            }
+            for (j, v) in into_planes::<S, PIECE>(column).into_iter().enumerate() {
+                S::store(to.add((j * PIECE + i) * plane), v);
+            }
+        }
+    }
+}
+
+impl Winograd<'_> {
+    /// The whole convolution.
+    ///
+    /// # Safety
+    ///
+    /// The CPU must have `S`'s instructions, `check` must have passed, and `TILE` and `PIECE` must be
+    /// those of the form.
+    #[inline(always)]
+    unsafe fn sweep<S: Simd, const TILE: usize, const PIECE: usize>(mut self) {
+        let planes = self.form.planes();
         let (inputs, outputs) = (self.input_map.channels, self.output_map.channels);
-        let layout = Layout::new(inputs, outputs);
+        let layout = Layout::new(self.form, inputs, outputs);
         let lanes: usize = self.panels.iter().map(|panel| panel.vectors * S::LANES).sum();
         let plane_weights = inputs * lanes;
-        assert!(self.weights.len() >= PLANES * plane_weights, "weights for every plane");
+        assert!(self.weights.len() >= planes * plane_weights, "weights for every plane");
         let down = self.output_map.height.div_ceil(TILE);
         let across = self.output_map.width.div_ceil(TILE);
         let pieces = self.images * down * across;
         let scratch = std::mem::take(&mut self.scratch);
-        let (transformed, products) = scratch.split_at_mut(PLANES * layout.input_plane());
+        let (transformed, products) = scratch.split_at_mut(planes * layout.input_plane());
         let place = |piece: usize| {
             let (image, piece) = (piece / (down * across), piece % (down * across));
             (image, piece / across * TILE, piece % across * TILE)
@@ -136,14 +266,15 @@ impl Kernel for Winograd<'_> {
         for first in (0..pieces).step_by(layout.pieces) {
             let count = layout.pieces.min(pieces - first);
             for piece in 0..count {
-                // SAFETY: `run` is called below `launch` only; `check` has found the input whole
+                let place = place(first + piece);
+                // SAFETY: the caller promises the instructions; `check` has found the input whole
                 // and the scratch large enough, `place` gives a place in an image, and `piece` is
                 // below `layout.pieces`.
                 unsafe {
-                    self.transform_input::<S>(place(first + piece), piece, &layout, transformed)
-                };
+                    self.transform_input::<S, PIECE>(place, piece, &layout, transformed);
+                }
             }
-            for plane in 0..PLANES {
+            for plane in 0..planes {
                 let mut weights = &self.weights[plane * plane_weights..][..plane_weights];
                 for panel in self.panels {
                     // SAFETY: the plane has `count` rows of `inputs` numbers, and as many rows of
@@ -157,113 +288,22 @@ impl Kernel for Winograd<'_> {
                             weights: weights.as_ptr(),
                             panel,
                             output: products[plane * layout.output_plane()..].as_mut_ptr(),
-                            epilogue: &PLAIN,
+                            epilogue: None,
                         });
                     }
                     weights = &weights[inputs * panel.vectors * S::LANES..];
                 }
             }
             for piece in 0..count {
+                let place = place(first + piece);
                 // SAFETY: as for the inputs.
                 unsafe {
-                    self.transform_output::<S>(place(first + piece), piece, &layout, products)
-                };
+                    self.transform_output::<S, TILE, PIECE>(place, piece, &layout, products);
+                }
             }
         }
     }
-}
 
-/// The products are stored as they are.
-const PLAIN: Epilogue<'static> = Epilogue {
-    bias: &[0.0; MOST_WINOGRAD_CHANNELS + super::SLACK],
-    residual: None,
-    squash: Squash::None,
-};
-
-/// More channels than this, in or out, are not for [`Winograd`].
-pub(crate) const MOST_WINOGRAD_CHANNELS: usize = 2048;
-
-/// `Bᵀ d`: one row or column of a piece of the input.
-///
-/// # Safety
-///
-/// The CPU must have `S`'s instructions.
-#[inline(always)]
-unsafe fn into_planes<S: Simd>(d: [S::V; PIECE]) -> [S::V; PIECE] {
-    // SAFETY: the caller promises the instructions.
-    unsafe {
-        let (two, four, five) = (S::splat(2.0), S::splat(4.0), S::splat(5.0));
-        let minus = |a, b, c| S::sub(c, S::mul(a, b));
-        let even = minus(four, d[2], d[4]);
-        let odd = minus(four, d[1], d[3]);
-        let outer = S::sub(d[4], d[2]);
-        let inner = S::mul(two, S::sub(d[3], d[1]));
-        [
-            S::fma(four, d[0], minus(five, d[2], d[4])),
-            S::add(even, odd),
-            S::sub(even, odd),
-            S::add(outer, inner),
-            S::sub(outer, inner),
-            S::fma(four, d[1], minus(five, d[3], d[5])),
-        ]
-    }
-}
-
-/// `Aᵀ m`: one row or column of a piece's products.
-///
-/// # Safety
-///
-/// The CPU must have `S`'s instructions.
-#[inline(always)]
-unsafe fn from_planes<S: Simd>(m: [S::V; PIECE]) -> [S::V; TILE] {
-    // SAFETY: the caller promises the instructions.
-    unsafe {
-        let (two, four, eight) = (S::splat(2.0), S::splat(4.0), S::splat(8.0));
-        let (sum, difference) = (S::add(m[1], m[2]), S::sub(m[1], m[2]));
-        let (wide_sum, wide_difference) = (S::add(m[3], m[4]), S::sub(m[3], m[4]));
-        [
-            S::add(m[0], S::add(sum, wide_sum)),
-            S::fma(two, wide_difference, difference),
-            S::fma(four, wide_sum, sum),
-            S::add(m[5], S::fma(eight, wide_difference, difference)),
-        ]
-    }
-}
-
-/// What lies outside a map.
-static ZEROS: [f32; MOST_WINOGRAD_CHANNELS] = [0.0; MOST_WINOGRAD_CHANNELS];
-
-/// `Bᵀ d B` of one vector of channels of a piece, number by number to the planes.
-///
-/// # Safety
-///
-/// The CPU must have `S`'s instructions, `load` must be able to read every pixel, and at `to` and
-/// at each multiple of `plane` from there must be room for a vector.
-#[inline(always)]
-unsafe fn spread<S: Simd>(
-    pixels: &[*const f32; PLANES],
-    load: impl Fn(*const f32) -> S::V,
-    to: *mut f32,
-    plane: usize,
-) {
-    // SAFETY: what the caller promises.
-    unsafe {
-        let mut rows = [[S::splat(0.0); PIECE]; PIECE];
-        for (j, row) in rows.iter_mut().enumerate() {
-            let p = &pixels[j * PIECE..(j + 1) * PIECE];
-            let d = [load(p[0]), load(p[1]), load(p[2]), load(p[3]), load(p[4]), load(p[5])];
-            *row = into_planes::<S>(d);
-        }
-        for i in 0..PIECE {
-            let column = [rows[0][i], rows[1][i], rows[2][i], rows[3][i], rows[4][i], rows[5][i]];
-            for (j, v) in into_planes::<S>(column).into_iter().enumerate() {
-                S::store(to.add((j * PIECE + i) * plane), v);
-            }
-        }
-    }
-}
-
-impl Winograd<'_> {
     /// Spreads one piece of the input over the planes.
     ///
     /// # Safety
@@ -271,7 +311,7 @@ impl Winograd<'_> {
     /// The CPU must have `S`'s instructions, `check` must have passed, the place must be one of an
     /// output pixel, and `piece` below the layout's.
     #[inline(always)]
-    unsafe fn transform_input<S: Simd>(
+    unsafe fn transform_input<S: Simd, const PIECE: usize>(
         &self,
         (image, y, x): (usize, usize, usize),
         piece: usize,
@@ -283,14 +323,15 @@ impl Winograd<'_> {
         let inside = |at: usize, padding: usize, len: usize| {
             (padding.saturating_sub(at).min(PIECE), (len + padding).saturating_sub(at).min(PIECE))
         };
+        let y = y + self.top;
         let (top, bottom) = inside(y, self.padding[0], map.height);
         let (left, right) = inside(x, self.padding[1], map.width);
-        let mut pixels = [ZEROS.as_ptr(); PLANES];
+        let mut pixels = [[ZEROS.as_ptr(); PIECE]; PIECE];
         for j in top..bottom {
             for i in left..right {
                 let (y, x) = (y + j - self.padding[0], x + i - self.padding[1]);
                 let at = image * map.image_stride() + map.offset(y, x);
-                pixels[j * PIECE + i] = self.input[at..].as_ptr();
+                pixels[j][i] = self.input[at..].as_ptr();
             }
         }
         let to = planes[piece * layout.input_row..].as_mut_ptr();
@@ -301,7 +342,7 @@ impl Winograd<'_> {
             // before the next row's beginning or in the gap after the last.
             unsafe {
                 let load = |pixel: *const f32| S::load(pixel.add(channel));
-                spread::<S>(&pixels, load, to.add(channel), layout.input_plane());
+                spread::<S, PIECE>(&pixels, load, to.add(channel), layout.input_plane());
             }
         }
         if whole < map.channels {
@@ -309,7 +350,7 @@ impl Winograd<'_> {
             // SAFETY: as above; of a pixel only the channels that it has are read.
             unsafe {
                 let load = |pixel: *const f32| S::load_first(pixel.add(whole), lanes);
-                spread::<S>(&pixels, load, to.add(whole), layout.input_plane());
+                spread::<S, PIECE>(&pixels, load, to.add(whole), layout.input_plane());
             }
         }
     }
@@ -320,7 +361,7 @@ impl Winograd<'_> {
     ///
     /// As for [`transform_input`](Self::transform_input).
     #[inline(always)]
-    unsafe fn transform_output<S: Simd>(
+    unsafe fn transform_output<S: Simd, const TILE: usize, const PIECE: usize>(
         &mut self,
         (image, y, x): (usize, usize, usize),
         piece: usize,
@@ -344,12 +385,15 @@ impl Winograd<'_> {
                     for (i, m) in m.iter_mut().enumerate() {
                         *m = S::load(from.add((j * PIECE + i) * layout.output_plane()));
                     }
-                    *t = from_planes::<S>(m);
+                    *t = from_planes::<S, TILE, PIECE>(m);
                 }
                 let bias = S::load(self.epilogue.bias.as_ptr().add(channel));
                 for i in 0..columns {
-                    let column =
-                        from_planes::<S>([t[0][i], t[1][i], t[2][i], t[3][i], t[4][i], t[5][i]]);
+                    let mut column = [zero; PIECE];
+                    for (j, v) in column.iter_mut().enumerate() {
+                        *v = t[j][i];
+                    }
+                    let column = from_planes::<S, TILE, PIECE>(column);
                     for (j, v) in column.into_iter().enumerate().take(rows) {
                         let mut v = S::add(v, bias);
                         if let Some(r) = &self.epilogue.residual {
@@ -366,6 +410,115 @@ impl Winograd<'_> {
                         S::store_up_to(self.output.as_mut_ptr().add(at), v, lanes);
                     }
                 }
+            }
+        }
+    }
+}
+
+/// The transformed weights of a convolution, `G g Gᵀ` of each of its kernels.
+pub(crate) struct TransformWeights<'a> {
+    pub(crate) form: Form,
+    /// `(out, in, 3, 3)`.
+    pub(crate) kernels: &'a [f32],
+    /// A factor for each output channel.
+    pub(crate) scale: Option<&'a [f32]>,
+    pub(crate) inputs: usize,
+    pub(crate) panels: &'a [Panel],
+    /// For each plane the panels one after the other.
+    pub(crate) to: &'a mut [f32],
+}
+
+impl Kernel for TransformWeights<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let lanes: usize = self.panels.iter().map(|panel| panel.vectors * S::LANES).sum();
+        let plane = self.inputs * lanes;
+        assert_eq!(self.to.len(), self.form.planes() * plane, "room for every plane");
+        let mut taps = [[0f32; 16]; 9];
+        for panel in self.panels {
+            for vector in 0..panel.vectors {
+                let first = panel.first + vector * S::LANES;
+                let channels = S::LANES.min(panel.first + panel.channels - first);
+                for input in 0..self.inputs {
+                    for lane in 0..S::LANES {
+                        let inside = lane < channels;
+                        let scale =
+                            self.scale.map_or(1.0, |s| if inside { s[first + lane] } else { 0.0 });
+                        let at = ((first + lane) * self.inputs + input) * 9;
+                        for (tap, to) in taps.iter_mut().enumerate() {
+                            to[lane] = if inside { self.kernels[at + tap] * scale } else { 0.0 };
+                        }
+                    }
+                    let at = panel.start + (input * panel.vectors + vector) * S::LANES;
+                    assert!((self.form.planes() - 1) * plane + at + S::LANES <= self.to.len());
+                    // SAFETY: `run` is called below `launch` only; there are 16 lanes of each tap,
+                    // which is as many as any vector has, and the assertion above says that a vector
+                    // at `at` in the last plane lies in `to`.
+                    unsafe {
+                        let to = self.to.as_mut_ptr().add(at);
+                        match self.form {
+                            Form::Two => transform_kernel::<S, 4>(&taps, to, plane),
+                            Form::Four => transform_kernel::<S, 6>(&taps, to, plane),
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `G g`: one row or column of a kernel.
+///
+/// # Safety
+///
+/// The CPU must have `S`'s instructions.
+#[inline(always)]
+unsafe fn weight_planes<S: Simd, const PIECE: usize>(g: [S::V; 3]) -> [S::V; PIECE] {
+    let mut to = [g[0]; PIECE];
+    // SAFETY: the caller promises the instructions.
+    unsafe {
+        let outer = S::add(g[0], g[2]);
+        if PIECE == 4 {
+            let half = S::splat(0.5);
+            to[1] = S::mul(half, S::add(outer, g[1]));
+            to[2] = S::mul(half, S::sub(outer, g[1]));
+            to[3] = g[2];
+            return to;
+        }
+        let sixth = S::splat(-1.0 / 6.0);
+        let far = S::fma(S::splat(1.0 / 24.0), g[0], S::mul(S::splat(1.0 / 6.0), g[2]));
+        let near = S::mul(S::splat(1.0 / 12.0), g[1]);
+        to[0] = S::mul(S::splat(0.25), g[0]);
+        to[1] = S::mul(sixth, S::add(outer, g[1]));
+        to[2] = S::mul(sixth, S::sub(outer, g[1]));
+        to[3] = S::add(far, near);
+        to[4] = S::sub(far, near);
+        to[5] = g[2];
+    }
+    to
+}
+
+/// One vector of kernels, place by place to the planes.
+///
+/// # Safety
+///
+/// The CPU must have `S`'s instructions, and at `to` and at each multiple of `plane` from there
+/// must be room for a vector, once for each of a piece's places.
+#[inline(always)]
+unsafe fn transform_kernel<S: Simd, const PIECE: usize>(
+    taps: &[[f32; 16]; 9],
+    to: *mut f32,
+    plane: usize,
+) {
+    // SAFETY: what the caller promises; a vector has at most 16 lanes.
+    unsafe {
+        let load = |tap: usize| S::load(taps[tap].as_ptr());
+        let rows = [0, 3, 6]
+            .map(|row| weight_planes::<S, PIECE>([load(row), load(row + 1), load(row + 2)]));
+        for i in 0..PIECE {
+            let column = weight_planes::<S, PIECE>([rows[0][i], rows[1][i], rows[2][i]]);
+            for (j, v) in column.into_iter().enumerate() {
+                S::store(to.add((j * PIECE + i) * plane), v);
             }
         }
     }

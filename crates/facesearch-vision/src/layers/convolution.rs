@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::kernels::{
-    Depthwise, Direct, Epilogue, Level, MOST_WINOGRAD_CHANNELS, PLANES, Panel, Residual, SLACK,
-    Squash, TILE, Winograd, align, launch, pack_panels, transform_weights,
+    Depthwise, Direct, Epilogue, Form, Level, MOST_WINOGRAD_CHANNELS, Panel, Residual, SLACK,
+    Source, Squash, TransformWeights, Winograd, fill_panels, launch, split_panels,
 };
 
 use crate::layers::{Aligned, Map};
@@ -13,6 +13,13 @@ use crate::network::{Activation, Conv2d, Dense, FlattenOrder, Window, slide};
 
 /// Fewer channels than this, in or out, do not repay the transforms of [`Winograd`].
 const LEAST_WINOGRAD_CHANNELS: usize = 16;
+
+/// Up to so many rows and columns of output the smaller form of [`Winograd`] is used.
+const SMALL: usize = 4;
+
+/// Multiplications that are worth another thread: what handing them over costs is about what a
+/// hundred thousand of them do.
+const LEAST_BAND: usize = 400_000;
 
 /// Where the weights come from.
 #[derive(Debug)]
@@ -48,7 +55,7 @@ pub(crate) enum Method {
         rows: [usize; 2],
         columns: [usize; 2],
     },
-    Winograd,
+    Winograd(Form),
     Depthwise,
     /// The window is the whole map, of this size.
     Whole {
@@ -67,6 +74,13 @@ struct Packed {
     weights: Aligned,
 }
 
+impl Packed {
+    fn new(panels: Vec<(usize, Panel)>, weights: Aligned) -> Self {
+        let ungrouped = panels.iter().map(|(_, panel)| *panel).collect();
+        Self { panels, ungrouped, weights }
+    }
+}
+
 /// A convolution ready for a map of one size.
 #[derive(Debug, Clone)]
 pub(crate) struct Prepared {
@@ -78,6 +92,16 @@ pub(crate) struct Prepared {
     pub(crate) border: [usize; 4],
     /// Numbers of scratch it needs.
     pub(crate) scratch: usize,
+}
+
+impl Prepared {
+    /// Output pixels done together, down and across.
+    fn unit(&self) -> usize {
+        match self.method {
+            Method::Winograd(form) => form.tile(),
+            _ => 1,
+        }
+    }
 }
 
 impl Convolution {
@@ -139,7 +163,7 @@ impl Convolution {
             Weights::Kernel(conv) => (choose(conv, input, output), conv.window),
         };
         let border = match method {
-            Method::Winograd | Method::Whole { .. } => [0; 4],
+            Method::Winograd(_) | Method::Whole { .. } => [0; 4],
             Method::Depthwise => {
                 let (rows, columns) = ([0, window.size[0]], [0, window.size[1]]);
                 border(&window, rows, columns, [height, width], output)
@@ -149,7 +173,7 @@ impl Convolution {
             }
         };
         let scratch = match method {
-            Method::Winograd => Winograd::scratch(channels, self.bias.len() - SLACK),
+            Method::Winograd(form) => Winograd::scratch(form, channels, self.bias.len() - SLACK),
             _ => 0,
         };
         let mut all = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -158,9 +182,7 @@ impl Convolution {
     }
 
     fn pack(&self, method: Method, channels: usize) -> Packed {
-        let mut weights = Vec::new();
-        let mut panels = Vec::new();
-        let scaled = |o: usize, w: f32| self.scale.as_ref().map_or(w, |scale| scale[o] * w);
+        let scale = self.scale.as_deref();
         match (&self.weights, method) {
             (Weights::Whole(dense, order), Method::Whole { height, width }) => {
                 let place = |k: usize| {
@@ -171,57 +193,67 @@ impl Convolution {
                         FlattenOrder::ColumnsRowsChannels => (x * height + y) * channels + c,
                     }
                 };
-                let (out, row) = (dense.out_features, dense.in_features);
-                let weight = |o: usize, k: usize| scaled(o, dense.weight[o * row + place(k)]);
-                let all = pack_panels(self.level, 0, out, row, &mut weights, weight);
-                panels.extend(all.into_iter().map(|panel| (0, panel)));
+                let output = dense.in_features;
+                let places: Vec<usize> = (0..output).map(place).collect();
+                let source = Source { weights: &dense.weight, output, places: &places, scale };
+                self.pack_groups(&source, 1, 0)
             }
             (Weights::Kernel(conv), Method::Direct { rows, columns }) => {
                 let [height, width] = conv.window.size;
-                let (inputs, outputs) = (conv.group_channels, conv.out_channels / conv.groups);
-                let taps = columns[1] - columns[0];
-                let row = (rows[1] - rows[0]) * taps * inputs;
-                let weight = |o: usize, k: usize| {
+                let (inputs, taps) = (conv.group_channels, columns[1] - columns[0]);
+                let place = |k: usize| {
                     let (c, x, y) = (k % inputs, k / inputs % taps, k / inputs / taps);
-                    let (y, x) = (y + rows[0], x + columns[0]);
-                    scaled(o, conv.weight[((o * inputs + c) * height + y) * width + x])
+                    (c * height + y + rows[0]) * width + x + columns[0]
                 };
-                for group in 0..conv.groups {
-                    let first = group * outputs;
-                    let all = pack_panels(self.level, first, outputs, row, &mut weights, weight);
-                    panels.extend(all.into_iter().map(|panel| (group * inputs, panel)));
-                }
+                let row = (rows[1] - rows[0]) * taps * inputs;
+                let places: Vec<usize> = (0..row).map(place).collect();
+                let output = inputs * height * width;
+                let source = Source { weights: &conv.weight, output, places: &places, scale };
+                self.pack_groups(&source, conv.groups, inputs)
             }
-            (Weights::Kernel(conv), Method::Winograd) => {
-                let (inputs, outputs) = (conv.group_channels, conv.out_channels);
-                let planes: Vec<[f32; PLANES]> =
-                    conv.weight.chunks_exact(9).map(transform_weights).collect();
-                for plane in 0..PLANES {
-                    let weight = |o: usize, k: usize| {
-                        let transformed: &[f32; PLANES] = &planes[o * inputs + k];
-                        scaled(o, transformed[plane])
-                    };
-                    let all = pack_panels(self.level, 0, outputs, inputs, &mut weights, weight);
-                    if plane == 0 {
-                        panels.extend(all.into_iter().map(|panel| (0, panel)));
-                    }
-                }
+            (Weights::Kernel(conv), Method::Winograd(form)) => {
+                let (inputs, kernels) = (conv.group_channels, &*conv.weight);
+                let (panels, end) = split_panels(self.level, 0, conv.out_channels, inputs, 0);
+                let mut weights = Aligned::zeros(form.planes() * end);
+                let to = &mut weights;
+                let transform =
+                    TransformWeights { form, kernels, scale, inputs, panels: &panels, to };
+                launch(self.level, transform);
+                let panels = panels.into_iter().map(|panel| (0, panel)).collect();
+                Packed::new(panels, weights)
             }
             (Weights::Kernel(conv), _) => {
                 let taps = conv.window.size[0] * conv.window.size[1];
-                for tap in 0..taps {
-                    let channel = |o: usize| scaled(o, conv.weight[o * taps + tap]);
-                    weights.extend((0..conv.out_channels).map(channel));
+                let mut weights = Aligned::zeros(taps * conv.out_channels + SLACK);
+                for (tap, to) in weights.chunks_exact_mut(conv.out_channels).take(taps).enumerate()
+                {
+                    for (o, to) in to.iter_mut().enumerate() {
+                        *to = conv.weight[o * taps + tap] * scale.map_or(1.0, |scale| scale[o]);
+                    }
                 }
-                weights.extend([0.0; SLACK]);
+                Packed::new(Vec::new(), weights)
             }
             (Weights::Whole(..), _) => unreachable!("a dense layer is run in one way only"),
         }
-        let ungrouped = panels.iter().map(|(_, panel)| *panel).collect();
-        Packed { panels, ungrouped, weights: align(&weights) }
     }
 
-    /// Runs on `images` images.
+    /// Panels of each of `groups` groups of output channels, which read `inputs` channels each.
+    fn pack_groups(&self, source: &Source<'_>, groups: usize, inputs: usize) -> Packed {
+        let outputs = (self.bias.len() - SLACK) / groups;
+        let (mut panels, mut end) = (Vec::new(), 0);
+        for group in 0..groups {
+            let row = source.places.len();
+            let (some, e) = split_panels(self.level, group * outputs, outputs, row, end);
+            panels.extend(some.into_iter().map(|panel| (group * inputs, panel)));
+            end = e;
+        }
+        let mut packed = Packed::new(panels, Aligned::zeros(end));
+        fill_panels(self.level, &packed.ungrouped, source, &mut packed.weights);
+        packed
+    }
+
+    /// Runs on `images` images; a single one is split into as many as `bands` bands of rows, which
+    /// other threads may take. `scratch` is enough for each of them.
     pub(crate) fn run(
         &self,
         prepared: &Prepared,
@@ -231,7 +263,39 @@ impl Convolution {
         residual: Option<Residual<'_>>,
         squash: bool,
         scratch: &mut [f32],
+        bands: usize,
     ) {
+        let places = output_map.height * output_map.width;
+        let products = places * prepared.packed.weights.len() / prepared.unit().pow(2);
+        let bands = if images == 1 { bands.min(products / LEAST_BAND).max(1) } else { 1 };
+        let part = Part { input, input_map, output, output_map, top: 0, residual, scratch };
+        self.run_bands(prepared, images, part, squash, bands);
+    }
+
+    fn run_bands(
+        &self,
+        prepared: &Prepared,
+        images: usize,
+        part: Part<'_>,
+        squash: bool,
+        bands: usize,
+    ) {
+        let unit = prepared.unit();
+        let units = part.output_map.height.div_ceil(unit);
+        let bands = bands.min(units);
+        if bands <= 1 {
+            return self.run_part(prepared, images, part, squash);
+        }
+        let (above, below) =
+            part.cut(units * (bands / 2) / bands * unit, prepared.scratch * (bands / 2));
+        rayon::join(
+            || self.run_bands(prepared, images, above, squash, bands / 2),
+            || self.run_bands(prepared, images, below, squash, bands - bands / 2),
+        );
+    }
+
+    fn run_part(&self, prepared: &Prepared, images: usize, part: Part<'_>, squash: bool) {
+        let Part { input, input_map, output, output_map, top, residual, scratch } = part;
         let squash = match &self.activation {
             Some(Activation::Relu) if squash => Squash::Relu,
             Some(Activation::PRelu(_) | Activation::LeakyRelu(_)) if squash => {
@@ -244,7 +308,7 @@ impl Convolution {
         let (packed, window) = (&prepared.packed, prepared.window);
         let weights = &*packed.weights;
         match prepared.method {
-            Method::Winograd => launch(
+            Method::Winograd(form) => launch(
                 self.level,
                 Winograd {
                     input,
@@ -252,6 +316,8 @@ impl Convolution {
                     output,
                     output_map,
                     images,
+                    form,
+                    top,
                     padding: [window.padding[0], window.padding[1]],
                     panels: &packed.ungrouped,
                     weights,
@@ -267,6 +333,7 @@ impl Convolution {
                     output,
                     output_map,
                     images,
+                    top,
                     window,
                     weights,
                     epilogue,
@@ -285,7 +352,7 @@ impl Convolution {
                         images,
                         starts: &reading.starts,
                         run: reading.run,
-                        origin: reading.origin,
+                        origin: reading.origin + top * down * input_map.row_stride(),
                         down: down * input_map.row_stride(),
                         across: across * input_map.channels,
                         panels: &packed.panels,
@@ -323,6 +390,39 @@ impl Convolution {
     }
 }
 
+/// What a convolution reads and writes, for some rows of the output.
+struct Part<'a> {
+    input: &'a [f32],
+    input_map: Map,
+    output: &'a mut [f32],
+    output_map: Map,
+    /// How many rows of the whole output lie above these.
+    top: usize,
+    residual: Option<Residual<'a>>,
+    scratch: &'a mut [f32],
+}
+
+impl<'a> Part<'a> {
+    /// The parts above and below row `y` of one image, the first with so much of the scratch.
+    fn cut(self, y: usize, scratch: usize) -> (Self, Self) {
+        let (at, upper, lower) = self.output_map.cut(y);
+        let (above, below) = self.output.split_at_mut(at);
+        let (first, second) = self.scratch.split_at_mut(scratch);
+        let (over, under) = self.residual.map(|residual| residual.cut(y)).unzip();
+        let (input, input_map, top) = (self.input, self.input_map, self.top);
+        let part = |output, output_map, top, residual, scratch| Part {
+            input,
+            input_map,
+            output,
+            output_map,
+            top,
+            residual,
+            scratch,
+        };
+        (part(above, upper, top, over, first), part(below, lower, top + y, under, second))
+    }
+}
+
 struct Reading {
     starts: Vec<usize>,
     run: usize,
@@ -334,14 +434,15 @@ fn choose(conv: &Conv2d, [channels, height, width]: [usize; 3], output: [usize; 
     let plain = window.size == [3, 3] && window.stride == [1, 1] && window.dilation == [1, 1];
     let fewest = channels.min(conv.out_channels);
     // A map of two rows or columns would leave most of each piece unused.
-    let large = output.iter().all(|len| *len > TILE / 2);
+    let large = output.iter().all(|len| *len > Form::Two.tile());
+    let form = if output.iter().all(|len| *len <= SMALL) { Form::Two } else { Form::Four };
     let most = channels.max(conv.out_channels);
     let fits = fewest >= LEAST_WINOGRAD_CHANNELS && most <= MOST_WINOGRAD_CHANNELS;
     if conv.groups > 1 && conv.groups == channels && conv.out_channels == channels {
         return Method::Depthwise;
     }
     if plain && large && fits && conv.groups == 1 {
-        return Method::Winograd;
+        return Method::Winograd(form);
     }
     Method::Direct {
         rows: useful(window, 0, height, output[0]),

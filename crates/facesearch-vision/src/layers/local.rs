@@ -1,6 +1,8 @@
 //! Locally connected layers, packed and run.
 
-use crate::kernels::{Level, Local, Panel, SLACK, Squash, align, launch, pack_panels};
+use crate::kernels::{
+    Level, Local, Panel, SLACK, Source, Squash, fill_panels, launch, split_panels,
+};
 use crate::layers::{Aligned, Map};
 use crate::network::{LocallyConnected, Window};
 
@@ -22,19 +24,18 @@ impl LocalLayer {
         let out = layer.out_channels;
         let places = layer.out_size[0] * layer.out_size[1];
         let row = layer.window.size[0] * layer.window.size[1] * layer.in_channels;
-        let (mut weights, mut panels, mut place) = (Vec::new(), Vec::new(), 0);
-        for p in 0..places {
-            let weight = |o: usize, k: usize| layer.weight[(p * row + k) * out + o];
-            let all = pack_panels(level, 0, out, row, &mut weights, weight);
-            if p == 0 {
-                (panels, place) = (all, weights.len());
-            }
+        let (panels, place) = split_panels(level, 0, out, row, 0);
+        let taps: Vec<usize> = (0..row).map(|k| k * out).collect();
+        let mut weights = Aligned::zeros(places * place);
+        for (p, into) in weights.chunks_exact_mut(place).enumerate() {
+            let weights = &layer.weight[p * row * out..];
+            let source = Source { weights, output: 1, places: &taps, scale: None };
+            fill_panels(level, &panels, &source, into);
         }
         let mut biases =
             layer.bias.as_ref().map_or_else(|| vec![0.0; places * out], |bias| bias.to_vec());
         biases.extend([0.0; SLACK]);
         let (window, in_channels) = (layer.window, layer.in_channels);
-        let weights = align(&weights);
         Self { window, in_channels, panels, place, weights, biases, relu, level }
     }
 

@@ -28,6 +28,14 @@ impl Map {
         (y + self.border[0]) * self.row_stride() + (x + self.border[1]) * self.channels
     }
 
+    /// Cuts an image above row `y`: how many numbers lie above the cut, and the maps of both sides.
+    pub(crate) fn cut(&self, y: usize) -> (usize, Map, Map) {
+        let [above, left, below, right] = self.border;
+        let upper = Map { height: y, border: [above, left, 0, right], ..*self };
+        let lower = Map { height: self.height - y, border: [0, left, below, right], ..*self };
+        (upper.image_stride(), upper, lower)
+    }
+
     /// The numbers of row `y` of an image, border left out.
     pub(crate) fn row(&self, image: usize, y: usize) -> std::ops::Range<usize> {
         let start = image * self.image_stride() + self.offset(y, 0);

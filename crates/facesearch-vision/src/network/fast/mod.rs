@@ -82,20 +82,23 @@ impl Fast {
         Ok(plan)
     }
 
-    /// Images in one go on one thread: evenly over the threads, no more than the plan likes.
+    /// Images in one go on one thread: evenly over the threads, no more than the plan likes. With
+    /// fewer images than threads, several threads share an image.
     fn run(&self, plan: &Plan, input: &Input<'_>, batch: usize) -> Vec<f32> {
         let threads = rayon::current_num_threads();
         let chunk = batch.div_ceil(threads).clamp(1, plan.capacity);
+        let bands = (threads / batch.max(1)).max(1);
         let starts: Vec<usize> = (0..batch).step_by(chunk).collect();
         let one = |start: &usize| {
             let mut workspace = self.take_workspace();
             let images = *start..batch.min(start + chunk);
-            let outputs = run::run(&self.steps, plan, input, images, &mut workspace, self.level);
+            let how = (self.level, bands);
+            let outputs = run::run(&self.steps, plan, input, images, &mut workspace, how);
             self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
             outputs
         };
         let parts: Vec<Vec<Vec<f32>>> = match starts.as_slice() {
-            [start] => vec![one(start)],
+            [start] if bands == 1 => vec![one(start)],
             starts => starts.par_iter().map(one).collect(),
         };
         let mut all = Vec::new();

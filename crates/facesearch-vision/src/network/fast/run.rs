@@ -22,25 +22,26 @@ pub(super) struct Workspace {
     scratch: Aligned,
 }
 
-/// Runs the images of this range; each output comes as `(images, channels, height, width)`.
+/// Runs the images of this range, each on as many as `bands` threads; each output comes as `(images, channels, height, width)`.
 pub(super) fn run(
     steps: &[Step],
     plan: &Plan,
     input: &Input<'_>,
     images: Range<usize>,
     workspace: &mut Workspace,
-    level: Level,
+    (level, bands): (Level, usize),
 ) -> Vec<Vec<f32>> {
     if workspace.slots.len() < plan.slots {
         workspace.slots.resize_with(plan.slots, Aligned::default);
     }
-    workspace.scratch.grow(plan.scratch);
+    workspace.scratch.grow(plan.scratch * bands);
     let total = images.len();
     for stage in &plan.stages {
         for first in (0..total).step_by(stage.images) {
             let few = first..total.min(first + stage.images);
             for task in &stage.tasks {
-                let mut runner = Runner { plan, workspace, images: few.clone(), total, level };
+                let mut runner =
+                    Runner { plan, workspace, images: few.clone(), total, level, bands };
                 runner.run(task, &steps[task.step].work, input, images.start);
             }
         }
@@ -64,6 +65,8 @@ struct Runner<'a> {
     /// How many this run has in all.
     total: usize,
     level: Level,
+    /// How many threads may share an image.
+    bands: usize,
 }
 
 impl Runner<'_> {
@@ -90,7 +93,9 @@ impl Runner<'_> {
                     Residual { data, map }
                 });
                 let x = self.value(task.inputs[0]);
-                convolution.run(prepared, images, x, (out, map), residual, *squash, &mut scratch);
+                let out = (out, map);
+                let bands = self.bands;
+                convolution.run(prepared, images, x, out, residual, *squash, &mut scratch, bands);
                 self.workspace.scratch = scratch;
             }
             Kind::Add => {

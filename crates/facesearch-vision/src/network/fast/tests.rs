@@ -310,3 +310,19 @@ fn any_strides_of_the_input_are_read() {
         }
     }
 }
+
+#[test]
+fn an_image_alone_is_shared_by_threads() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(5).build().unwrap();
+    for (height, width) in [(37, 41), (30, 30), (9, 50)] {
+        let one = graph(20, |g, x| {
+            let x = g.conv(x, conv([40, 20, 3, 3], 1).padding(1)).unwrap();
+            let x = g.relu(x);
+            let y = g.conv(x, conv([40, 40, 3, 3], 2).padding(1)).unwrap();
+            let y = g.add(y, x);
+            let y = g.conv(y, conv([40, 1, 3, 3], 3).groups(40).padding(1)).unwrap();
+            g.conv(y, conv([100, 40, 5, 5], 4).stride(2)).unwrap()
+        });
+        pool.install(|| check(one, 1, height, width));
+    }
+}

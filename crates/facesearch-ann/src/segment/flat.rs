@@ -28,7 +28,7 @@ pub(crate) struct BuildOptions {
 
 impl Default for BuildOptions {
     fn default() -> Self {
-        Self { degree: 32, width: 100, alpha_64: 77 }
+        Self { degree: 40, width: 100, alpha_64: 70 }
     }
 }
 

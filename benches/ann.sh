@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# The search and its peers on one task, in one run; prints the tables of docs/benchmarks.md.
+#
+# usage: benches/ann.sh [--n N] [--dim D] [--like dlib|arcface|deepface] [--dir DIR] [--cache DIR]
+#                       [--python PYTHON] [--peers a,b,...] [--rounds R]
+#
+# DIR gets the made-up faces and the index, which are made anew; the cache keeps the peers' indexes,
+# with what their builds took, for the next run. PYTHON must have the peers' packages
+# (benches/ann/requirements.txt); a peer whose package is missing is left out, and that is said.
+set -euo pipefail
+
+n=1000000 dim=128 like=dlib dir=target/bench-ann cache= python=python3 rounds=2
+peers=hnswlib,faiss-hnsw32,faiss-hnsw32-sq8,faiss-ivf-sq8,faiss-flat,usearch-f32,usearch-f16,usearch-i8
+peers=$peers,scann,svs-f32,svs-f16,svs-sq8,annoy,nmslib
+while [ $# -gt 0 ]; do
+    case $1 in
+        --n | --dim | --like | --dir | --cache | --python | --peers | --rounds) declare "${1#--}=$2" ;;
+        *) echo "no option $1" >&2 && exit 2 ;;
+    esac
+    shift 2
+done
+here=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$dir"
+dir=$(cd "$dir" && pwd)
+cache=${cache:-$dir/peers}
+
+ours() { (cd "$here" && cargo bench -q -p facesearch-ann --bench ann -- "$1" --n "$n" --dim "$dim" --like "$like" --dir "$dir"); }
+peer() { "$python" "$here/ann/peers.py" "$1" "$2" "$dir" "$dim" "$cache"; }
+
+ours make >&2
+results=$dir/results.jsonl
+: >"$results"
+for peer in ${peers//,/ }; do
+    peer build "$peer" >&2 || true
+done
+for round in $(seq "$rounds"); do
+    ours sweep | tee -a "$results" >&2
+    for peer in ${peers//,/ }; do
+        peer sweep "$peer" 2>&1 | tee -a "$results" >&2 || true
+    done
+done
+"$python" "$here/ann/report.py" "$results" "$n"

@@ -1,13 +1,13 @@
 """What onnxruntime and OpenVINO say of network files: fixed inputs and the outputs for them.
 
-    python models/reference/graph_reference.py MODELS PHOTOS OUT
+    python models/reference/graph_reference.py MODELS DATA OUT
 
 MODELS is a folder that holds `.onnx` files and OpenVINO IRs (`.xml` beside `.bin`) somewhere
-inside, PHOTOS one of pictures, OUT a folder that is made. Needs the packages onnx, onnxruntime,
-openvino, numpy and Pillow.
+inside, DATA one with `people` (aligned chips of faces) and `photos`, OUT a folder that is made.
+Needs the packages onnx, onnxruntime, openvino, numpy and Pillow.
 
-Every network gets the middle of three photos, the same each time, once as bytes are (0 to 255) and
-once as `(x - 127.5) / 128`. OUT gets `graphs.json` and for each network one file of little-endian
+Every network gets three chips of faces and the middle of three photos, the same each time, brought
+to its size, once as bytes are (0 to 255) and once as `(x - 127.5) / 128`. OUT gets `graphs.json` and for each network one file of little-endian
 f32 numbers for each input and output. The test that reads it:
 `FACESEARCH_REFERENCE=OUT FACESEARCH_SHARED=... cargo nextest run -p facesearch-vision graph_parity`.
 """
@@ -26,10 +26,13 @@ SUFFIXES = {".jpg", ".jpeg", ".png"}
 OPEN_SIZE = (256, 320)  # rows and columns where a file leaves them open
 
 
-def pictures(folder, rows, columns):
-    """Three photos as (3, 3, rows, columns) numbers 0 to 255."""
-    paths = sorted(p for p in pathlib.Path(folder).rglob("*") if p.suffix.lower() in SUFFIXES)
-    chosen = [paths[i * len(paths) // 3] for i in range(3)]
+def pictures(data, rows, columns):
+    """Three chips and three photos as (6, 3, rows, columns) numbers 0 to 255."""
+    chosen = []
+    for folder in ("people", "photos"):
+        found = pathlib.Path(data, folder).rglob("*")
+        paths = sorted(p for p in found if p.suffix.lower() in SUFFIXES)
+        chosen += [paths[i * len(paths) // 3] for i in range(3)]
     planes = []
     for path in chosen:
         image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
@@ -61,7 +64,7 @@ def with_openvino(path):
     return (rows, columns), names, lambda x: list(compiled(x).values())
 
 
-def main(models, photos, out):
+def main(models, data, out):
     models, out = pathlib.Path(models), pathlib.Path(out)
     out.mkdir(parents=True, exist_ok=True)
     entries = []
@@ -70,7 +73,7 @@ def main(models, photos, out):
         if load is None:
             continue
         (rows, columns), names, run = load(path)
-        bytes_as_they_are = pictures(photos, rows, columns)
+        bytes_as_they_are = pictures(data, rows, columns)
         inputs = np.concatenate([bytes_as_they_are, (bytes_as_they_are - 127.5) / 128])
         results = [run(picture[None]) for picture in inputs]
         stem = path.relative_to(models).as_posix().replace("/", "-")

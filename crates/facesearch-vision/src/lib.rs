@@ -21,8 +21,9 @@ pub use align::{
 pub use decode::{DecodeLimits, decode};
 pub use detect::{Mtcnn, MtcnnOptions};
 pub use embed::{
-    ArcFace, DeepFace, DeepId, DlibResNet, FaceNet, GhostFaceNet, NetworkEmbedder, OnnxOptions,
-    OpenFace, Recognition, Retail0095, SFace, VggFace, Views, onnx_embedder, open_recogniser,
+    ArcFace, DeepFace, DeepId, DlibDenseNet, DlibResNet, FaceNet, GhostFaceNet, NetworkEmbedder,
+    OnnxOptions, OpenFace, Recognition, Retail0095, SFace, VggFace, Views, onnx_embedder,
+    open_recogniser,
 };
 pub use finder::{Finder, largest_first};
 pub use import::{ImportError, ImportedNetwork, ImportedOutput, import_onnx, import_openvino};
@@ -34,5 +35,5 @@ pub use network::{
 pub use preprocess::{ChipInput, ColourOrder, Normalisation};
 pub use weights::{
     MappedWeights, ModelFormat, StateDict, WeightArray, Weights, WeightsError, read_keras,
-    read_torch, recognise_model, take_array, write_safetensors,
+    read_torch, recognise_model, take_array, unpack, write_safetensors,
 };

@@ -28,7 +28,7 @@ pub enum Normalisation {
     /// `x / 255` (DeepFace, OpenFace, DeepID).
     Base,
     /// `(x - mean) / deviation` of this chip's own numbers, all colours together; the deviation is
-    /// that of the population.
+    /// that of the population, and at least one over the root of how many numbers there are.
     Facenet,
     /// `x / 127.5 - 1` (FaceNet as its author published it in 2018).
     Facenet2018,
@@ -91,7 +91,7 @@ impl Normalisation {
                 let mean = sum as f64 / n;
                 let variance = squares as f64 / n - mean * mean;
                 // A chip of one colour has no deviation, and nothing to tell a network.
-                each([mean; 3], [variance.max(1e-12).sqrt(); 3])
+                each([mean; 3], [variance.max(1.0 / n).sqrt(); 3])
             }
             Self::Facenet2018 => each([127.5; 3], [127.5; 3]),
             Self::VggFace => each([93.5940, 104.7624, 129.1863], [1.0; 3]),
@@ -154,7 +154,12 @@ impl ChipInput {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use facesearch_core::{BoundingBox, DetectedFace, Landmarks, Photo};
+
     use super::*;
+    use crate::align::{Aligner, BoxAligner};
 
     fn numbers(normalisation: Normalisation, colours: ColourOrder) -> Vec<f32> {
         let input = ChipInput { size: [2, 1], colours, normalisation };
@@ -197,6 +202,63 @@ mod tests {
         let numpy =
             [-0.298_228_6, 1.491_143, -0.875_445_3, 0.856_204_7, -1.452_661_9, 0.278_988_06];
         near(&bgr(Normalisation::Facenet), &numpy);
+    }
+
+    /// What deepface computed: `models/reference/preprocessing_reference.py`.
+    #[test]
+    fn each_normalisation_equals_deepfaces() {
+        let golden: Golden = serde_json::from_str(include_str!("preprocess/golden.json")).unwrap();
+        assert_eq!(golden.normalised.len(), 7);
+        for (name, want) in golden.normalised {
+            let normalisation = Normalisation::named(&name).unwrap();
+            let size = golden.chip.size;
+            let input = ChipInput { size, colours: ColourOrder::Bgr, normalisation };
+            let chip = Chip::new(size[0], size[1], golden.chip.rgb.clone());
+            let x = input.tensor(&[chip], &Device::Cpu).unwrap();
+            let got: Vec<f32> = x.flatten_all().unwrap().to_vec1().unwrap();
+            assert_eq!(got.len(), want.len());
+            for (g, w) in got.iter().zip(&want) {
+                assert!((g - w).abs() <= 1e-5 * w.abs().max(1.0), "{name}: {g}, not {w}");
+            }
+        }
+    }
+
+    /// The same: deepface's chips have numbers between bytes, ours are rounded to the next.
+    #[test]
+    fn a_box_between_black_bars_equals_deepfaces() {
+        let golden: Golden = serde_json::from_str(include_str!("preprocess/golden.json")).unwrap();
+        let [width, height] = golden.photo.size;
+        let photo = Photo::new(width, height, golden.photo.rgb);
+        let bbox = BoundingBox { x: 0.0, y: 0.0, width: width as f32, height: height as f32 };
+        let face = DetectedFace { bbox, score: 1.0, landmarks: Landmarks([[0.0; 2]; 5]) };
+        assert!(!golden.resized.is_empty());
+        for Resized { size: [width, height], rgb } in golden.resized {
+            let chip = BoxAligner::padded(width, height).chip(&photo, &face);
+            assert_eq!(chip.rgb().len(), rgb.len());
+            let off = chip.rgb().iter().zip(&rgb).map(|(g, w)| (f32::from(*g) - w).abs());
+            let off = off.fold(0.0, f32::max);
+            assert!(off < 0.51, "{width}x{height}: {off}");
+        }
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Golden {
+        chip: Pixels,
+        normalised: BTreeMap<String, Vec<f32>>,
+        photo: Pixels,
+        resized: Vec<Resized>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Pixels {
+        size: [u32; 2],
+        rgb: Vec<u8>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Resized {
+        size: [u32; 2],
+        rgb: Vec<f32>,
     }
 
     #[test]

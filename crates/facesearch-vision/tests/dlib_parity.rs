@@ -45,6 +45,7 @@ struct Setting {
 
 fn setting(test: &str) -> Option<Setting> {
     let folder = std::env::var_os("FACESEARCH_REFERENCE").map(PathBuf::from);
+    let folder = folder.filter(|folder| folder.join("dlib.json").exists());
     let models = std::env::var_os("FACESEARCH_MODELS").map(PathBuf::from);
     let (Some(folder), Some(models)) = (folder, models) else {
         println!("{test} was skipped: FACESEARCH_REFERENCE or FACESEARCH_MODELS is not set");

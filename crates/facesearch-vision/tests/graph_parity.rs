@@ -43,6 +43,20 @@ fn import(path: &Path, size: [usize; 2]) -> ImportedNetwork {
     imported.unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// Every network's file in a folder, and in those inside it.
+fn networks(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(networks(&path));
+        } else if path.extension().is_some_and(|ending| ending == "onnx" || ending == "xml") {
+            found.push(path);
+        }
+    }
+    found
+}
+
 #[test]
 fn outputs_equal_those_of_the_original_run_times() {
     let folder = std::env::var_os("FACESEARCH_REFERENCE").map(PathBuf::from);
@@ -54,6 +68,12 @@ fn outputs_equal_those_of_the_original_run_times() {
     };
     let json = fs::read(folder.join("graphs.json")).expect("checked above");
     let entries: Vec<Entry> = serde_json::from_slice(&json).expect("as the script writes it");
+    let mut files = networks(&shared.join("models"));
+    files.sort();
+    let mut compared: Vec<_> =
+        entries.iter().map(|e| shared.join("models").join(&e.file)).collect();
+    compared.sort();
+    assert_eq!(compared, files, "the reference is of other files");
     assert!(!entries.is_empty());
     for entry in entries {
         let imported = import(&shared.join("models").join(&entry.file), entry.size);

@@ -17,9 +17,10 @@
 use candle_core::{Device, Tensor};
 use facesearch_core::{Chip, Embedder, Embedding, Metric, VisionError};
 
-use crate::network::{Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, Network, NodeId, Pool};
-use crate::network::{NetworkError, Window};
-use crate::weights::dlib::{InputRecord, Record, Sliding, Step, read_metric_network};
+use super::dlib_layers::{BuildError, DlibLayers};
+use crate::network::{Graph, Network, NodeId};
+use crate::weights::dlib::{InputRecord, Step, read_metric_network};
+use crate::weights::unpack;
 
 const NAME: &str = "dlib";
 const SIDE: u32 = 150;
@@ -32,7 +33,8 @@ pub struct DlibResNet {
 }
 
 impl DlibResNet {
-    /// The network from the bytes of `dlib_face_recognition_resnet_model_v1.dat`.
+    /// The network from the bytes of `dlib_face_recognition_resnet_model_v1.dat`, or of the same
+    /// compressed by bzip2.
     ///
     /// # Errors
     ///
@@ -48,8 +50,9 @@ impl DlibResNet {
     ///
     /// [`VisionError::Model`] where the bytes are not those of the weights.
     pub fn graph(bytes: &[u8]) -> Result<Graph, VisionError> {
-        let (input, records) = read_metric_network(bytes, &steps()).map_err(broken)?;
-        Layers::new(records).network(&input).map_err(broken)
+        let bytes = unpack(bytes).map_err(broken)?;
+        let (input, records) = read_metric_network(&bytes, &steps()).map_err(broken)?;
+        Layers { dlib: DlibLayers::new(records) }.network(&input).map_err(broken)
     }
 }
 
@@ -118,33 +121,16 @@ fn steps() -> Vec<Step> {
     steps
 }
 
-/// Why the records of the file do not make the network.
-#[derive(Debug, thiserror::Error)]
-enum BuildError {
-    #[error(transparent)]
-    Network(#[from] NetworkError),
-    #[error("the file has {found} where the network has {wanted}")]
-    Order { wanted: &'static str, found: &'static str },
-}
-
-/// The records of the file, taken one by one as the network is described.
 struct Layers {
-    records: std::vec::IntoIter<Record>,
-    g: GraphBuilder,
+    dlib: DlibLayers,
 }
 
 impl Layers {
-    fn new(records: Vec<Record>) -> Self {
-        Self { records: records.into_iter(), g: GraphBuilder::new() }
-    }
-
     fn network(mut self, input: &InputRecord) -> Result<Graph, BuildError> {
-        let x = self.g.input(3);
-        let shift = input.mean.map(|mean| -mean / 256.0);
-        let x = self.g.affine(x, vec![1.0 / 256.0; 3], shift.to_vec())?;
+        let x = self.dlib.input(input)?;
         let x = self.convolution(x)?;
-        let x = self.relu(x)?;
-        let mut x = self.pool(x)?;
+        let x = self.dlib.relu(x)?;
+        let mut x = self.dlib.pool(x)?;
         for (stage, units) in STAGES.iter().enumerate() {
             if stage > 0 {
                 x = self.halving(x)?;
@@ -153,120 +139,33 @@ impl Layers {
                 x = self.residual(x)?;
             }
         }
-        let x = self.pool(x)?;
-        let x = self.dense(x)?;
-        Ok(self.g.finish(&[x])?)
+        let x = self.dlib.pool(x)?;
+        let x = self.dlib.dense(x)?;
+        self.dlib.finish(x)
     }
 
     /// `relu(block(x) + x)`, the size unchanged.
     fn residual(&mut self, x: NodeId) -> Result<NodeId, BuildError> {
         let y = self.block(x)?;
-        self.add(y, x)
+        self.dlib.add(y, x)
     }
 
     /// `relu(block(x) + mean of 2x2(x))`: half the size, twice the channels.
     fn halving(&mut self, x: NodeId) -> Result<NodeId, BuildError> {
         let y = self.block(x)?;
-        let shortcut = self.pool(x)?;
-        self.add(y, shortcut)
+        let shortcut = self.dlib.pool(x)?;
+        self.dlib.add(y, shortcut)
     }
 
     fn block(&mut self, x: NodeId) -> Result<NodeId, BuildError> {
         let x = self.convolution(x)?;
-        let x = self.relu(x)?;
+        let x = self.dlib.relu(x)?;
         self.convolution(x)
-    }
-
-    fn add(&mut self, y: NodeId, x: NodeId) -> Result<NodeId, BuildError> {
-        match self.next("a sum")? {
-            Record::AddPrevious => {
-                let sum = self.g.add(y, x);
-                self.relu(sum)
-            }
-            other => Err(order("a sum", &other)),
-        }
-    }
-
-    fn relu(&mut self, x: NodeId) -> Result<NodeId, BuildError> {
-        match self.next("a relu")? {
-            Record::Relu => Ok(self.g.relu(x)),
-            other => Err(order("a relu", &other)),
-        }
     }
 
     /// A convolution and the affine layer that always follows.
     fn convolution(&mut self, x: NodeId) -> Result<NodeId, BuildError> {
-        let conv = match self.next("a convolution")? {
-            Record::Convolution { weight, bias, sliding } => {
-                let conv = Conv2d::new(weight.shape, weight.data).window(window(&sliding));
-                match bias {
-                    Some(bias) => conv.bias(bias),
-                    None => conv,
-                }
-            }
-            other => return Err(order("a convolution", &other)),
-        };
-        let y = self.g.conv(x, conv)?;
-        match self.next("an affine layer")? {
-            Record::Affine { scale, shift } => Ok(self.g.affine(y, scale, shift)?),
-            other => Err(order("an affine layer", &other)),
-        }
+        let y = self.dlib.convolution(x)?;
+        self.dlib.affine(y)
     }
-
-    fn pool(&mut self, x: NodeId) -> Result<NodeId, BuildError> {
-        let whole = |s: &Sliding| s.size == [0, 0];
-        match self.next("a pool")? {
-            Record::AveragePool(s) if whole(&s) => Ok(self.g.global_average(x)),
-            Record::AveragePool(s) => {
-                let pool = Pool { window: window(&s), ..Pool::average(1, 1) };
-                Ok(self.g.pool(x, pool))
-            }
-            Record::MaxPool(s) if !whole(&s) => {
-                let pool = Pool { window: window(&s), ..Pool::max(1, 1) };
-                Ok(self.g.pool(x, pool))
-            }
-            other => Err(order("a pool", &other)),
-        }
-    }
-
-    fn dense(&mut self, x: NodeId) -> Result<NodeId, BuildError> {
-        match self.next("a dense layer")? {
-            Record::Dense { weight, bias } => {
-                let [inputs, outputs, _, _] = weight.shape;
-                let mut transposed = vec![0.0; inputs * outputs];
-                for (i, row) in weight.data.chunks_exact(outputs).enumerate() {
-                    row.iter().enumerate().for_each(|(o, w)| transposed[o * inputs + i] = *w);
-                }
-                let dense = Dense::new(outputs, inputs, transposed);
-                let dense = match bias {
-                    Some(bias) => dense.bias(bias),
-                    None => dense,
-                };
-                let x = self.g.flatten(x, FlattenOrder::ChannelsRowsColumns);
-                Ok(self.g.dense(x, dense)?)
-            }
-            other => Err(order("a dense layer", &other)),
-        }
-    }
-
-    fn next(&mut self, wanted: &'static str) -> Result<Record, BuildError> {
-        self.records.next().ok_or(BuildError::Order { wanted, found: "its end" })
-    }
-}
-
-fn window(s: &Sliding) -> Window {
-    let [y, x] = s.padding;
-    Window { stride: s.stride, padding: [y, x, y, x], ..Window::new(s.size[0], s.size[1]) }
-}
-
-fn order(wanted: &'static str, found: &Record) -> BuildError {
-    let found = match found {
-        Record::Convolution { .. } => "a convolution",
-        Record::Affine { .. } => "an affine layer",
-        Record::Dense { .. } => "a dense layer",
-        Record::Relu => "a relu",
-        Record::MaxPool(_) | Record::AveragePool(_) => "a pool",
-        Record::AddPrevious => "a sum",
-    };
-    BuildError::Order { wanted, found }
 }

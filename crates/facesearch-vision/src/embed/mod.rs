@@ -3,6 +3,8 @@
 mod arcface;
 mod deepface;
 mod deepid;
+mod dlib_densenet;
+mod dlib_layers;
 mod dlib_resnet;
 mod facenet;
 mod ghostfacenet;
@@ -19,6 +21,7 @@ mod views;
 pub use arcface::ArcFace;
 pub use deepface::DeepFace;
 pub use deepid::DeepId;
+pub use dlib_densenet::DlibDenseNet;
 pub use dlib_resnet::DlibResNet;
 pub use facenet::FaceNet;
 pub use ghostfacenet::GhostFaceNet;

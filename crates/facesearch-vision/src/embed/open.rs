@@ -7,9 +7,11 @@ use facesearch_core::VisionError;
 
 use super::network_embedder::{NetworkEmbedder, broken};
 use super::{
-    ArcFace, DeepFace, DeepId, FaceNet, GhostFaceNet, OpenFace, Retail0095, SFace, VggFace,
+    ArcFace, DeepFace, DeepId, DlibDenseNet, FaceNet, GhostFaceNet, OpenFace, Retail0095, SFace,
+    VggFace,
 };
-use crate::align::{Aligner, BoxAligner, Template};
+use crate::align::{Aligner, BoxAligner, DlibAligner, PointAligner, SquareInBox, Template};
+use crate::landmarks::ShapePredictor5;
 use crate::weights::Weights;
 
 /// An embedder and the aligner that cuts its chips.
@@ -22,14 +24,15 @@ pub struct Recognition {
 
 /// Opens the model of this name; `None` where it is not one of those made here, which are
 /// `retail-0095`, `deepface`, `vgg-face`, `deepid`, `facenet-128`, `facenet-512`, `openface`,
-/// `arcface`, `ghostfacenet` and `sface`. (dlib's is [`DlibResNet`](crate::DlibResNet): its chips
-/// are cut by points of its own.)
+/// `arcface`, `ghostfacenet`, `sface` and `dlib-densenet`. (dlib's first is
+/// [`DlibResNet`](crate::DlibResNet), which is opened by itself.)
 ///
 /// The two FaceNets take deepface's file or facenet-pytorch's, told by what is in it; each is fed
 /// as its author feeds it.
 ///
 /// - **Input:** the model's files in the order of the catalogue: the `.xml` and the `.bin` for
-///   retail-0095, one file for each of the others. `cache` is where one in another format than the
+///   retail-0095, one file for each of the others; for dlib-densenet its predictor of five points
+///   may follow. `cache` is where one in another format than the
 ///   cache's is converted to, once; name it after the file's SHA-256. Without it the file is
 ///   converted each time.
 ///
@@ -81,6 +84,10 @@ pub fn open_recogniser(
         "ghostfacenet" => {
             (GhostFaceNet::embedder(weights(&[])?, device)?, Box::new(BoxAligner::padded(112, 112)))
         }
+        "dlib-densenet" => {
+            let bytes = std::fs::read(file(0)?).map_err(|error| broken(name, error))?;
+            (DlibDenseNet::from_bytes(&bytes, device)?, dlib_aligner(name, files.get(1))?)
+        }
         "sface" => {
             let bytes = std::fs::read(file(0)?).map_err(|error| broken(name, error))?;
             (SFace::from_bytes(&bytes, device)?, Box::new(Template::ARCFACE))
@@ -88,6 +95,15 @@ pub fn open_recogniser(
         _ => return Ok(None),
     };
     Ok(Some(Recognition { embedder, aligner }))
+}
+
+/// dlib's chips: by its own five points where its predictor's file is there too, else by the
+/// detector's.
+fn dlib_aligner(name: &str, predictor: Option<&PathBuf>) -> Result<Box<dyn Aligner>, VisionError> {
+    let Some(path) = predictor else { return Ok(Box::new(PointAligner::MTCNN)) };
+    let bytes = std::fs::read(path).map_err(|error| broken(name, error))?;
+    let predictor = ShapePredictor5::from_bytes(&bytes)?;
+    Ok(Box::new(DlibAligner::new(predictor, SquareInBox::MTCNN)))
 }
 
 #[cfg(test)]
@@ -148,6 +164,7 @@ mod tests {
             "arcface",
             "ghostfacenet",
             "sface",
+            "dlib-densenet",
         ] {
             assert!(open_recogniser(name, &[], None, &Device::Cpu).is_err(), "{name}");
         }

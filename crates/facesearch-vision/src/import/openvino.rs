@@ -19,6 +19,7 @@ use super::model::{Attribute, Model, Node};
 pub(super) fn read(xml: &[u8], bin: &[u8]) -> Result<Model, ImportError> {
     let text = std::str::from_utf8(xml)
         .map_err(|_| ImportError::damaged("the .xml is no text; is it the .bin?"))?;
+    bounded(text, bin.len())?;
     let document = Document::parse(text)
         .map_err(|error| ImportError::damaged(format!("the .xml cannot be read ({error})")))?;
     let net = document.root_element();
@@ -36,6 +37,19 @@ pub(super) fn read(xml: &[u8], bin: &[u8]) -> Result<Model, ImportError> {
         Layer { layer, sources: &sources, bin }.read(&mut model)?;
     }
     Ok(model)
+}
+
+/// Refuses a text whose tree would be out of proportion to the two files. A tag may take 240 bytes
+/// while the tree grows, blanks behind it included, an attribute 64.
+fn bounded(text: &str, bin: usize) -> Result<(), ImportError> {
+    let count = |what: u8| text.bytes().filter(|byte| *byte == what).count();
+    let tree = 240 * count(b'<') + 64 * count(b'=');
+    if tree > (text.len() + bin) / 2 * 5 + (1 << 17) {
+        let what =
+            "the .xml describes far more than the .bin holds; one of them is cut or another's";
+        return Err(ImportError::damaged(what));
+    }
+    Ok(())
 }
 
 /// For each layer, by its port, the layer and port that it reads.

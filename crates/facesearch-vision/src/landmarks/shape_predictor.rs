@@ -17,6 +17,7 @@ use facesearch_core::{BoundingBox, Photo, VisionError};
 
 use crate::align::Similarity;
 use crate::weights::dlib::{DlibError, Reader};
+use crate::weights::unpack;
 
 const NAME: &str = "dlib-5-point";
 const POINTS: usize = 5;
@@ -90,13 +91,15 @@ impl ShapePredictor5 {
         Self::from_bytes(&bytes)
     }
 
-    /// The predictor from the bytes of `shape_predictor_5_face_landmarks.dat`.
+    /// The predictor from the bytes of `shape_predictor_5_face_landmarks.dat`, or of the same
+    /// compressed by bzip2.
     ///
     /// # Errors
     ///
     /// [`VisionError::Model`] where the bytes are not such a predictor's.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, VisionError> {
-        read(&mut Reader::new(bytes)).map_err(broken)
+        let bytes = unpack(bytes).map_err(broken)?;
+        read(&mut Reader::new(&bytes)).map_err(broken)
     }
 
     /// The five points of the face in `rect`, `[x, y]` in whole pixels; they may lie outside the

@@ -264,7 +264,8 @@ impl GraphBuilder {
     ///
     /// # Errors
     ///
-    /// [`NetworkError::Shape`] where there is no input or no output.
+    /// [`NetworkError::Shape`] where there is no input or no output, [`NetworkError::NotFinite`]
+    /// where a weight is no finite number, as damaged files have them.
     pub fn finish(self, outputs: &[NodeId]) -> Result<Graph, NetworkError> {
         let Some(Node { op: Op::Input { channels }, .. }) = self.nodes.first() else {
             let what = "a network without an input".into();
@@ -275,6 +276,12 @@ impl GraphBuilder {
             return Err(NetworkError::Shape { layer: self.nodes.len(), kind: "output", what });
         }
         let input_channels = *channels;
+        let is_finite = |numbers: &&Arc<[f32]>| numbers.iter().all(|v| v.is_finite());
+        for (layer, node) in self.nodes.iter().enumerate() {
+            if !node.op.weights().iter().flatten().all(is_finite) {
+                return Err(NetworkError::NotFinite { layer, kind: node.op.kind() });
+            }
+        }
         Ok(Graph { nodes: self.nodes, outputs: outputs.to_vec(), input_channels })
     }
 

@@ -332,6 +332,18 @@ pub enum Op {
 }
 
 impl Op {
+    /// The numbers that came from a file, in two lists at most.
+    pub(super) fn weights(&self) -> [Option<&Arc<[f32]>>; 2] {
+        match self {
+            Self::Conv2d(conv) => [Some(&conv.weight), conv.bias.as_ref()],
+            Self::LocallyConnected(layer) => [Some(&layer.weight), layer.bias.as_ref()],
+            Self::Dense(dense) => [Some(&dense.weight), dense.bias.as_ref()],
+            Self::Affine { scale, shift } => [Some(scale), Some(shift)],
+            Self::Activation(Activation::PRelu(slope)) => [Some(slope), None],
+            _ => [None, None],
+        }
+    }
+
     /// A short name for messages.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -54,6 +54,12 @@ pub enum NetworkError {
     /// The input tensor has the wrong rank, number type or number of channels.
     #[error("the network takes (batch, {channels}, height, width) of f32 or u8, not {got}")]
     Input { channels: usize, got: String },
+    /// A weight is infinite or not a number.
+    #[error(
+        "layer {layer} ({kind}) of the network has a weight that is no finite number; its file is \
+         damaged, fetch it again"
+    )]
+    NotFinite { layer: usize, kind: &'static str },
     #[error("the network cannot run on its device")]
     Candle(#[from] candle_core::Error),
 }

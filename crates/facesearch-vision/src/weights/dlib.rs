@@ -227,6 +227,8 @@ pub(crate) enum Record {
     /// A size of zero takes the whole map.
     AveragePool(Sliding),
     AddPrevious,
+    /// Two marked values, their channels one after the other.
+    Concat,
 }
 
 /// One step inwards from a network's output; see the module's header.
@@ -236,6 +238,16 @@ pub(crate) enum Step {
     Layer,
     /// A name for a value that a later layer reads, or the reading of one: no record.
     Mark,
+    /// So many times the same steps, which end in a mark; each time is a network of its own.
+    Repeat(usize, &'static [Self]),
+}
+
+/// What is read before the layers that it comes behind.
+enum Waiting {
+    /// A layer of this version, whose record comes later.
+    Layer(i64),
+    /// The records of repeated steps.
+    Repeated(Vec<Record>),
 }
 
 /// What the first layer of a network reads: the mean of each channel, subtracted before all is
@@ -243,8 +255,6 @@ pub(crate) enum Step {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct InputRecord {
     pub(crate) mean: [f32; 3],
-    pub(crate) rows: usize,
-    pub(crate) columns: usize,
 }
 
 /// Reads a network with a metric-learning loss on an RGB picture of one size, to the last byte.
@@ -265,13 +275,7 @@ pub(crate) fn read_metric_network(
     let Some((Step::Layer, outer)) = steps.split_last() else {
         return reader.refuse("a network without a layer on its input");
     };
-    let mut versions = Vec::with_capacity(steps.len());
-    for step in outer {
-        match step {
-            Step::Layer => versions.push(reader.one_of(&[1, 2], "the version of a layer")?),
-            Step::Mark => reader.one_of(&[1], "the version of a tag or skip layer").map(|_| ())?,
-        }
-    }
+    let waiting = reader.inwards(outer)?;
     let innermost = reader.one_of(&[2, 3], "the version of the layer on the input")?;
     let input = reader.input()?;
     let mut records = vec![reader.record()?];
@@ -279,15 +283,72 @@ pub(crate) fn read_metric_network(
     if innermost == 3 {
         reader.int()?;
     }
-    for version in versions.iter().rev() {
-        records.push(reader.record()?);
-        reader.skip_training_state(1 + *version as usize)?;
-    }
+    reader.outwards(waiting, &mut records)?;
     reader.end()?;
     Ok((input, records))
 }
 
 impl Reader<'_> {
+    /// What comes before the layer on the input.
+    fn inwards(&mut self, steps: &[Step]) -> Result<Vec<Waiting>> {
+        let mut waiting = Vec::with_capacity(steps.len());
+        for step in steps {
+            match step {
+                Step::Layer => {
+                    waiting.push(Waiting::Layer(self.one_of(&[1, 2], "the version of a layer")?));
+                }
+                Step::Mark => {
+                    self.one_of(&[1], "the version of a tag or skip layer")?;
+                }
+                Step::Repeat(times, group) => {
+                    waiting.push(Waiting::Repeated(self.repeated(*times, group)?));
+                }
+            }
+        }
+        Ok(waiting)
+    }
+
+    /// What comes behind it.
+    fn outwards(&mut self, waiting: Vec<Waiting>, records: &mut Vec<Record>) -> Result<()> {
+        for waiting in waiting.into_iter().rev() {
+            match waiting {
+                Waiting::Layer(version) => {
+                    records.push(self.record()?);
+                    self.skip_training_state(1 + version as usize)?;
+                }
+                Waiting::Repeated(group) => records.extend(group),
+            }
+        }
+        Ok(())
+    }
+
+    /// The records of repeated steps in the order of execution; in the file the last time is first.
+    fn repeated(&mut self, times: usize, group: &[Step]) -> Result<Vec<Record>> {
+        self.one_of(&[1], "the version of repeated layers")?;
+        self.one_of(&[times as i64], "how often layers are repeated")?;
+        let mut all = Vec::with_capacity(times);
+        for _ in 0..times {
+            all.push(self.group(group)?);
+        }
+        Ok(all.into_iter().rev().flatten().collect())
+    }
+
+    fn group(&mut self, steps: &[Step]) -> Result<Vec<Record>> {
+        let Some((Step::Mark, outer)) = steps.split_last() else {
+            return self.refuse("repeated layers that do not begin with a mark");
+        };
+        let waiting = self.inwards(outer)?;
+        let version = self.one_of(&[1, 2], "the version of a mark on an input")?;
+        (0..2).try_for_each(|_| self.tensor().map(|_| ()))?;
+        self.boolean()?;
+        if version == 2 {
+            self.int()?;
+        }
+        let mut records = Vec::new();
+        self.outwards(waiting, &mut records)?;
+        Ok(records)
+    }
+
     /// Three flags and some tensors that only training needs.
     fn skip_training_state(&mut self, tensors: usize) -> Result<()> {
         (0..3).try_for_each(|_| self.boolean().map(|_| ()))?;
@@ -296,13 +357,15 @@ impl Reader<'_> {
 
     fn input(&mut self) -> Result<InputRecord> {
         let tag = self.tag()?;
-        if tag != "input_rgb_image_sized" {
-            return self.refuse(format!("the input is `{tag}`, not `input_rgb_image_sized`"));
+        if !["input_rgb_image_sized", "input_rgb_image"].contains(&tag) {
+            return self.refuse(format!("the input is `{tag}`, not an `input_rgb_image`"));
         }
         let mean = [self.float()?, self.float()?, self.float()?];
-        let rows = self.size(1 << 16, "the rows of the input")?;
-        let columns = self.size(1 << 16, "the columns of the input")?;
-        Ok(InputRecord { mean, rows, columns })
+        if tag == "input_rgb_image_sized" {
+            self.size(1 << 16, "the rows of the input")?;
+            self.size(1 << 16, "the columns of the input")?;
+        }
+        Ok(InputRecord { mean })
     }
 
     fn record(&mut self) -> Result<Record> {
@@ -320,6 +383,9 @@ impl Reader<'_> {
             "max_pool_2" => self.sliding().map(Record::MaxPool),
             "avg_pool_2" => self.sliding().map(Record::AveragePool),
             "add_prev_" => Ok(Record::AddPrevious),
+            "concat_" => {
+                self.one_of(&[2], "how many values are put together").map(|_| Record::Concat)
+            }
             other => self.refuse(format!("a layer `{other}` that is not known here")),
         }
     }

@@ -4,6 +4,7 @@ pub(crate) mod dlib;
 mod format;
 mod keras;
 mod mapped;
+mod packed;
 mod pickle;
 mod torch;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 pub use format::{ModelFormat, recognise_model};
 pub use keras::read_keras;
 pub use mapped::{MappedWeights, write_safetensors};
+pub use packed::unpack;
 pub use torch::read_torch;
 
 /// One array of a weights file, in the order of its rows (the last index runs fastest).

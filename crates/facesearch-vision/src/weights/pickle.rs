@@ -8,14 +8,18 @@
 //!
 //! - **Source:** the opcodes as described in the comments of CPython's `pickletools`; which of them occur was
 //!   taken from real files.
-//! - **Limits:** the program's length, the number of objects ([`MAX_OBJECTS`]), and no recursion:
+//! - **Limits:** the program's length, the number of objects ([`most_objects`]), and no recursion:
 //!   objects live in one list and point to each other by number, so neither a deep nor a circular
 //!   structure costs stack.
 
 use super::WeightsError;
 
-/// Most objects that one pickle may make. Models with a thousand arrays make some ten thousand.
-const MAX_OBJECTS: usize = 1 << 20;
+/// Most objects that a pickle in a file of this length may make, values its stack may hold, and
+/// values it may remember. A thousand arrays make some ten thousand, mostly in files of megabytes;
+/// an object may take 128 bytes of memory and a single one in the file.
+fn most_objects(file_len: usize) -> usize {
+    ((1 << 14) + file_len / 128).min(1 << 20)
+}
 
 /// Something on the stack: small, copied freely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,9 +140,11 @@ impl Pickle {
     }
 }
 
-/// Runs the pickle at the start of `bytes`; returns what it made and how many bytes it took.
-pub(super) fn load(bytes: &[u8]) -> Result<(Pickle, usize), WeightsError> {
+/// Runs the pickle at the start of `bytes`, which come from a file of `file_len`; returns what it
+/// made and how many bytes it took.
+pub(super) fn load(bytes: &[u8], file_len: usize) -> Result<(Pickle, usize), WeightsError> {
     let mut machine = Machine {
+        most: most_objects(file_len),
         bytes,
         at: 0,
         objects: Vec::new(),
@@ -151,6 +157,8 @@ pub(super) fn load(bytes: &[u8]) -> Result<(Pickle, usize), WeightsError> {
 }
 
 struct Machine<'a> {
+    /// Objects, values on the stack, marks, and memories: of each no more than these.
+    most: usize,
     bytes: &'a [u8],
     at: usize,
     objects: Vec<Object>,
@@ -214,7 +222,7 @@ impl Machine<'_> {
     }
 
     fn push(&mut self, value: Value) -> Result<(), WeightsError> {
-        if self.stack.len() == MAX_OBJECTS {
+        if self.stack.len() == self.most {
             return Err(WeightsError::damaged("the pickle's stack is too deep"));
         }
         self.stack.push(value);
@@ -231,7 +239,7 @@ impl Machine<'_> {
     }
 
     fn make(&mut self, object: Object) -> Result<(), WeightsError> {
-        if self.objects.len() == MAX_OBJECTS {
+        if self.objects.len() == self.most {
             return Err(WeightsError::damaged("the pickle makes too many objects"));
         }
         self.objects.push(object);
@@ -239,7 +247,7 @@ impl Machine<'_> {
     }
 
     fn set_mark(&mut self) -> Result<(), WeightsError> {
-        if self.marks.len() == MAX_OBJECTS {
+        if self.marks.len() == self.most {
             return Err(WeightsError::damaged("the pickle sets too many marks"));
         }
         self.marks.push(self.stack.len());
@@ -258,7 +266,7 @@ impl Machine<'_> {
     }
 
     fn remember(&mut self, slot: usize) -> Result<(), WeightsError> {
-        if slot >= MAX_OBJECTS {
+        if slot >= self.most {
             return Err(WeightsError::damaged("the pickle remembers too much"));
         }
         let value = self.stack.last().copied();

@@ -16,12 +16,11 @@ use crate::EvalError;
 
 /// The distances are sorted into this many steps.
 const STEPS: usize = 1 << 14;
-/// The least part of the distribution that the tail is fitted to.
-const TAIL: f64 = 0.05;
-/// Probes that the tail should rest on: with few probes it takes a larger part, up to [`MOST`].
-const PROBES: f64 = 60.0;
-/// The most of the distribution that passes for a tail.
-const MOST: f64 = 0.2;
+/// How many probes the tail is fitted to: fewer would follow single pairs of people.
+const PROBES: f64 = 100.0;
+/// The part of the distribution that is, within limits: a smaller part than the first is not
+/// needed, a larger one than the second is no tail.
+const TAIL: (f64, f64) = (0.05, 0.2);
 /// False alarm rates at which the curve is kept, above the tail.
 const RATES: [f64; 12] = [0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
@@ -122,18 +121,21 @@ impl Sums {
 
     fn finish(self, probes: f64) -> Impostors {
         let width = self.highest / STEPS as f64;
-        let part = (PROBES / probes).clamp(TAIL, MOST);
+        let all = self.sizes.last().copied().unwrap_or(0) as f64;
         let table = |(people, mass): (&usize, &Vec<f64>)| {
+            // A probe stands for as many as there are galleries of this size among the people.
+            let part = (PROBES / probes * *people as f64 / all).clamp(TAIL.0, TAIL.1);
             let (mut below, mut curve, mut sum) = (Vec::new(), Vec::new(), 0.0);
-            let mut rates = RATES.iter().filter(|rate| **rate >= part).peekable();
+            let above = RATES.iter().copied().filter(|rate| *rate > part);
+            let mut rates = std::iter::once(part).chain(above).peekable();
             for (step, mass) in mass.iter().enumerate().filter(|(_, mass)| **mass > 0.0) {
                 let mass = mass / probes;
                 sum += mass;
                 if sum <= part {
                     below.push(((step as f64 + 0.5) * width, mass));
                 }
-                if rates.next_if(|rate| sum >= **rate).is_some() {
-                    while rates.next_if(|rate| sum >= **rate).is_some() {}
+                if rates.next_if(|rate| sum >= *rate).is_some() {
+                    while rates.next_if(|rate| sum >= *rate).is_some() {}
                     curve.push(((step + 1) as f64 * width, sum.min(1.0)));
                 }
             }

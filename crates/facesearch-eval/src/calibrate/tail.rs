@@ -26,6 +26,9 @@ impl Tail {
     /// is a few mislabelled faces rather than the people's; and a few points alone can feign an end
     /// just below them.
     const SHAPES: (f64, f64) = (-0.5, 0.1);
+    /// The shape that is usual between people, and how many distances it is worth: a shape free to
+    /// follow a few nearest pairs misses the rates of other people by more than this one does.
+    const USUAL: (f64, f64) = (-0.1, 150.0);
 
     /// Fits the tail below `from`, which has probability `share`, to distances in it with their
     /// weights, in any order; `None` without two different distances.
@@ -45,9 +48,11 @@ impl Tail {
         let denominator = mean - 2.0 * beyond;
         let usable = mean > 0.0 && denominator > 1e-12 * mean;
         usable.then(|| {
-            let free = 2.0 - mean / denominator;
-            let shape = free.clamp(Self::SHAPES.0, Self::SHAPES.1);
-            // Where the shape is held, the scale still follows from the mean.
+            let free = (2.0 - mean / denominator).clamp(Self::SHAPES.0, Self::SHAPES.1);
+            let (usual, worth) = Self::USUAL;
+            let n = excess.len() as f64;
+            let shape = (n * free + worth * usual) / (n + worth);
+            // Where the shape is not free, the scale still follows from the mean.
             Self { from, share, scale: mean * (1.0 - shape), shape }
         })
     }

@@ -89,7 +89,7 @@ fn a_list_that_is_none_says_where() {
 }
 
 /// A file in numpy's format, written from its description.
-fn write_npy(file: &Path, rows: &[Vec<f32>]) {
+pub(crate) fn write_npy(file: &Path, rows: &[Vec<f32>]) {
     let shape = format!("({}, {})", rows.len(), rows[0].len());
     let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
     while (10 + header.len() + 1) % 64 != 0 {

@@ -8,6 +8,7 @@
 #![expect(clippy::print_stderr, reason = "what was measured, or why a test was skipped")]
 
 mod batch;
+mod calibrate;
 mod damage;
 mod demo;
 mod eval;

@@ -143,3 +143,109 @@ pub(crate) fn shared(what: &str) -> Option<PathBuf> {
     }
     folder
 }
+
+/// A face for an index that no photo was looked at for.
+pub(crate) struct Made {
+    pub(crate) photo: String,
+    pub(crate) identity: Option<String>,
+    pub(crate) vector: Vec<f32>,
+}
+
+/// An index of faces that are made up, or were embedded elsewhere: each in a photo of its own, or in
+/// the same as the face before where their photos are.
+pub(crate) fn index_of(index: &Path, faces: &[Made]) {
+    use facesearch_core::{
+        BoundingBox, Change, ContentHash, Contract, DetectedFace, Embedding, FaceId, FaceRecord,
+        FaceStore, FileEntry, FileStat, Landmarks, Metric, Outcome, PhotoRecord, Publisher,
+    };
+    let contract = Contract {
+        model: "made-up".into(),
+        weights: String::new(),
+        dimension: faces[0].vector.len() as u32,
+        metric: Metric::L2,
+        threshold: 0.55,
+        detector: "none".into(),
+        min_face: 1,
+        preprocessing: "none".into(),
+        precision: "f32".into(),
+    };
+    fs::create_dir_all(index).unwrap();
+    let store =
+        facesearch_store::SledStore::create_or_open(&index.join("store"), &contract).unwrap();
+    let mut id = store.next_face_id().unwrap().0;
+    for (number, group) in faces.chunk_by(|a, b| a.photo == b.photo).enumerate() {
+        let mut content = [0; 32];
+        content[..8].copy_from_slice(&(number as u64).to_be_bytes());
+        content[8..16].copy_from_slice(&id.to_be_bytes());
+        let content = ContentHash(content);
+        let mut changes = Vec::new();
+        let mut ids = Vec::new();
+        for face in group {
+            let at = DetectedFace {
+                bbox: BoundingBox { x: 1.0, y: 2.0, width: 100.0, height: 100.0 },
+                score: 0.9,
+                landmarks: Landmarks([[0.0; 2]; 5]),
+            };
+            let record = FaceRecord {
+                id: FaceId(id),
+                photo: content,
+                face: at,
+                quality: None,
+                identity: face.identity.clone(),
+            };
+            let embedding = Embedding::new(face.vector.clone(), Metric::L2).unwrap();
+            changes.push(Change::AddFace(record, embedding));
+            ids.push(FaceId(id));
+            id += 1;
+        }
+        let path = PathBuf::from(&group[0].photo);
+        let outcome = Outcome::Faces(ids.len() as u32);
+        changes.push(Change::PutPhoto(PhotoRecord {
+            content,
+            path: path.clone(),
+            width: 200,
+            height: 200,
+            outcome: outcome.clone(),
+            faces: ids,
+        }));
+        let stat = FileStat { size: 1, modified_ns: 1, changed_ns: 1, inode: number as u64 };
+        let entry = FileEntry { stat, read_ns: 2, content: Some(content), outcome, keeps: None };
+        changes.push(Change::PutFile(path, entry));
+        store.commit(&changes).unwrap();
+    }
+    facesearch_ann::SnapshotPublisher::new(index).publish(&store, true).unwrap();
+}
+
+/// Random numbers that are the same each time, about normal (a sum of uniform ones).
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn next(&mut self) -> f32 {
+        let mut sum = 0.0;
+        for _ in 0..4 {
+            self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            sum += (self.0 >> 40) as f32 / (1u64 << 24) as f32 - 0.5;
+        }
+        sum
+    }
+
+    pub(crate) fn vector(&mut self, dim: usize, scale: f32) -> Vec<f32> {
+        (0..dim).map(|_| scale * self.next()).collect()
+    }
+}
+
+/// Made-up people: `photos` faces each, near their own centre.
+pub(crate) fn crowd(people: usize, photos: usize, dice: &mut Dice) -> Vec<Made> {
+    let mut faces = Vec::new();
+    for person in 0..people {
+        let centre = dice.vector(16, 0.5);
+        for photo in 0..photos {
+            let near = dice.vector(16, 0.12);
+            let vector = centre.iter().zip(near).map(|(c, n)| c + n).collect();
+            let name = format!("person {person:04}");
+            let photo = format!("/photos/{name}/{photo}.jpg");
+            faces.push(Made { photo, identity: Some(name), vector });
+        }
+    }
+    faces
+}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{batch, demo, eval, index, models, query, stats, verify};
+use crate::commands::{batch, calibrate, demo, eval, index, models, query, stats, verify};
 
 /// Find every face in your photos, and say who is in a new one
 #[derive(Debug, Parser)]
@@ -72,6 +72,7 @@ pub(crate) enum Command {
     Batch(batch::BatchArgs),
     Verify(verify::VerifyArgs),
     Stats(stats::StatsArgs),
+    Calibrate(calibrate::CalibrateArgs),
     Eval(eval::EvalArgs),
     Models(models::ModelsArgs),
     Demo(demo::DemoArgs),
@@ -88,6 +89,11 @@ pub(crate) struct Search {
     #[arg(long, value_name = "D", value_parser = threshold)]
     pub(crate) threshold: Option<f32>,
 
+    /// Share of strangers who may be given a name; the threshold follows from the index's
+    /// calibration and its size
+    #[arg(long, value_name = "RATE", value_parser = rate, conflicts_with = "threshold")]
+    pub(crate) fpir: Option<f64>,
+
     /// Work per search: fast, balanced, high, exact, or a number of open candidates
     #[arg(long, default_value = "balanced", value_parser = effort)]
     pub(crate) effort: facesearch_core::Effort,
@@ -98,6 +104,14 @@ pub(crate) fn threshold(typed: &str) -> Result<f32, String> {
     match typed.parse::<f32>() {
         Ok(d) if d >= 0.0 => Ok(d),
         _ => Err("a distance is a number that is not negative, such as 0.55".into()),
+    }
+}
+
+/// A share that is neither nothing nor all.
+pub(crate) fn rate(typed: &str) -> Result<f64, String> {
+    match typed.parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate < 1.0 => Ok(rate),
+        _ => Err("a rate is a number above 0 and below 1, such as 0.001".into()),
     }
 }
 

@@ -4,8 +4,10 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod calibration;
 mod commands;
 mod exit;
+mod judge;
 mod open;
 mod printer;
 mod progress;
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         Command::Batch(args) => commands::batch::run(args, global, &mut out),
         Command::Verify(args) => commands::verify::run(args, global, &mut out),
         Command::Stats(args) => commands::stats::run(args, global, &mut out),
+        Command::Calibrate(args) => commands::calibrate::run(args, global, &mut out),
         Command::Eval(args) => commands::eval::run(args, global, &mut out),
         Command::Models(args) => commands::models::run(args, global, &mut out),
         Command::Demo(args) => commands::demo::run(args, global, &mut out),

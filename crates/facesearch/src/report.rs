@@ -3,10 +3,11 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use facesearch_core::{BoundingBox, Gallery, Landmarks, Threshold, VisionError};
-use facesearch_query::{Answer, Candidate, CandidateName, Decision, PhotoProbe, SearchOptions};
+use facesearch_core::{BoundingBox, Gallery, Landmarks, VisionError};
+use facesearch_query::{Answer, Candidate, CandidateName, Decision, PhotoProbe};
 use serde::Serialize;
 
+use crate::judge::Judge;
 use crate::printer::{count, shown};
 
 /// The answer for one image.
@@ -18,6 +19,10 @@ pub(crate) struct ImageReport {
     pub(crate) model: String,
     /// The threshold that decided, L2.
     pub(crate) threshold: f32,
+    /// How many of this image's faces would be given a name, were they all strangers; where the
+    /// index is calibrated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expected_false_alarms: Option<f64>,
     /// Why there are no faces, where the image could not be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
@@ -38,6 +43,13 @@ pub(crate) struct FaceReport {
     pub(crate) identity: Option<String>,
     /// Exact distance to the nearest candidate, whatever the decision.
     pub(crate) distance: Option<f32>,
+    /// How much farther the second candidate is than the first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) margin: Option<f32>,
+    /// The probability that the nearest candidate is the right one, if every other face asked about
+    /// is of somebody who is in the index; where that is calibrated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) probability: Option<f64>,
     pub(crate) candidates: Vec<CandidateReport>,
 }
 
@@ -62,12 +74,13 @@ impl ImageReport {
         image: &Path,
         photo: Result<PhotoProbe, VisionError>,
         gallery: &dyn Gallery,
-        options: &SearchOptions,
+        judge: &Judge,
     ) -> anyhow::Result<Self> {
         let mut report = Self {
             image: image.to_string_lossy().into_owned(),
             model: gallery.contract().model.clone(),
-            threshold: options.threshold.get(),
+            threshold: judge.options.threshold.get(),
+            expected_false_alarms: None,
             error: None,
             faces: Vec::new(),
         };
@@ -78,9 +91,10 @@ impl ImageReport {
                 return Ok(report);
             }
         };
+        report.expected_false_alarms = judge.expected_false_alarms(photo.faces.len());
         for probe in photo.faces {
             let answer = match &probe.embedding {
-                Some(embedding) => facesearch_query::identify(gallery, embedding, options)?,
+                Some(embedding) => facesearch_query::identify(gallery, embedding, &judge.options)?,
                 None => Answer {
                     decision: Decision::Unknown,
                     candidates: Vec::new(),
@@ -99,6 +113,8 @@ impl ImageReport {
                 decision: if is_match { "match" } else { "unknown" },
                 identity: nearest.filter(|_| is_match).map(|c| c.identity.clone()),
                 distance: nearest.map(|c| c.distance),
+                margin: margin(&candidates),
+                probability: nearest.and_then(|c| judge.probability(c.distance)),
                 candidates,
             });
         }
@@ -138,12 +154,14 @@ impl ImageReport {
 
 impl FaceReport {
     fn verdict(&self, threshold: f32) -> String {
+        let surely = self.probability.map(|p| format!(", probability {p:.3}")).unwrap_or_default();
         match (&self.identity, self.distance) {
             (Some(identity), Some(distance)) => {
-                format!("{}, distance {distance:.3} (within {threshold})", shown_name(identity))
+                let name = shown_name(identity);
+                format!("{name}, distance {distance:.3} (within {threshold}){surely}")
             }
             (_, Some(distance)) => {
-                format!("unknown, the nearest is at {distance:.3} (beyond {threshold})")
+                format!("unknown, the nearest is at {distance:.3} (beyond {threshold}){surely}")
             }
             _ => "unknown, there is nobody to compare with".into(),
         }
@@ -182,8 +200,10 @@ fn shown_name(name: &str) -> String {
     shown(Path::new(name))
 }
 
-/// The threshold to judge by: the one typed, or the model's own.
-pub(crate) fn threshold(typed: Option<f32>, gallery: &dyn Gallery) -> Threshold {
-    let number = typed.unwrap_or(gallery.contract().threshold);
-    Threshold::new(number).unwrap_or(Threshold::DEFAULT)
+/// How much farther the second candidate is than the first.
+fn margin(candidates: &[CandidateReport]) -> Option<f32> {
+    match candidates {
+        [first, second, ..] => Some(second.distance - first.distance),
+        _ => None,
+    }
 }

@@ -32,25 +32,26 @@ impl Probability {
 /// It holds for the model, the detector and the fusion it was learnt with, and for no other.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// Distance to probability.
-    pub probability: Probability,
-    /// The share of same pairs among those that `probability` was learnt from.
+    /// Distance to probability; `None` where there was nothing to learn it from.
+    pub probability: Option<Probability>,
+    /// The share of right answers among those that `probability` was learnt from.
     pub prior: f64,
     /// False alarm rates by gallery size.
     pub impostors: Impostors,
 }
 
 impl Calibration {
-    /// The probability that two faces at `distance` are one person where a share `prior` of all
-    /// comparisons is: the odds are moved from the prior of the learnt pairs to this one (Bayes).
-    pub fn probability(&self, distance: f64, prior: f64) -> f64 {
+    /// The probability that the answer at `distance` is right where a share `prior` of all answers
+    /// is: the odds are moved from the prior of what was learnt to this one (Bayes). `None` without
+    /// a curve.
+    pub fn probability(&self, distance: f64, prior: f64) -> Option<f64> {
         let odds = |p: f64| p / (1.0 - p);
-        let learnt = self.probability.at(distance);
+        let learnt = self.probability.as_ref()?.at(distance);
         if learnt >= 1.0 || prior >= 1.0 || self.prior <= 0.0 || self.prior >= 1.0 {
-            return learnt;
+            return Some(learnt);
         }
         let moved = odds(learnt) * odds(prior.max(0.0)) / odds(self.prior);
-        moved / (1.0 + moved)
+        Some(moved / (1.0 + moved))
     }
 
     /// How many of `searches` for people who are not enrolled are answered with a name, where

@@ -1,9 +1,9 @@
 //! Do things that are said to be 80 % likely happen in 80 % of cases?
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// All predictions within a range of probability.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ReliabilityBin {
     /// How many.
     pub count: usize,
@@ -14,7 +14,7 @@ pub struct ReliabilityBin {
 }
 
 /// The reliability diagram and two figures that sum it up.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reliability {
     /// The ranges that have predictions, ascending; all equally wide.
     pub bins: Vec<ReliabilityBin>,

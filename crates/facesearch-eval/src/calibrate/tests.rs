@@ -249,15 +249,20 @@ fn a_calibration_survives_json_and_moves_with_the_prior() {
         Probability::Isotonic(Isotonic::fit(&trials).unwrap()),
         Probability::Logistic(Logistic::fit(&trials).unwrap()),
     ] {
-        let made = Calibration { probability, prior: 0.5, impostors: impostors.clone() };
+        let curve = probability.clone();
+        let made = Calibration {
+            probability: Some(probability),
+            prior: 0.5,
+            impostors: impostors.clone(),
+        };
         let json = serde_json::to_string(&made).unwrap();
         assert_eq!(serde_json::from_str::<Calibration>(&json).unwrap(), made);
-        let at = made.probability.at(1.0);
-        assert!((made.probability(1.0, 0.5) - at).abs() < 1e-12);
+        let at = curve.at(1.0);
+        assert!((made.probability(1.0, 0.5).unwrap() - at).abs() < 1e-12);
         // Bayes: odds of 1 : 99 instead of 1 : 1 divide the odds by 99.
-        let rare = made.probability(1.0, 0.01);
+        let rare = made.probability(1.0, 0.01).unwrap();
         assert!((rare / (1.0 - rare) * 99.0 - at / (1.0 - at)).abs() < 1e-9);
-        assert_eq!(made.probability(1.0, 0.0), 0.0);
+        assert_eq!(made.probability(1.0, 0.0), Some(0.0));
         let alarms = made.expected_false_alarms(0.6, 10, 1000);
         assert!((alarms - 1000.0 * made.impostors.fpir(0.6, 10)).abs() < 1e-9);
     }

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use facesearch_core::{Gallery, Progress};
-use facesearch_query::SearchOptions;
 
 use crate::args::{Global, Search};
 use crate::exit::{Exit, Failure};
+use crate::judge::Judge;
 use crate::open::{self, Vision};
 use crate::printer::{Printer, count, shown};
 use crate::progress::Bar;
-use crate::report::{self, ImageReport};
+use crate::report::ImageReport;
 
 /// Say who is in each of many photos
 #[derive(Debug, Args)]
@@ -53,12 +53,9 @@ pub(crate) fn run(args: &BatchArgs, global: &Global, out: &mut Printer) -> anyho
     let gallery = open::gallery(global)?;
     let (total, images) = images(args)?;
     let vision = open::vision_of(&gallery, global, out)?;
-    let options = SearchOptions {
-        k: args.search.k.max(1),
-        threshold: report::threshold(args.search.threshold, &gallery),
-        effort: args.search.effort,
-    };
-    let batch = Batch { vision: &vision, gallery: &gallery, options, format: args.format };
+    let mut judge = Judge::new(&args.search, &gallery, global, out)?;
+    judge.options.k = judge.options.k.max(1);
+    let batch = Batch { vision: &vision, gallery: &gallery, judge, format: args.format };
     let bar = Bar::new(out.is_quiet());
     bar.start(total, "images");
     let (unreadable, done) = match &args.output {
@@ -112,7 +109,7 @@ fn lines(reader: impl BufRead + 'static, null: bool) -> Images {
 struct Batch<'a> {
     vision: &'a Vision,
     gallery: &'a dyn Gallery,
-    options: SearchOptions,
+    judge: Judge,
     format: Format,
 }
 
@@ -137,7 +134,7 @@ impl Batch<'_> {
                 images.by_ref().take(open::PORTION).collect::<anyhow::Result<_>>()?;
             let photos = self.vision.pipeline().probe_all(&portion, |path| open::read(path))?;
             for (image, photo) in portion.iter().zip(photos) {
-                let report = ImageReport::new(image, photo, self.gallery, &self.options)?;
+                let report = ImageReport::new(image, photo, self.gallery, &self.judge)?;
                 unreadable += u64::from(report.error.is_some());
                 to.write_all(&self.line(&report)?)?;
             }
@@ -242,9 +239,9 @@ impl Partial {
 
     /// What an answer depends on, besides its image.
     fn terms(batch: &Batch<'_>) -> String {
-        let Batch { gallery, options, format, .. } = batch;
+        let Batch { gallery, judge, format, .. } = batch;
         let generation = gallery.generation();
-        format!("{format:?} {options:?} generation {generation}")
+        format!("{format:?} {} generation {generation}", judge.terms())
     }
 
     /// Answers the images that are not in the file yet, and gives it its final name.

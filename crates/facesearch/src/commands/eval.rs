@@ -2,7 +2,7 @@
 
 mod identify;
 mod pairs;
-mod source;
+pub(crate) mod source;
 mod text;
 
 use clap::{Args, Subcommand};

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use facesearch_query::SearchOptions;
 
 use crate::args::{Global, Search};
 use crate::exit::Exit;
+use crate::judge::Judge;
 use crate::open;
 use crate::printer::Printer;
-use crate::report::{self, ImageReport};
+use crate::report::ImageReport;
 
 /// Say who is in a photo: the nearest identities of every face in it
 #[derive(Debug, Args)]
@@ -46,15 +46,11 @@ pub(crate) fn ask(
 ) -> anyhow::Result<()> {
     let gallery = open::gallery(global)?;
     let vision = open::vision_of(&gallery, global, out)?;
-    let options = SearchOptions {
-        k: args.search.k,
-        threshold: report::threshold(args.search.threshold, &gallery),
-        effort: args.search.effort,
-    };
+    let judge = Judge::new(&args.search, &gallery, global, out)?;
     for image in &args.images {
         let photos = vision.pipeline().probe_all(std::slice::from_ref(image), |p| open::read(p))?;
         for photo in photos {
-            let report = ImageReport::new(image, photo, &gallery, &options)?;
+            let report = ImageReport::new(image, photo, &gallery, &judge)?;
             if args.json {
                 out.json(&report)?;
             } else {

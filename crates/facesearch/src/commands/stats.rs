@@ -4,9 +4,11 @@ use std::path::Path;
 
 use clap::Args;
 use facesearch_core::{Contract, Gallery, Outcome, Row};
+use facesearch_eval::calibrate;
 use serde::Serialize;
 
 use crate::args::Global;
+use crate::calibration::Stored;
 use crate::exit::Exit;
 use crate::open;
 use crate::printer::{Printer, count, shown};
@@ -61,6 +63,10 @@ struct Stats<'a> {
     bytes_published: u64,
     bytes_store: u64,
     bytes_per_face: Option<f64>,
+    /// Share of strangers who are given a name at the model's threshold; null where nothing says.
+    false_alarm_rate: Option<f64>,
+    /// Whether that is from `facesearch calibrate`, rather than from a few of the index's people.
+    calibrated: bool,
     contract: &'a Contract,
 }
 
@@ -100,6 +106,7 @@ pub(crate) fn run(args: &StatsArgs, global: &Global, out: &mut Printer) -> anyho
     let labelled_faces = (0..gallery.len() as u32)
         .filter(|row| gallery.face(Row(*row)).identity.is_some())
         .count() as u64;
+    let (false_alarm_rate, calibrated) = false_alarm_rate(&gallery, global);
     let stats = Stats {
         index: global.index.to_string_lossy().into_owned(),
         generation: gallery.generation(),
@@ -112,6 +119,8 @@ pub(crate) fn run(args: &StatsArgs, global: &Global, out: &mut Printer) -> anyho
         bytes_published: gallery.bytes_on_disk(),
         bytes_store,
         bytes_per_face: (faces > 0).then(|| bytes as f64 / faces as f64),
+        false_alarm_rate,
+        calibrated,
         contract: gallery.contract(),
     };
     if args.json {
@@ -122,6 +131,27 @@ pub(crate) fn run(args: &StatsArgs, global: &Global, out: &mut Printer) -> anyho
         }
     }
     Ok(Exit::Success)
+}
+
+/// The share of strangers whom the model's threshold takes for somebody here: from the calibration,
+/// or estimated from a few of the labelled people, who are strangers to each other. The gallery must
+/// have been verified.
+fn false_alarm_rate(gallery: &dyn Gallery, global: &Global) -> (Option<f64>, bool) {
+    /// Comparisons that an estimate is worth.
+    const WORK: usize = 50_000_000;
+    let threshold = f64::from(gallery.contract().threshold);
+    let stored = Stored::load(&global.index, gallery.contract());
+    if let Ok(Some(stored)) = stored {
+        let people = stored.people_now(gallery);
+        return (Some(stored.calibration.impostors.fpir(threshold, people)), true);
+    }
+    let probes = (WORK / gallery.len().max(1)).clamp(20, 300);
+    let learnt = calibrate::learn(gallery, probes, 1).ok();
+    let rate = learnt.map(|learnt| {
+        let people = calibrate::people_in(gallery);
+        learnt.calibration.impostors.fpir(threshold, people)
+    });
+    (rate, false)
 }
 
 fn file_line<'a>(path: &'a str, outcome: &'a Outcome) -> FileLine<'a> {
@@ -187,6 +217,15 @@ fn for_people(stats: &Stats<'_>) -> Vec<String> {
             contract.detector, contract.min_face, contract.preprocessing
         ),
     ];
+    let threshold = contract.threshold;
+    lines.push(match (stats.false_alarm_rate, stats.calibrated) {
+        (Some(rate), true) => format!("  strangers {rate:.4} are given a name at {threshold}"),
+        (Some(rate), false) => format!(
+            "  strangers about {rate:.2} are given a name at {threshold}; `facesearch calibrate` \
+             finds the threshold for fewer"
+        ),
+        (None, _) => "  strangers too few labelled people to say how many are given a name".into(),
+    });
     let per_face = stats
         .bytes_per_face
         .map(|bytes| format!(", {bytes:.0} bytes per face"))

@@ -1,6 +1,6 @@
 //! `facesearch eval identify`: open-set identification over a folder for each person.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use facesearch_eval::Faces;
@@ -12,7 +12,7 @@ use facesearch_eval::identify::{
 use serde::Serialize;
 
 use super::pairs::Output;
-use super::source::{Source, SourceArgs};
+use super::source::{Source, SourceArgs, names_below};
 use super::text::{about, figure};
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
@@ -102,7 +102,7 @@ pub(crate) fn run(args: &IdentifyArgs, global: &Global, out: &mut Printer) -> an
         }
         (None, None) => return Err(Failure::usage("a folder or --embeddings is needed")),
     };
-    let faces = labelled(&source)?;
+    let faces = source.by_folder()?;
     let protocol = Protocol { enrol: args.enrol, unknown: args.unknown, seed: args.seed };
     let experiment = split(&faces, &protocol)?;
     let (sizes, beyond) = measure(args, &source, &faces, &experiment)?;
@@ -164,34 +164,6 @@ fn measure(
         }
     }
     Ok((sizes, beyond))
-}
-
-/// Every photo below a folder, by its path from there.
-pub(super) fn names_below(folder: &Path) -> anyhow::Result<Vec<String>> {
-    let photos = facesearch_indexer::photos_below(folder)?;
-    let name = |path: &PathBuf| {
-        let below = path.strip_prefix(folder).unwrap_or(path);
-        let text = below.to_str().map(str::to_owned);
-        text.ok_or_else(|| {
-            let shown = crate::printer::shown(path);
-            Failure::input(format!("the name of {shown} is not UTF-8; rename it first"))
-        })
-    };
-    photos.iter().map(name).collect()
-}
-
-/// The faces with their people: the folder that a photo is in.
-fn labelled(source: &Source) -> anyhow::Result<Faces> {
-    let mut faces = Vec::new();
-    for (name, face) in &source.faces {
-        let Some(face) = face else { continue };
-        let person = Path::new(name).parent().and_then(Path::file_name);
-        let person = person.and_then(|person| person.to_str()).ok_or_else(|| {
-            Failure::input(format!("`{name}` is in no person's folder; name it person/photo"))
-        })?;
-        faces.push((person, face.as_slice()));
-    }
-    Ok(Faces::new(faces)?)
 }
 
 fn in_words(size: &Size) -> Vec<String> {

@@ -7,10 +7,11 @@ use anyhow::Context;
 use candle_core::{DType, Tensor};
 use clap::Args;
 use facesearch_core::{Embedding, Metric, Progress, Threshold};
+use facesearch_eval::Faces;
 
 use crate::args::{Global, threshold};
 use crate::exit::{Exit, Failure};
-use crate::open::{self, VisionArgs};
+use crate::open::{self, Vision, VisionArgs};
 use crate::printer::{Printer, count, shown};
 use crate::progress::Bar;
 
@@ -79,12 +80,23 @@ impl Source {
     /// The largest face of each photo, by its name below `root`.
     pub(crate) fn photos(
         args: &SourceArgs,
-        mut names: Vec<String>,
+        names: Vec<String>,
         root: &Path,
         global: &Global,
         out: &Printer,
     ) -> anyhow::Result<Self> {
         let vision = open::vision(&args.vision, global, out)?;
+        Self::seen_by(&vision, names, root, args.threshold, out)
+    }
+
+    /// The same, with eyes that are open already.
+    pub(crate) fn seen_by(
+        vision: &Vision,
+        mut names: Vec<String>,
+        root: &Path,
+        threshold: Option<f32>,
+        out: &Printer,
+    ) -> anyhow::Result<Self> {
         let contract = vision.contract();
         names.sort_unstable();
         names.dedup();
@@ -105,12 +117,17 @@ impl Source {
         let source = Self {
             model: format!("{}, faces by {}", contract.model, contract.detector),
             metric: contract.metric,
-            threshold: args.threshold.unwrap_or(contract.threshold),
+            threshold: threshold.unwrap_or(contract.threshold),
             faces,
             unreadable,
         };
         source.note(out);
         Ok(source)
+    }
+
+    /// The faces with their people: the folder that a photo is in.
+    pub(crate) fn by_folder(&self) -> anyhow::Result<Faces> {
+        by_folder(self.faces.iter().filter_map(|(name, face)| Some((&**name, face.as_ref()?))))
     }
 
     /// The face of a name.
@@ -132,8 +149,36 @@ impl Source {
     }
 }
 
+/// Every photo below a folder, by its path from there.
+pub(crate) fn names_below(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let photos = facesearch_indexer::photos_below(folder)?;
+    let name = |path: &PathBuf| {
+        let below = path.strip_prefix(folder).unwrap_or(path);
+        let text = below.to_str().map(str::to_owned);
+        text.ok_or_else(|| {
+            Failure::input(format!("the name of {} is not UTF-8; rename it first", shown(path)))
+        })
+    };
+    photos.iter().map(name).collect()
+}
+
+/// Faces with their people, by names such as `person/photo.jpg`.
+pub(crate) fn by_folder<'a>(
+    faces: impl IntoIterator<Item = (&'a str, &'a Embedding)>,
+) -> anyhow::Result<Faces> {
+    let mut labelled = Vec::new();
+    for (name, face) in faces {
+        let person = Path::new(name).parent().and_then(Path::file_name);
+        let person = person.and_then(|person| person.to_str()).ok_or_else(|| {
+            Failure::input(format!("`{name}` is in no person's folder; name it person/photo"))
+        })?;
+        labelled.push((person, face.as_slice()));
+    }
+    Ok(Faces::new(labelled)?)
+}
+
 /// The rows of a numpy file as embeddings, with their names.
-fn named_rows(
+pub(crate) fn named_rows(
     file: &Path,
     names: &Path,
     metric: Metric,

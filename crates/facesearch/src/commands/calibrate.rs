@@ -1,0 +1,316 @@
+//! `facesearch calibrate`: what do the distances in this index mean?
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use facesearch_core::{Gallery, Metric};
+use facesearch_eval::Faces;
+use facesearch_eval::calibrate::{
+    Criterion, Learnt, Reliability, Stump, learn, learn_from_cohort, people_in, stump,
+};
+use facesearch_eval::pairs::{Columns, Trial, read_distances};
+use serde::Serialize;
+
+use crate::args::{Global, rate};
+use crate::calibration::Stored;
+use crate::commands::eval::source::{Source, by_folder, named_rows, names_below};
+use crate::exit::{Exit, Failure};
+use crate::open;
+use crate::printer::{Printer, count, shown};
+
+/// Learn what distances mean in this index: probabilities, and thresholds for rare false alarms
+#[derive(Debug, Args)]
+pub(crate) struct CalibrateArgs {
+    /// How thresholds are found
+    #[arg(long, value_enum, default_value_t = Method::OpenSet)]
+    pub(crate) method: Method,
+
+    /// Photos of people who are surely not in the index, a folder each (default: the index's own
+    /// people, who are strangers to each other)
+    #[arg(long, value_name = "DIR", conflicts_with = "cohort_embeddings")]
+    pub(crate) cohort: Option<PathBuf>,
+
+    /// The same as embeddings of the index's model: one row of numbers a face (numpy's .npy)
+    #[arg(long, value_name = "FILE.npy", requires = "cohort_names")]
+    pub(crate) cohort_embeddings: Option<PathBuf>,
+
+    /// The name of each row of --cohort-embeddings, one a line, such as `person/photo.jpg`
+    #[arg(long, value_name = "FILE.txt", requires = "cohort_embeddings")]
+    pub(crate) cohort_names: Option<PathBuf>,
+
+    /// How many people to search for at most; more take longer and know rarer alarms
+    #[arg(long, value_name = "N", default_value_t = 4000)]
+    pub(crate) probes: usize,
+
+    /// Say the threshold for this rate, too
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub(crate) fpir: Option<f64>,
+
+    /// With --method stump: a CSV file of labelled distances instead of an index
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) pairs: Option<PathBuf>,
+
+    /// Take the distances from this column of --pairs
+    #[arg(long, value_name = "NAME", default_value = "distance", requires = "pairs")]
+    pub(crate) distance_column: String,
+
+    /// Take the truth from this column of --pairs
+    #[arg(long, value_name = "NAME", default_value = "same", requires = "pairs")]
+    pub(crate) same_column: String,
+
+    /// With --method stump: what makes a cut good
+    #[arg(long, value_enum, default_value_t = Judged::Gain)]
+    pub(crate) criterion: Judged,
+
+    /// One JSON object instead of words
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// How a threshold is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Method {
+    /// By how near strangers come in a gallery of this size; kept beside the index
+    OpenSet,
+    /// One cut with the most information about pairs, whatever the size; only said, not kept
+    Stump,
+}
+
+/// What makes a cut good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Judged {
+    /// Information gained
+    Gain,
+    /// Information gained over that of the cut itself
+    GainRatio,
+}
+
+/// The false alarm rates that are always spoken of.
+const RATES: [f64; 3] = [0.1, 0.01, 0.001];
+
+#[derive(Serialize)]
+struct AtRate {
+    fpir: f64,
+    threshold: f64,
+    /// Share of the enrolled people who are then missed or named wrongly, as far as the index has
+    /// people with several photos to say.
+    fnir: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    kept: String,
+    people: usize,
+    probes: usize,
+    cohort: bool,
+    prior: f64,
+    thresholds: Vec<AtRate>,
+    /// What the model's own threshold means here.
+    default: AtRate,
+    reliability: Option<&'a Reliability>,
+}
+
+/// Exits with 0, or with 3 where there are too few people to learn from.
+pub(crate) fn run(
+    args: &CalibrateArgs,
+    global: &Global,
+    out: &mut Printer,
+) -> anyhow::Result<Exit> {
+    match args.method {
+        Method::Stump => run_stump(args, global, out),
+        Method::OpenSet if args.pairs.is_some() => {
+            Err(Failure::usage("--pairs is for --method stump; an index is calibrated on itself"))
+        }
+        Method::OpenSet => run_open_set(args, global, out),
+    }
+}
+
+fn run_open_set(args: &CalibrateArgs, global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {
+    let gallery = open::gallery(global)?;
+    gallery.verify()?;
+    let cohort = cohort(args, &gallery, global, out)?;
+    let mut learnt = learn(&gallery, args.probes, 1);
+    if let Some(cohort) = &cohort {
+        // The cohort knows of strangers, the index of its own people.
+        let outsiders = learn_from_cohort(&gallery, cohort)?;
+        learnt = Ok(match learnt {
+            Ok(mut own) => {
+                own.calibration.impostors = outsiders.calibration.impostors;
+                Learnt { probes: outsiders.probes, ..own }
+            }
+            Err(_) => outsiders,
+        });
+    }
+    let learnt = learnt.context(
+        "an index is calibrated on its labelled people, or on strangers given with --cohort",
+    )?;
+    let people = people_in(&gallery);
+    let stored = Stored::new(
+        &gallery,
+        people,
+        learnt.probes,
+        cohort.is_some(),
+        learnt.calibration.clone(),
+        learnt.reliability.clone(),
+    );
+    let kept = stored.save(&global.index)?;
+    let summary = summary(args, &stored, &learnt, &kept)?;
+    if args.json {
+        out.json(&summary)?;
+    } else {
+        for line in in_words(&summary) {
+            out.line(line)?;
+        }
+    }
+    Ok(Exit::Success)
+}
+
+/// Strangers, where some were given.
+fn cohort(
+    args: &CalibrateArgs,
+    gallery: &facesearch_ann::Snapshot,
+    global: &Global,
+    out: &Printer,
+) -> anyhow::Result<Option<Faces>> {
+    let metric: Metric = gallery.contract().metric;
+    if let (Some(file), Some(names)) = (&args.cohort_embeddings, &args.cohort_names) {
+        let rows = named_rows(file, names, metric)?;
+        return Ok(Some(by_folder(rows.iter().map(|(name, face)| (&**name, face)))?));
+    }
+    let Some(folder) = &args.cohort else { return Ok(None) };
+    let vision = open::vision_of(gallery, global, out)?;
+    let names = names_below(folder)?;
+    let source = Source::seen_by(&vision, names, folder, None, out)?;
+    Ok(Some(source.by_folder()?))
+}
+
+fn summary<'a>(
+    args: &CalibrateArgs,
+    stored: &'a Stored,
+    learnt: &Learnt,
+    kept: &Path,
+) -> anyhow::Result<Summary<'a>> {
+    let Stored { calibration, people, .. } = stored;
+    let at =
+        |threshold: f64, fpir: f64| AtRate { fpir, threshold, fnir: missed(learnt, threshold) };
+    let thresholds = RATES.into_iter().chain(args.fpir.filter(|rate| !RATES.contains(rate)));
+    let thresholds = thresholds
+        .map(|fpir| Ok(at(calibration.threshold(fpir, *people)?, fpir)))
+        .collect::<anyhow::Result<_>>()?;
+    let default = f64::from(stored.contract.threshold);
+    Ok(Summary {
+        kept: kept.to_string_lossy().into_owned(),
+        people: *people,
+        probes: stored.probes,
+        cohort: stored.cohort,
+        prior: calibration.prior,
+        thresholds,
+        default: at(default, calibration.impostors.fpir(default, *people)),
+        reliability: stored.reliability.as_ref(),
+    })
+}
+
+/// The share of the enrolled people that a threshold misses, or who come behind somebody else.
+fn missed(learnt: &Learnt, threshold: f64) -> Option<f64> {
+    let (known, found) = (learnt.known, learnt.searches.iter().filter(|trial| trial.same()));
+    let found = found.filter(|trial| trial.accepted(threshold)).count();
+    (known > 0).then(|| 1.0 - found as f64 / known as f64)
+}
+
+fn in_words(summary: &Summary<'_>) -> Vec<String> {
+    let from = if summary.cohort { "strangers" } else { "people of the index itself" };
+    let mut lines = vec![format!(
+        "learnt from {} {from} among {}; kept in {}",
+        summary.probes,
+        count(summary.people as u64, "identity", "identities"),
+        shown(Path::new(&summary.kept))
+    )];
+    let default = std::iter::once(("the model's own", &summary.default));
+    let asked = summary.thresholds.iter().map(|at| ("calibrated", at));
+    for (whose, at) in default.chain(asked) {
+        let missed = at.fnir.map(|fnir| format!(", {fnir:.4} of the enrolled are missed"));
+        lines.push(format!(
+            "  threshold {:.4} ({whose}): {:.4} of strangers are given a name{}",
+            at.threshold,
+            at.fpir,
+            missed.unwrap_or_default()
+        ));
+    }
+    match summary.reliability {
+        Some(reliability) => lines.push(format!(
+            "  probabilities are off by {:.4} on average (Brier {:.4}), on people they were not \
+             learnt from",
+            reliability.calibration_error, reliability.brier
+        )),
+        None => lines.push("  no probabilities: nobody here has two labelled photos".into()),
+    }
+    lines
+}
+
+#[derive(Serialize)]
+struct Cut {
+    #[serde(flatten)]
+    stump: Stump,
+    pairs: usize,
+}
+
+fn run_stump(args: &CalibrateArgs, global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {
+    let trials = match &args.pairs {
+        Some(file) => {
+            let columns =
+                Columns { distance: args.distance_column.clone(), same: args.same_column.clone() };
+            let name = shown(file);
+            let open = fs::File::open(file).with_context(|| format!("cannot read {name}"))?;
+            read_distances(open, &columns).context(name)?.0
+        }
+        None => {
+            let gallery = open::gallery(global)?;
+            gallery.verify()?;
+            pairs_of(&gallery)
+        }
+    };
+    let criterion = match args.criterion {
+        Judged::Gain => Criterion::Gain,
+        Judged::GainRatio => Criterion::GainRatio,
+    };
+    let found = stump(&trials, criterion)?;
+    if args.json {
+        out.json(&Cut { stump: found, pairs: trials.len() })?;
+    } else {
+        out.line(format!(
+            "threshold {:.4}: tells {:.4} of 1 bit about {}; any number from {:.4} to below {:.4} \
+             does",
+            found.threshold,
+            found.gain,
+            count(trials.len() as u64, "pair", "pairs"),
+            found.below,
+            found.above
+        ))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// Pairs of an index's labelled faces, as many of two people as of one: neighbours in the order of
+/// a person's photos, and each first photo with that of the next person.
+fn pairs_of(gallery: &dyn Gallery) -> Vec<Trial> {
+    use facesearch_core::{IdentityIndex, Row, l2_squared};
+    let distance = |a: Row, b: Row| {
+        let square = l2_squared(gallery.vector(a), gallery.vector(b));
+        Some(f64::from(square.max(0.0).sqrt()))
+    };
+    let people: Vec<Vec<Row>> =
+        (0..gallery.identity_count() as u32).map(|i| gallery.rows_of(IdentityIndex(i))).collect();
+    let mut trials: Vec<Trial> = people
+        .iter()
+        .flat_map(|rows| rows.windows(2))
+        .map(|pair| Trial::new(distance(pair[0], pair[1]), true))
+        .collect();
+    let same = trials.len();
+    let apart = (1..people.len()).flat_map(|step| (step..people.len()).map(move |b| (b - step, b)));
+    trials.extend(
+        apart.take(same).map(|(a, b)| Trial::new(distance(people[a][0], people[b][0]), false)),
+    );
+    trials
+}

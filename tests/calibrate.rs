@@ -1,0 +1,172 @@
+//! `facesearch calibrate`: thresholds that keep to a rate, probabilities, and what is kept of them.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::{
+    Dice, Made, crowd, demo, files_below, index_of, json_lines, photo, run_for, scratch, shared,
+    stderr, stdout, text,
+};
+
+fn nearest(faces: &[Made], probe: &[f32]) -> f64 {
+    let square = |face: &Made| -> f64 {
+        let pairs = face.vector.iter().zip(probe);
+        pairs.map(|(a, b)| f64::from(a - b).powi(2)).sum()
+    };
+    faces.iter().map(square).fold(f64::INFINITY, f64::min).sqrt()
+}
+
+#[test]
+fn thresholds_keep_to_their_rates_for_people_nobody_has_seen() {
+    let dir = scratch();
+    let (index, mut dice) = (dir.path().join("index"), Dice(1));
+    let faces = crowd(800, 2, &mut dice);
+    index_of(&index, &faces);
+    let before = json_lines(&run_for(0, &["stats", "--json", "--index", text(&index)]));
+    assert_eq!(before[0]["calibrated"], false);
+    let learnt = json_lines(&run_for(0, &["calibrate", "--json", "--index", text(&index)]));
+    assert_eq!((&learnt[0]["people"], &learnt[0]["probes"]), (&800.into(), &800.into()));
+
+    let strangers: Vec<f64> =
+        crowd(2000, 1, &mut dice).iter().map(|face| nearest(&faces, &face.vector)).collect();
+    let alarms = |threshold: f64| {
+        strangers.iter().filter(|d| **d <= threshold).count() as f64 / strangers.len() as f64
+    };
+    for at in &learnt[0]["thresholds"].as_array().unwrap()[..2] {
+        let wanted = at["fpir"].as_f64().unwrap();
+        let got = alarms(at["threshold"].as_f64().unwrap());
+        assert!(got < 2.0 * wanted && got > wanted / 2.0, "{got} for {wanted}");
+    }
+    // What 0.55 means, before and after; the estimate is of a few people.
+    let after = json_lines(&run_for(0, &["stats", "--json", "--index", text(&index)]));
+    assert_eq!(after[0]["calibrated"], true);
+    let real = alarms(0.55);
+    for said in [&before[0], &after[0]] {
+        let said = said["false_alarm_rate"].as_f64().unwrap();
+        assert!((said - real).abs() < 0.3 * real + 0.01, "{said}, but {real}");
+    }
+    let words = stdout(&run_for(0, &["stats", "--index", text(&index)]));
+    assert!(words.contains("are given a name at 0.55"), "{words}");
+    // Probabilities are judged on people they were not learnt from.
+    let off = learnt[0]["reliability"]["calibration_error"].as_f64().unwrap();
+    assert!(off < 0.05, "{off}");
+}
+
+#[test]
+fn a_cohort_of_strangers_serves_an_index_that_knows_no_names() {
+    let dir = scratch();
+    let (index, mut dice) = (dir.path().join("index"), Dice(2));
+    let mut faces = crowd(300, 1, &mut dice);
+    faces.iter_mut().for_each(|face| face.identity = None);
+    index_of(&index, &faces);
+    let none = run_for(3, &["calibrate", "--index", text(&index)]);
+    assert!(stderr(&none).contains("--cohort"), "{}", stderr(&none));
+
+    let cohort = crowd(600, 1, &mut dice);
+    let (npy, names) = (dir.path().join("cohort.npy"), dir.path().join("names.txt"));
+    let rows: Vec<Vec<f32>> = cohort.iter().map(|face| face.vector.clone()).collect();
+    crate::eval::write_npy(&npy, &rows);
+    fs::write(&names, cohort.iter().map(|face| format!("{}\n", face.photo)).collect::<String>())
+        .unwrap();
+    let with = ["--cohort-embeddings", text(&npy), "--cohort-names", text(&names)];
+    let arguments = [&["calibrate", "--json", "--index", text(&index)][..], &with].concat();
+    let learnt = json_lines(&run_for(0, &arguments));
+    assert_eq!((&learnt[0]["people"], &learnt[0]["cohort"]), (&300.into(), &true.into()));
+    assert!(learnt[0]["reliability"].is_null());
+    let threshold = learnt[0]["thresholds"][0]["threshold"].as_f64().unwrap();
+    let strangers = crowd(2000, 1, &mut dice);
+    let alarms = strangers.iter().filter(|face| nearest(&faces, &face.vector) <= threshold);
+    let rate = alarms.count() as f64 / 2000.0;
+    assert!((0.05..0.2).contains(&rate), "{rate}");
+}
+
+#[test]
+fn what_is_kept_is_checked_before_it_is_believed() {
+    let dir = scratch();
+    let (index, mut dice) = (dir.path().join("index"), Dice(3));
+    index_of(&index, &crowd(60, 2, &mut dice));
+    run_for(0, &["calibrate", "--index", text(&index)]);
+    let file = index.join("calibration.json");
+    let good = fs::read_to_string(&file).unwrap();
+    run_for(0, &["calibrate", "--index", text(&index)]);
+    assert_eq!(good, fs::read_to_string(&file).unwrap(), "learning twice gives the same");
+
+    // Another index of other embeddings refuses it, and so does this one when a digit has changed.
+    let stats = |index: &Path| {
+        json_lines(&run_for(0, &["stats", "--json", "--index", text(index)]))[0]["calibrated"]
+            .clone()
+    };
+    assert_eq!(stats(&index), true);
+    fs::write(&file, good.replacen("0.5", "0.6", 1)).unwrap();
+    assert_eq!(stats(&index), false);
+    let other = dir.path().join("other");
+    index_of(&other, &[Made { photo: "/a".into(), identity: None, vector: vec![1.0; 8] }]);
+    fs::write(other.join("calibration.json"), &good).unwrap();
+    assert_eq!(stats(&other), false);
+}
+
+#[test]
+fn without_a_calibration_no_rate_can_be_wanted() {
+    let index = demo().join("index");
+    let image = photo("obama3.jpg");
+    let arguments = ["query", text(&image), "--index", text(&index), "--fpir", "0.001"];
+    assert!(stderr(&run_for(4, &arguments)).contains("facesearch calibrate"));
+    run_for(2, &[&arguments[..], &["--threshold", "0.5"]].concat());
+    let plain =
+        json_lines(&run_for(0, &["query", "--json", text(&image), "--index", text(&index)]));
+    assert!(plain[0].get("expected_false_alarms").is_none());
+    assert!(plain[0]["faces"][0].get("probability").is_none());
+    assert!(plain[0]["faces"][0]["margin"].as_f64().unwrap() > 0.0);
+    let few = run_for(3, &["calibrate", "--index", text(&index)]);
+    assert!(stderr(&few).contains("at least 20"), "{}", stderr(&few));
+}
+
+#[test]
+fn answers_carry_probability_and_expected_alarms() {
+    let Some(people) = shared("data/people") else { return };
+    let dir = scratch();
+    let (gallery, index) = (dir.path().join("people"), dir.path().join("index"));
+    let mut probe = None;
+    for photo in files_below(&people) {
+        let folder = gallery.join(photo.parent().unwrap().file_name().unwrap());
+        fs::create_dir_all(&folder).unwrap();
+        match fs::read_dir(&folder).unwrap().count() {
+            0..4 => drop(fs::copy(&photo, folder.join(photo.file_name().unwrap())).unwrap()),
+            _ => probe = Some(photo),
+        }
+    }
+    let probe = probe.unwrap();
+    run_for(0, &["index", text(&gallery), "--index", text(&index), "--quiet"]);
+    run_for(0, &["calibrate", "--index", text(&index)]);
+    let ask = |more: &[&str]| {
+        let query =
+            [&["query", text(&probe), "--json", "--index", text(&index)][..], more].concat();
+        json_lines(&crate::support::run(&query))[0].clone()
+    };
+    let (strict, loose) = (ask(&["--fpir", "0.01"]), ask(&["--fpir", "0.3"]));
+    assert!(strict["threshold"].as_f64() < loose["threshold"].as_f64());
+    for (answer, most) in [(&strict, 0.01), (&loose, 0.3)] {
+        let alarms = answer["expected_false_alarms"].as_f64().unwrap();
+        let faces = answer["faces"].as_array().unwrap().len() as f64;
+        assert!(alarms <= most * faces + 1e-9, "{alarms}");
+        let probability = answer["faces"][0]["probability"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&probability));
+    }
+}
+
+#[test]
+fn the_stump_reproduces_the_published_threshold() {
+    let Some(pairs) = shared("data/deepface-pairs/face-recognition-pivot.csv") else { return };
+    let cut = |column: &str, criterion: &str| {
+        let arguments = [
+            &["calibrate", "--method", "stump", "--json", "--pairs", text(&pairs)][..],
+            &["--distance-column", column, "--same-column", "decision", "--criterion", criterion],
+        ];
+        json_lines(&run_for(0, &arguments.concat()))[0].clone()
+    };
+    // Published for these models: 0.64 (DeepFace, L2 of unit vectors), 0.40 (VGG-Face, cosine).
+    let deepface = cut("DeepFace_euclidean_l2", "gain")["threshold"].as_f64().unwrap();
+    assert_eq!(format!("{deepface:.2}"), "0.64");
+    let vgg = cut("VGG-Face_cosine", "gain");
+    assert!(vgg["below"].as_f64() <= Some(0.40) && Some(0.40) < vgg["above"].as_f64(), "{vgg}");
+}

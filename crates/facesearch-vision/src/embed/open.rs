@@ -137,7 +137,6 @@ mod tests {
             ("deepid", "deepid.h5", 160),
             ("facenet-128", "facenet-128.h5", 128),
             ("facenet-512", "facenet-512.h5", 512),
-            ("facenet-512", "facenet.pt", 512),
             ("openface", "openface.h5", 128),
             ("arcface", "arcface.h5", 512),
             ("ghostfacenet", "ghostfacenet.h5", 512),

@@ -91,6 +91,28 @@ fn a_sum_of_different_sizes_is_extended_by_zeros() {
 }
 
 #[test]
+fn a_weight_that_is_no_finite_number_is_refused() {
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut g = GraphBuilder::new();
+        let x = g.input(1);
+        let y = g.conv(x, Conv2d::new([1, 1, 1, 2], vec![1.0, 2.0]).bias(vec![bad])).unwrap();
+        let error = g.finish(&[y]).unwrap_err();
+        assert!(matches!(error, NetworkError::NotFinite { layer: 1, .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_map_is_padded_by_zeros_and_taken_to_a_power() {
+    let mut g = GraphBuilder::new();
+    let x = g.input(1);
+    let roots = g.power(x, 0.5);
+    let y = g.pad(roots, [1, 0, 0, 2]);
+    let y = run(g.finish(&[y]).unwrap(), [1, 1, 1, 2], vec![4.0, 9.0]);
+    assert_eq!(y.dims(), [1, 1, 2, 4]);
+    assert_eq!(flat(&y), [0.0, 0.0, 0.0, 0.0, 2.0, 3.0, 0.0, 0.0]);
+}
+
+#[test]
 fn a_map_is_flattened_in_each_order() {
     for (order, want) in [
         (FlattenOrder::ChannelsRowsColumns, [0., 1., 2., 3., 4., 5., 6., 7.]),

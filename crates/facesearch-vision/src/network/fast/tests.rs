@@ -187,6 +187,24 @@ proptest! {
     }
 
     #[test]
+    fn powers_and_zeros_around_a_map(
+        channels in 1usize..40,
+        exponent in prop::sample::select(vec![0.5f32, -0.5, -0.75, 2.0, 1.3]),
+        padding in proptest::array::uniform4(0usize..3),
+        (height, width) in (1usize..9, 1usize..9),
+        batch in 1usize..4,
+    ) {
+        let graph = graph(channels, |g, x| {
+            let squares = g.multiply(x, x);
+            let some = g.affine(squares, vec![1.0; channels], vec![0.1; channels]).unwrap();
+            let powers = g.power(some, exponent);
+            let y = g.multiply(powers, x);
+            g.pad(y, padding)
+        });
+        check(graph, batch, height, width);
+    }
+
+    #[test]
     fn dense_layers_behind_a_map_flattened_in_any_order(
         (channels, height, width) in (1usize..20, 1usize..7, 1usize..7),
         (outputs, order, kind) in (1usize..80, 0usize..3, 0usize..6),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{batch, calibrate, demo, eval, index, models, query, stats, verify};
+use crate::commands::{batch, bench, calibrate, demo, eval, index, models, query, stats, verify};
 
 /// Find every face in your photos, and say who is in a new one
 #[derive(Debug, Parser)]
@@ -74,6 +74,7 @@ pub(crate) enum Command {
     Stats(stats::StatsArgs),
     Calibrate(calibrate::CalibrateArgs),
     Eval(eval::EvalArgs),
+    Bench(bench::BenchArgs),
     Models(models::ModelsArgs),
     Demo(demo::DemoArgs),
 }

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Command::Stats(args) => commands::stats::run(args, global, &mut out),
         Command::Calibrate(args) => commands::calibrate::run(args, global, &mut out),
         Command::Eval(args) => commands::eval::run(args, global, &mut out),
+        Command::Bench(args) => commands::bench::run(args, global, &mut out),
         Command::Models(args) => commands::models::run(args, global, &mut out),
         Command::Demo(args) => commands::demo::run(args, global, &mut out),
     };

@@ -1,6 +1,7 @@
 //! One file per command: its options, and `run`, which opens, calls the libraries and prints.
 
 pub(crate) mod batch;
+pub(crate) mod bench;
 pub(crate) mod calibrate;
 pub(crate) mod demo;
 pub(crate) mod eval;

@@ -1,0 +1,175 @@
+//! `facesearch bench embed`: networks alone, without files, decoding and alignment.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use candle_core::Device;
+use clap::Args;
+use facesearch_core::{Chip, Embedder, FaceDetector, Metric, Photo};
+use facesearch_vision::{
+    ColourOrder, DecodeLimits, DlibResNet, Mtcnn, MtcnnOptions, Normalisation, OnnxOptions, decode,
+    onnx_embedder, open_recogniser,
+};
+use facesearch_zoo::{FetchOptions, ModelKind, Zoo};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::peers::{Peers, in_turn};
+use super::{Measure, pool, table};
+use crate::args::Global;
+use crate::exit::Exit;
+use crate::open;
+use crate::printer::Printer;
+
+/// The pixels of a photo that is looked at: those of one to two megapixels.
+const PIXELS: std::ops::RangeInclusive<u64> = 1_000_000..=2_100_000;
+
+/// Photos that are looked at.
+const PHOTOS: usize = 8;
+
+/// Time the networks by themselves: dlib's, and those whose files are named
+#[derive(Debug, Args)]
+pub(crate) struct EmbedArgs {
+    #[command(flatten)]
+    measure: Measure,
+
+    /// Numbers of chips at once
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [1, 8, 32])]
+    batch: Vec<usize>,
+
+    /// A recognition network of 112x112 chips in an ONNX file, such as a MobileFaceNet
+    #[arg(long, value_name = "FILE.onnx")]
+    onnx: Option<PathBuf>,
+
+    /// The weights of DeepFace
+    #[arg(long, value_name = "FILE.h5")]
+    deepface: Option<PathBuf>,
+
+    /// Photos to detect faces in, of which those of 1 to 2 megapixels are taken
+    #[arg(long, value_name = "DIR")]
+    photos: Option<PathBuf>,
+}
+
+/// What the script of the peers is told.
+#[derive(Serialize)]
+struct Request<'a> {
+    work: &'a str,
+    files: &'a [PathBuf],
+    threads: u16,
+    batch: usize,
+    seconds: f64,
+}
+
+/// Exits with 0.
+pub(crate) fn run(args: &EmbedArgs, global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {
+    let measure = &args.measure;
+    let mut peers = Peers::start(measure)?;
+    let files = |kind, name: &str, out: &Printer| -> anyhow::Result<Vec<PathBuf>> {
+        let (zoo, cache) = (Zoo::builtin(), open::cache(global)?);
+        let model = zoo.model_of(kind, name)?;
+        let options = FetchOptions { offline: global.offline, ..FetchOptions::default() };
+        open::fetch(&cache, &model.artifacts, options, out)?;
+        Ok(model.files(&cache))
+    };
+    table::head(out, "a second")?;
+
+    let weights = files(ModelKind::Recogniser, "dlib", out)?;
+    let network = DlibResNet::from_bytes(&open::read(&weights[0])?, &Device::Cpu)?;
+    chips(args, "dlib ResNet", &network, [150, 150], &weights, &mut peers, out)?;
+    if let Some(file) = &args.onnx {
+        let options = OnnxOptions {
+            name: "onnx".into(),
+            size: Some([112, 112]),
+            colours: ColourOrder::Rgb,
+            normalisation: Normalisation::ArcFace,
+            metric: Metric::L2,
+        };
+        let network = onnx_embedder(&open::read(file)?, options, &Device::Cpu)?;
+        chips(args, "ONNX", &network, [112, 112], std::slice::from_ref(file), &mut peers, out)?;
+    }
+    if let Some(file) = &args.deepface {
+        let file = std::slice::from_ref(file);
+        let opened = open_recogniser("deepface", file, None, &Device::Cpu)?;
+        let network = opened.context("DeepFace is not in the catalogue")?.embedder;
+        chips(args, "DeepFace", &network, [152, 152], file, &mut peers, out)?;
+    }
+    if let Some(folder) = &args.photos {
+        let weights = files(ModelKind::Detector, "mtcnn", out)?;
+        let folder_of_weights = weights[0].parent().unwrap_or(Path::new(""));
+        let network = Mtcnn::open(folder_of_weights, MtcnnOptions::default(), &Device::Cpu)?;
+        detect(measure, &network, folder, &mut peers, out)?;
+    }
+    Ok(Exit::Success)
+}
+
+/// The rows of one network that embeds chips.
+fn chips(
+    args: &EmbedArgs,
+    work: &str,
+    network: &dyn Embedder,
+    [width, height]: [u32; 2],
+    files: &[PathBuf],
+    peers: &mut Option<Peers>,
+    out: &mut Printer,
+) -> anyhow::Result<()> {
+    let seconds = args.measure.seconds;
+    for &threads in &args.measure.with_threads {
+        let pool = pool(threads)?;
+        for &batch in &args.batch {
+            let chips: Vec<Chip> = (0..batch).map(|seed| noise(seed, width, height)).collect();
+            let once = || pool.install(|| network.embed(&chips)).map(drop);
+            once()?;
+            let ours = || args.measure.rate(batch, || Ok(once()?));
+            let request = Request { work, files, threads, batch, seconds };
+            let (ours, theirs) = in_turn(&args.measure, peers, &request, ours)?;
+            table::row(out, work, threads, Some(batch), ours, &theirs)?;
+        }
+    }
+    Ok(())
+}
+
+/// The rows of the detector, in photos a second.
+fn detect(
+    measure: &Measure,
+    detector: &dyn FaceDetector,
+    folder: &Path,
+    peers: &mut Option<Peers>,
+    out: &mut Printer,
+) -> anyhow::Result<()> {
+    let mut photos: Vec<(PathBuf, Photo)> = Vec::new();
+    for path in super::pipeline::files_in(folder)? {
+        let Ok(photo) = decode(&open::read(&path)?, &DecodeLimits::default()) else { continue };
+        if PIXELS.contains(&(u64::from(photo.width()) * u64::from(photo.height()))) {
+            photos.push((path, photo));
+        }
+        if photos.len() == PHOTOS {
+            break;
+        }
+    }
+    let (files, photos): (Vec<_>, Vec<_>) = photos.into_iter().unzip();
+    let (batch, seconds) = (photos.len(), measure.seconds);
+    for &threads in &measure.with_threads {
+        let pool = pool(threads)?;
+        let once = || {
+            let each = |photo| detector.detect(photo).map(drop);
+            pool.install(|| photos.par_iter().try_for_each(each))
+        };
+        once()?;
+        let request = Request { work: "MTCNN", files: &files, threads, batch, seconds };
+        let ours = || measure.rate(batch, || Ok(once()?));
+        let (ours, theirs) = in_turn(measure, peers, &request, ours)?;
+        table::row(out, "MTCNN", threads, None, ours, &theirs)?;
+    }
+    Ok(())
+}
+
+/// A chip of noise: the arithmetic does not depend on what it shows.
+fn noise(seed: usize, width: u32, height: u32) -> Chip {
+    let mut state = (seed as u32).wrapping_mul(2_654_435_761) | 1;
+    let next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    let rgb = std::iter::repeat_with(next).take((width * height * 3) as usize).collect();
+    Chip::new(width, height, rgb)
+}

@@ -116,11 +116,14 @@ pub(crate) fn turn(vector: &[f32], centre: &[f32], basis: &[f32], turned: &mut [
 #[inline(always)]
 pub(crate) fn prefetch(bytes: &[u8]) {
     #[cfg(target_arch = "x86_64")]
-    for line in (0..bytes.len()).step_by(LINE) {
+    {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: every x86-64 CPU has SSE, a prefetch of any address is harmless, and this one is
-        // inside the slice.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().add(line).cast()) };
+        let before = bytes.as_ptr() as usize % LINE;
+        let first = bytes.as_ptr().wrapping_sub(before);
+        for line in (0..before + bytes.len()).step_by(LINE) {
+            // SAFETY: every x86-64 CPU has SSE, and a prefetch of any address is harmless.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(line).cast()) };
+        }
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = bytes;

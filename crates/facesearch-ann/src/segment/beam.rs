@@ -8,14 +8,26 @@ use crate::kernels::{Codes, measure, prefetch};
 /// Stands in a row of links for "no more".
 pub(crate) const NO_LINK: u32 = u32::MAX;
 
+/// Where each node's links are.
+pub(crate) trait Links: Copy {
+    /// How many links a row has room for.
+    fn degree(&self) -> usize;
+
+    /// The nodes a node links to. Panics where there is no such node.
+    fn of(&self, node: u32) -> impl Iterator<Item = u32>;
+
+    /// Asks for a row ahead of its use.
+    fn prefetch(&self, node: u32);
+}
+
 /// Rows of links of equal width, `NO_LINK` at the end of the shorter ones.
 #[derive(Clone, Copy)]
-pub(crate) struct Links<'a> {
+pub(crate) struct Rows<'a> {
     nodes: &'a [u32],
     degree: usize,
 }
 
-impl<'a> Links<'a> {
+impl<'a> Rows<'a> {
     pub(crate) fn new(nodes: &'a [u32], degree: usize) -> Self {
         assert!(degree > 0 && nodes.len().is_multiple_of(degree), "links do not fill their rows");
         Self { nodes, degree }
@@ -26,11 +38,62 @@ impl<'a> Links<'a> {
     pub(crate) fn row(&self, node: u32) -> &'a [u32] {
         &self.nodes[node as usize * self.degree..][..self.degree]
     }
+}
 
-    /// The nodes a node links to.
+impl Links for Rows<'_> {
     #[inline(always)]
-    pub(crate) fn of(&self, node: u32) -> impl Iterator<Item = u32> + 'a {
+    fn degree(&self) -> usize {
+        self.degree
+    }
+    #[inline(always)]
+    fn of(&self, node: u32) -> impl Iterator<Item = u32> {
         self.row(node).iter().copied().take_while(|node| *node != NO_LINK)
+    }
+    #[inline(always)]
+    fn prefetch(&self, node: u32) {
+        prefetch(bytemuck::cast_slice(self.row(node)));
+    }
+}
+
+/// The same rows as they lie in a file: `B` bytes a link, the first of a `u32`.
+#[derive(Clone, Copy)]
+pub(crate) struct Packed<'a, const B: usize> {
+    bytes: &'a [u8],
+    degree: usize,
+}
+
+impl<'a, const B: usize> Packed<'a, B> {
+    /// Stands for "no more".
+    const NONE: u32 = NO_LINK >> (32 - 8 * B);
+
+    pub(crate) fn new(bytes: &'a [u8], degree: usize) -> Self {
+        assert!(degree > 0 && bytes.len().is_multiple_of(B * degree), "links do not fill rows");
+        Self { bytes, degree }
+    }
+
+    #[inline(always)]
+    fn row(&self, node: u32) -> &'a [u8] {
+        &self.bytes[node as usize * B * self.degree..][..B * self.degree]
+    }
+}
+
+impl<const B: usize> Links for Packed<'_, B> {
+    #[inline(always)]
+    fn degree(&self) -> usize {
+        self.degree
+    }
+    #[inline(always)]
+    fn of(&self, node: u32) -> impl Iterator<Item = u32> {
+        let number = |bytes: &[u8]| {
+            let mut number = [0; 4];
+            number[..B].copy_from_slice(bytes);
+            u32::from_le_bytes(number)
+        };
+        self.row(node).chunks_exact(B).map(number).take_while(|node| *node != Self::NONE)
+    }
+    #[inline(always)]
+    fn prefetch(&self, node: u32) {
+        prefetch(self.row(node));
     }
 }
 
@@ -103,14 +166,14 @@ impl Seen {
         }
     }
 
-    /// Appends to `fresh` those of a row of links that were not seen before. Whether one was cannot
+    /// Appends to `fresh` those of a row of at most `room` links that were not seen before. Whether one was cannot
     /// be foreseen, so there is no branch on it: each is written, and the place moves on or not.
     #[inline(always)]
-    fn insert_row(&mut self, row: &[u32], fresh: &mut Vec<u32>) {
+    fn insert_row(&mut self, row: impl Iterator<Item = u32>, room: usize, fresh: &mut Vec<u32>) {
         let start = fresh.len();
         let mut len = start;
-        fresh.resize(start + row.len(), 0);
-        for node in row.iter().copied().take_while(|node| *node != NO_LINK) {
+        fresh.resize(start + room, 0);
+        for node in row {
             let word = &mut self.words[node as usize / 64];
             let bit = 1 << (node % 64);
             fresh[len] = node;
@@ -125,9 +188,9 @@ impl Seen {
 
 /// Walks from `starts` until the `width` best nodes seen have no nearer neighbours; they are then in
 /// [`Scratch::found`]. `scratch.probe` is what they are near to; `nodes` bounds their numbers.
-pub(crate) fn walk<G: Guard>(
+pub(crate) fn walk<L: Links, G: Guard>(
     codes: Codes,
-    links: Links,
+    links: L,
     nodes: usize,
     starts: impl IntoIterator<Item = u32>,
     width: usize,
@@ -139,13 +202,13 @@ pub(crate) fn walk<G: Guard>(
     pool.clear();
     fresh.clear();
     for start in starts {
-        seen.insert_row(&[start], fresh);
+        seen.insert_row(std::iter::once(start), 1, fresh);
     }
     let mut next = 0;
     loop {
         // Their links will be wanted soon, unless nearer ones are among the fresh.
         for entry in pool.iter().skip(next).filter(|entry| entry.node & 1 == 0).take(AT_ONCE) {
-            prefetch(bytemuck::cast_slice(links.row(entry.node >> 1)));
+            links.prefetch(entry.node >> 1);
         }
         distances.clear();
         for node in fresh.iter() {
@@ -158,7 +221,7 @@ pub(crate) fn walk<G: Guard>(
         for (node, distance) in fresh.iter().zip(distances.iter()) {
             let place = insert(pool, Entry { distance: *distance, node: node << 1 }, width);
             if place < next + AT_ONCE {
-                prefetch(bytemuck::cast_slice(links.row(*node)));
+                links.prefetch(*node);
             }
             next = next.min(place);
         }
@@ -175,7 +238,7 @@ pub(crate) fn walk<G: Guard>(
             followed += 1;
             let node = entry.node >> 1;
             guard.links(node)?;
-            seen.insert_row(links.row(node), fresh);
+            seen.insert_row(links.of(node), links.degree(), fresh);
         }
         for node in fresh.iter() {
             prefetch(codes.first_lines(*node));

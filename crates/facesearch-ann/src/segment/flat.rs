@@ -7,7 +7,7 @@
 
 use rayon::prelude::*;
 
-use super::beam::{Links, NO_LINK, Scratch, Trusted};
+use super::beam::{Links, NO_LINK, Rows, Scratch, Trusted};
 use super::graph::{CodeTable, Graph, Level, MAX_LEVELS, descend};
 use super::prune::{Near, Rule, prune};
 use super::quantiser::Quantiser;
@@ -28,7 +28,7 @@ pub(crate) struct BuildOptions {
 
 impl Default for BuildOptions {
     fn default() -> Self {
-        Self { degree: 40, width: 100, alpha_64: 70 }
+        Self { degree: 48, width: 100, alpha_64: 70 }
     }
 }
 
@@ -115,12 +115,12 @@ impl<'a> Growing<'a> {
         self.link_back(&back);
     }
 
-    fn views(&self) -> Vec<Links<'_>> {
+    fn views(&self) -> Vec<Rows<'_>> {
         [&self.base].into_iter().chain(self.upper.iter().rev()).map(Level::view).collect()
     }
 
     /// The links of a new node: from what a walk finds, and from the batch before it.
-    fn choose(&self, node: u32, first: u32, views: &[Links], worker: &mut Worker) -> Vec<u32> {
+    fn choose(&self, node: u32, first: u32, views: &[Rows], worker: &mut Worker) -> Vec<u32> {
         let Worker { scratch, near, taken } = worker;
         let code = self.codes.get(node);
         scratch.probe.clear();

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::kernels::{Codes, LINE};
 
-use super::beam::{Guard, Links, NO_LINK, Scratch, walk};
+use super::beam::{Guard, Links, NO_LINK, Rows, Scratch, walk};
 use super::quantiser::Quantiser;
 
 /// More levels than any graph needs: each has a few dozen times as many nodes as the one above.
@@ -24,8 +24,8 @@ impl Level {
         Self { count, degree, links: vec![NO_LINK; count * degree] }
     }
 
-    pub(crate) fn view(&self) -> Links<'_> {
-        Links::new(&self.links, self.degree)
+    pub(crate) fn view(&self) -> Rows<'_> {
+        Rows::new(&self.links, self.degree)
     }
 
     pub(crate) fn row_mut(&mut self, node: u32) -> &mut [u32] {
@@ -88,9 +88,9 @@ impl CodeTable {
 
 /// Finds the `width` nodes nearest to `scratch.probe`: down the levels by single steps, then along
 /// the last one with the whole pool. `levels` is from the one with all nodes up; `nodes` are all.
-pub(crate) fn descend<G: Guard>(
+pub(crate) fn descend<L: Links, G: Guard>(
     codes: Codes,
-    levels: &[Links],
+    levels: &[L],
     nodes: usize,
     width: usize,
     scratch: &mut Scratch,

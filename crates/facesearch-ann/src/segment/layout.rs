@@ -26,12 +26,20 @@ pub(super) struct Layout {
     /// Whether vectors are turned before they are coded.
     pub(super) turned: bool,
     pub(super) step: f32,
+    /// Bytes of a link.
+    pub(super) link: usize,
     /// Nodes and links a node of each level, from the one with all nodes up.
     pub(super) levels: Vec<(usize, usize)>,
     pub(super) certificate: Certificate,
 }
 
 impl Layout {
+    /// Bytes of a link among so many nodes: three while their numbers, and the one that stands for
+    /// "no more", fit.
+    pub(super) fn link_for(nodes: usize) -> usize {
+        if nodes < 1 << 24 { 3 } else { 4 }
+    }
+
     pub(super) fn stride(&self) -> usize {
         self.code_dim.next_multiple_of(LINE)
     }
@@ -47,7 +55,8 @@ impl Layout {
     /// Where the links of each level begin.
     pub(super) fn links_at(&self, level: usize) -> usize {
         let start = (self.items_at() + 4 * self.nodes).next_multiple_of(LINE);
-        let size = |(nodes, degree): &(usize, usize)| (4 * nodes * degree).next_multiple_of(LINE);
+        let size =
+            |(nodes, degree): &(usize, usize)| (self.link * nodes * degree).next_multiple_of(LINE);
         start + self.levels[..level].iter().map(size).sum::<usize>()
     }
 
@@ -74,6 +83,7 @@ impl Layout {
             c.recall_at_10.to_bits(),
             self.code_dim as u32,
             u32::from(self.turned),
+            self.link as u32,
         ];
         let levels = self.levels.iter().flat_map(|(nodes, degree)| [*nodes as u32, *degree as u32]);
         let mut all = [0u32; NUMBERS];
@@ -90,13 +100,14 @@ impl Layout {
         let number = |i: usize| u32_at(file.bytes(), Header::LEN + 4 * i);
         let bad = || file.corrupt("its numbers contradict each other");
         let nodes = u32::try_from(file.header().count).map_err(|_| bad())? as usize;
-        let [dim, level_count, code_dim] = [0, 1, 9].map(|i| number(i) as usize);
+        let [dim, level_count, code_dim, link] = [0, 1, 9, 11].map(|i| number(i) as usize);
         if code_dim == 0
             || code_dim > dim
             || dim > MAX_CODE
             || level_count == 0
             || level_count > MAX_LEVELS
             || nodes == 0
+            || link != Self::link_for(nodes)
         {
             return Err(bad());
         }
@@ -110,6 +121,7 @@ impl Layout {
             code_dim,
             turned: number(10) == 1,
             step: f32::from_bits(number(2)),
+            link,
             levels: (0..level_count).map(level).collect(),
             certificate: Certificate {
                 widths: [number(3), number(4), number(5)],

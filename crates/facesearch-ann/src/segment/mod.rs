@@ -23,7 +23,7 @@ use std::cell::RefCell;
 
 use facesearch_core::{Effort, GalleryError};
 
-use self::beam::{Guard, Links, Scratch, Trusted};
+use self::beam::{Guard, Links, Packed, Scratch, Trusted};
 use self::certificate::measured_exactly;
 use self::graph::descend;
 use self::layout::{Layout, SECTIONS};
@@ -137,15 +137,27 @@ impl Segment {
     }
 
     fn walk(&self, width: usize, scratch: &mut Scratch) -> Result<(), GalleryError> {
-        let Layout { nodes, levels, .. } = &self.layout;
+        match self.layout.link {
+            3 => self.walk_links(Packed::<3>::new, width, scratch),
+            _ => self.walk_links(Packed::<4>::new, width, scratch),
+        }
+    }
+
+    fn walk_links<'a, L: Links>(
+        &'a self,
+        links: impl Fn(&'a [u8], usize) -> L,
+        width: usize,
+        scratch: &mut Scratch,
+    ) -> Result<(), GalleryError> {
+        let Layout { nodes, levels, link, .. } = &self.layout;
         let bytes = self.file.bytes();
         let codes = Codes::new(&bytes[self.layout.codes_at()..], self.layout.stride());
-        let views: Vec<Links> = levels
+        let views: Vec<L> = levels
             .iter()
             .enumerate()
             .map(|(level, (nodes, degree))| {
-                let links = &bytes[self.layout.links_at(level)..][..4 * nodes * degree];
-                Links::new(bytemuck::cast_slice(links), *degree)
+                let at = self.layout.links_at(level);
+                links(&bytes[at..][..link * nodes * degree], *degree)
             })
             .collect();
         if self.file.is_whole() {
@@ -157,7 +169,7 @@ impl Segment {
             codes: self.layout.codes_at(),
             stride: self.layout.stride(),
             links: self.layout.links_at(level),
-            row: 4 * levels[level].1,
+            row: link * levels[level].1,
         })
     }
 

@@ -4,7 +4,7 @@
 //! cannot be reached cannot be found, so after a build every node is visited from the entry, and the
 //! ones missed are linked from near nodes that were reached.
 
-use super::beam::{NO_LINK, Scratch, Trusted, walk};
+use super::beam::{Links, NO_LINK, Scratch, Trusted, walk};
 use super::graph::Level;
 use crate::kernels::Codes;
 

@@ -1,6 +1,6 @@
 //! Graphs of both builders against the definition.
 
-use super::beam::{NO_LINK, Scratch, Trusted};
+use super::beam::{Links, NO_LINK, Scratch, Trusted};
 use super::graph::{Graph, Level, descend};
 use super::quantiser::Quantiser;
 use super::{flat, hnsw};

@@ -41,6 +41,7 @@ pub(crate) fn write_segment<'a>(
         code_dim: quantiser.code_dim,
         turned: !quantiser.basis.is_empty(),
         step: quantiser.step,
+        link: Layout::link_for(n),
         levels: graph.levels.iter().map(|level| (level.count, level.degree)).collect(),
         certificate,
     };
@@ -50,7 +51,10 @@ pub(crate) fn write_segment<'a>(
     file.write(bytemuck::cast_slice(&graph.order))?;
     for level in &graph.levels {
         file.align(LINE as u64)?;
-        file.write(bytemuck::cast_slice(&level.links))?;
+        let link = |link: &u32| link.to_le_bytes().into_iter().take(layout.link);
+        for some in level.links.chunks(1 << 16) {
+            file.write(&some.iter().flat_map(link).collect::<Vec<u8>>())?;
+        }
     }
     file.align(LINE as u64)?;
     file.write(graph.codes.bytes())?;

@@ -7,6 +7,7 @@
 
 mod files;
 mod kernels;
+mod live;
 mod manifest;
 mod publisher;
 mod scan;
@@ -17,6 +18,7 @@ mod tables;
 mod testing;
 mod vectors;
 
+pub use live::{LiveError, LiveIndex, LiveLimits};
 pub use publisher::SnapshotPublisher;
 pub use segment::{Certificate, GraphBuilder};
 pub use snapshot::Snapshot;

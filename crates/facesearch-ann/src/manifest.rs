@@ -104,13 +104,7 @@ impl Manifest {
 
     /// The manifest's bytes.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let mut text = serde_json::to_string(self).expect("a manifest has only plain members");
-        text.pop();
-        let checksum = blake3::hash(text.as_bytes()).to_hex();
-        text.push_str(CHECKSUM);
-        text.push_str(checksum.as_str());
-        text.push_str(END);
-        text.into_bytes()
+        with_checksum(serde_json::to_string(self).expect("a manifest has only plain members"))
     }
 }
 
@@ -119,8 +113,18 @@ struct FormatOnly {
     format: u32,
 }
 
-/// The manifest without its checksum, as JSON, where the checksum is right.
-fn checked_body(text: &[u8]) -> Option<Vec<u8>> {
+/// The JSON object `text` with one member more: the checksum of all before it.
+pub(crate) fn with_checksum(mut text: String) -> Vec<u8> {
+    text.pop();
+    let checksum = blake3::hash(text.as_bytes()).to_hex();
+    text.push_str(CHECKSUM);
+    text.push_str(checksum.as_str());
+    text.push_str(END);
+    text.into_bytes()
+}
+
+/// The object that [`with_checksum`] was given, where the checksum is right.
+pub(crate) fn checked_body(text: &[u8]) -> Option<Vec<u8>> {
     let rest = text.strip_suffix(END.as_bytes())?;
     let (rest, checksum) = rest.split_at_checked(rest.len().checked_sub(2 * blake3::OUT_LEN)?)?;
     let body = rest.strip_suffix(CHECKSUM.as_bytes())?;

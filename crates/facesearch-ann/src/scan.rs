@@ -64,7 +64,7 @@ pub(crate) fn definition(a: &[f32], b: &[f32]) -> f64 {
 
 /// The rows that may be among the nearest `k`, given that `f32` distances are only nearly right.
 #[derive(Clone)]
-struct Shortlist {
+pub(crate) struct Shortlist {
     k: usize,
     /// How much of itself a distance may be off.
     slack: f32,
@@ -78,7 +78,7 @@ struct Shortlist {
 }
 
 impl Shortlist {
-    fn new(k: usize, dim: usize) -> Self {
+    pub(crate) fn new(k: usize, dim: usize) -> Self {
         Self {
             k,
             slack: 1.0 + (dim + 16) as f32 * f32::EPSILON,
@@ -90,7 +90,7 @@ impl Shortlist {
     }
 
     #[inline]
-    fn offer(&mut self, distance: f32, row: u32) {
+    pub(crate) fn offer(&mut self, distance: f32, row: u32) {
         if distance <= self.limit {
             self.take(distance, row);
         }
@@ -127,6 +127,12 @@ impl Shortlist {
             self.offer(distance, row);
         }
         self
+    }
+
+    /// The rows that may be among the nearest.
+    pub(crate) fn rows(mut self) -> impl Iterator<Item = u32> {
+        self.drop_far();
+        self.rows.into_iter().map(|(_, row)| row)
     }
 
     fn finish(mut self, measure: impl Fn(u32) -> f64) -> Vec<(f64, u32)> {

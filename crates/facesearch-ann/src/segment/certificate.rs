@@ -33,6 +33,7 @@ const GOALS: [(f64, f64); 3] = [(0.98, 0.95), (0.9992, 0.9925), (0.9997, 0.999)]
 const WIDTHS: [usize; 18] =
     [16, 24, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 512, 768, 1024];
 
+/// So many, and no more than there are vectors.
 const PROBES: usize = 2048;
 const K: usize = 10;
 
@@ -53,7 +54,7 @@ impl Certificate {
 }
 
 /// How many of the walk's best are measured exactly, when `k` neighbours are wanted.
-pub(super) fn measured_exactly(k: usize) -> usize {
+pub(crate) fn measured_exactly(k: usize) -> usize {
     (2 * k).max(k.saturating_add(10))
 }
 
@@ -94,7 +95,7 @@ pub(super) fn certify<'a>(
 /// vectors' own mean and spread, as a sum of many of them with random weights.
 fn probes<'a>(n: usize, vector: &(impl Fn(usize) -> &'a [f32] + Sync)) -> Vec<Vec<f32>> {
     let mut random = Random(n as u64);
-    (0..PROBES)
+    (0..PROBES.min(n))
         .map(|i| {
             let known = vector(random.below(n));
             let weights: &[f64] =

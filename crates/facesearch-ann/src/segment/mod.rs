@@ -16,6 +16,7 @@ mod tests;
 mod write;
 
 pub use certificate::Certificate;
+pub(crate) use certificate::measured_exactly;
 pub use write::GraphBuilder;
 pub(crate) use write::write_segment;
 
@@ -24,7 +25,6 @@ use std::cell::RefCell;
 use facesearch_core::{Effort, GalleryError};
 
 use self::beam::{Guard, Links, Packed, Scratch, Trusted};
-use self::certificate::measured_exactly;
 use self::graph::descend;
 use self::layout::{Layout, SECTIONS};
 use self::quantiser::Quantiser;
@@ -121,6 +121,22 @@ impl Segment {
         effort: Effort,
         rows: &mut Vec<u32>,
     ) -> Result<u64, GalleryError> {
+        self.search_where(probe, k, effort, |_| true, rows)
+    }
+
+    /// The same of those rows that `keep` lets through; there may be fewer than `k` then.
+    ///
+    /// # Errors
+    ///
+    /// As for [`search`](Self::search).
+    pub(crate) fn search_where(
+        &self,
+        probe: &[f32],
+        k: usize,
+        effort: Effort,
+        keep: impl Fn(u32) -> bool,
+        rows: &mut Vec<u32>,
+    ) -> Result<u64, GalleryError> {
         SCRATCH.with_borrow_mut(|scratch| {
             scratch.examined = 0;
             self.quantiser.probe(probe, &mut scratch.probe, &mut scratch.turned);
@@ -130,7 +146,7 @@ impl Segment {
                 if rows.len() == wanted {
                     break;
                 }
-                rows.extend(self.rows.of(self.item(node)?)?);
+                rows.extend(self.rows.of(self.item(node)?)?.filter(|row| keep(*row)));
             }
             Ok(scratch.examined)
         })

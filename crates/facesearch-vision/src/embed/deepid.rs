@@ -12,8 +12,9 @@
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
 
+use super::keras_layers::KerasLayers;
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
-use crate::network::{Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, NodeId, Pool};
+use crate::network::{Graph, NodeId, Pool, Window};
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
 use crate::weights::Weights;
 
@@ -47,48 +48,41 @@ impl DeepId {
     ///
     /// [`VisionError::Model`] where an array is missing or of another shape.
     pub fn graph(weights: Weights) -> Result<Graph, VisionError> {
-        Layers { g: GraphBuilder::new(), weights }.network().map_err(|error| broken(NAME, error))
+        let layers = Layers { keras: KerasLayers::new(weights) };
+        layers.network().map_err(|error| broken(NAME, error))
     }
 }
 
 struct Layers {
-    g: GraphBuilder,
-    weights: Weights,
+    keras: KerasLayers,
 }
 
 impl Layers {
     fn network(mut self) -> Result<Graph, BuildError> {
-        let x = self.g.input(3);
-        let x = self.convolution(x, "Conv1", [20, 3, 4, 4])?;
-        let x = self.g.pool(x, Pool::max(2, 2));
-        let x = self.convolution(x, "Conv2", [40, 20, 3, 3])?;
-        let x = self.g.pool(x, Pool::max(2, 2));
-        let x = self.convolution(x, "Conv3", [60, 40, 3, 3])?;
-        let third = self.g.pool(x, Pool::max(2, 2));
-        let fourth = self.convolution(third, "Conv4", [80, 60, 2, 2])?;
-        let a = self.dense(third, "fc11", 60 * 5 * 4)?;
-        let b = self.dense(fourth, "fc12", 80 * 4 * 3)?;
-        let sum = self.g.add(a, b);
-        let x = self.g.relu(sum);
-        Ok(self.g.finish(&[x])?)
+        let x = self.keras.g.input(3);
+        let x = self.convolution(x, "Conv1", [20, 3, 4])?;
+        let x = self.keras.g.pool(x, Pool::max(2, 2));
+        let x = self.convolution(x, "Conv2", [40, 20, 3])?;
+        let x = self.keras.g.pool(x, Pool::max(2, 2));
+        let x = self.convolution(x, "Conv3", [60, 40, 3])?;
+        let third = self.keras.g.pool(x, Pool::max(2, 2));
+        let fourth = self.convolution(third, "Conv4", [80, 60, 2])?;
+        let a = self.keras.dense(third, "fc11", [60 * 5 * 4, DIM])?;
+        let b = self.keras.dense(fourth, "fc12", [80 * 4 * 3, DIM])?;
+        let sum = self.keras.g.add(a, b);
+        let x = self.keras.g.relu(sum);
+        self.keras.finish(x)
     }
 
+    /// A convolution `[out, in, size]` without padding, and a ReLU.
     fn convolution(
         &mut self,
         x: NodeId,
         name: &str,
-        shape: [usize; 4],
+        [out, channels, size]: [usize; 3],
     ) -> Result<NodeId, BuildError> {
-        let weight = self.weights.take(&format!("{name}.kernel"), &shape)?;
-        let bias = self.weights.take(&format!("{name}.bias"), &shape[..1])?;
-        let x = self.g.conv(x, Conv2d::new(shape, weight).bias(bias))?;
-        Ok(self.g.relu(x))
-    }
-
-    fn dense(&mut self, x: NodeId, name: &str, inputs: usize) -> Result<NodeId, BuildError> {
-        let x = self.g.flatten(x, FlattenOrder::RowsColumnsChannels);
-        let weight = self.weights.take(&format!("{name}.kernel"), &[DIM, inputs])?;
-        let bias = self.weights.take(&format!("{name}.bias"), &[DIM])?;
-        Ok(self.g.dense(x, Dense::new(DIM, inputs, weight).bias(bias))?)
+        let window = Window::new(size, size);
+        let x = self.keras.convolution(x, name, [out, channels, size, size], window)?;
+        Ok(self.keras.g.relu(x))
     }
 }

@@ -16,9 +16,9 @@
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
 
-use super::keras_layers::in_order;
+use super::keras_layers::{KerasLayers, in_order};
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
-use crate::network::{Conv2d, FlattenOrder, Graph, GraphBuilder, NodeId, Pool};
+use crate::network::{FlattenOrder, Graph, NodeId, Pool, Window};
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
 use crate::weights::Weights;
 
@@ -57,44 +57,43 @@ impl VggFace {
     /// [`VisionError::Model`] where an array is missing or of another shape.
     pub fn graph(weights: Weights) -> Result<Graph, VisionError> {
         let names = in_order(&weights.names(), "kernel");
-        let layers = Layers { g: GraphBuilder::new(), weights, names: names.into_iter() };
+        let layers = Layers { keras: KerasLayers::new(weights), names: names.into_iter() };
         layers.network().map_err(|error| broken(NAME, error))
     }
 }
 
 struct Layers {
-    g: GraphBuilder,
-    weights: Weights,
+    keras: KerasLayers,
     names: std::vec::IntoIter<String>,
 }
 
 impl Layers {
     fn network(mut self) -> Result<Graph, BuildError> {
-        let mut x = self.g.input(3);
+        let mut x = self.keras.g.input(3);
         let mut channels = 3;
         for stage in STAGES {
             for out in stage {
-                x = self.convolution(x, [*out, channels, 3, 3], 1)?;
+                x = self.convolution(x, [*out, channels, 3], 1)?;
                 channels = *out;
             }
-            x = self.g.pool(x, Pool::max(2, 2));
+            x = self.keras.g.pool(x, Pool::max(2, 2));
         }
-        let x = self.convolution(x, [4096, 512, 7, 7], 0)?;
-        let x = self.convolution(x, [4096, 4096, 1, 1], 0)?;
-        let x = self.g.flatten(x, FlattenOrder::RowsColumnsChannels);
-        Ok(self.g.finish(&[x])?)
+        let x = self.convolution(x, [4096, 512, 7], 0)?;
+        let x = self.convolution(x, [4096, 4096, 1], 0)?;
+        let x = self.keras.g.flatten(x, FlattenOrder::RowsColumnsChannels);
+        self.keras.finish(x)
     }
 
+    /// The next convolution, `[out, in, size]`, and a ReLU.
     fn convolution(
         &mut self,
         x: NodeId,
-        shape: [usize; 4],
+        [out, channels, size]: [usize; 3],
         padding: usize,
     ) -> Result<NodeId, BuildError> {
         let name = self.names.next().unwrap_or_else(|| "a further convolution".to_owned());
-        let weight = self.weights.take(&format!("{name}.kernel"), &shape)?;
-        let bias = self.weights.take(&format!("{name}.bias"), &shape[..1])?;
-        let x = self.g.conv(x, Conv2d::new(shape, weight).bias(bias).padding(padding))?;
-        Ok(self.g.relu(x))
+        let window = Window { padding: [padding; 4], ..Window::new(size, size) };
+        let x = self.keras.convolution(x, &name, [out, channels, size, size], window)?;
+        Ok(self.keras.g.relu(x))
     }
 }

@@ -9,10 +9,12 @@
 
 mod batch;
 mod calibrate;
+mod cluster;
 mod damage;
 mod demo;
 mod eval;
 mod hostile;
+mod identity;
 mod incremental;
 mod interrupted;
 mod lfw;

@@ -164,6 +164,17 @@ pub trait FaceStore: Send + Sync {
     fn commits(&self) -> Result<Option<u64>, StoreError> {
         Ok(None)
     }
+
+    /// Whether somebody said whose face this is, so that names of files say no more about it.
+    fn is_said(&self, _id: FaceId) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    /// The label that people gave to those whom names of files call `label`; `None` where nobody
+    /// gave another.
+    fn goes_by(&self, _label: &str) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
 }
 
 /// What a publication made visible.

@@ -15,7 +15,7 @@ use facesearch_core::{
     Change, ContentHash, FaceStore, FileEntry, Outcome, PhotoRecord, StoreError,
 };
 
-use crate::identity::IdentityRule;
+use crate::identity::{IdentityRule, Verdict};
 use crate::roots::Roots;
 
 /// The content whose faces a path stands for.
@@ -149,7 +149,19 @@ impl Claims<'_> {
         Ok(first)
     }
 
-    /// Gives the photo's most prominent face the label that its path has now.
+    /// What the rule says of `path`, in the names that people gave to its labels.
+    pub(crate) fn verdict(&self, path: &Path) -> Result<Verdict, StoreError> {
+        let named = |label: String| -> Result<String, StoreError> {
+            Ok(self.store.goes_by(&label)?.unwrap_or(label))
+        };
+        Ok(match self.rule.verdict(path, self.roots) {
+            Verdict::Label(Some(label)) => Verdict::Label(Some(named(label)?)),
+            Verdict::KeepOnly(label) => Verdict::KeepOnly(named(label)?),
+            other => other,
+        })
+    }
+
+    /// Gives the photo's most prominent face the label that its path has now, unless somebody said whose it is.
     pub(crate) fn relabel(
         &self,
         photo: &PhotoRecord,
@@ -157,7 +169,10 @@ impl Claims<'_> {
     ) -> Result<(), StoreError> {
         let Some(id) = photo.faces.first() else { return Ok(()) };
         let Some(mut face) = self.store.face(*id)? else { return Ok(()) };
-        let identity = self.rule.verdict(&photo.path, self.roots).settle(face.identity.as_deref());
+        if self.store.is_said(*id)? {
+            return Ok(());
+        }
+        let identity = self.verdict(&photo.path)?.settle(face.identity.as_deref());
         if identity != face.identity {
             face.identity = identity;
             changes.push(Change::UpdateFace(face));

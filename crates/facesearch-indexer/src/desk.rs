@@ -184,8 +184,7 @@ impl Desk<'_> {
     fn other_label(&self, path: &Path, photo: &PhotoRecord) -> Result<Option<String>, StoreError> {
         let Some(id) = photo.faces.first() else { return Ok(None) };
         let label = self.claims.store.face(*id)?.and_then(|face| face.identity);
-        let Verdict::Label(own @ Some(_)) = self.claims.rule.verdict(path, self.claims.roots)
-        else {
+        let Verdict::Label(own @ Some(_)) = self.claims.verdict(path)? else {
             return Ok(None);
         };
         let counts_as = match &label {
@@ -227,7 +226,7 @@ impl Desk<'_> {
         settled: &mut Settled,
     ) -> Result<PhotoRecord, StoreError> {
         let FaceId(first) = self.claims.store.next_face_id()?;
-        let mut identity = self.claims.rule.verdict(path, self.claims.roots).settle(None);
+        let mut identity = self.claims.verdict(path)?.settle(None);
         let mut faces = Vec::new();
         for (face, embedding) in seen.faces {
             let Some(embedding) = embedding else { continue };

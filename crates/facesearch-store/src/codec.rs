@@ -19,6 +19,9 @@ pub(crate) const FORMAT: u8 = 1;
 /// The largest payload that is written or read, in bytes.
 pub(crate) const LIMIT: usize = 1 << 20;
 
+/// The largest record that is kept in parts, in bytes: some ten million faces named at once.
+const LONG: usize = 1 << 30;
+
 const CHECKSUM: usize = 8;
 
 /// Why bytes are no record.
@@ -82,11 +85,33 @@ pub(crate) fn decode_vector(
     Ok(())
 }
 
+/// The bytes of a record that is kept in parts, each of which is sealed by itself.
+pub(crate) fn encode_long<T: Encode>(record: &T) -> Result<Vec<u8>, CodecError> {
+    bincode::encode_to_vec(record, long())
+        .map_err(|error| CodecError::Decode { reason: error.to_string() })
+}
+
+/// The record in bytes that were put together of parts which matched their checksums.
+pub(crate) fn decode_long<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
+    let wrong = |reason: String| CodecError::Decode { reason };
+    let (record, used) =
+        bincode::decode_from_slice(bytes, long()).map_err(|error| wrong(error.to_string()))?;
+    if used != bytes.len() {
+        return Err(wrong("it has bytes to spare".into()));
+    }
+    Ok(record)
+}
+
+fn long() -> Configuration<LittleEndian, Varint, Limit<LONG>> {
+    bincode::config::standard().with_limit::<LONG>()
+}
+
 fn config() -> Configuration<LittleEndian, Varint, Limit<LIMIT>> {
     bincode::config::standard().with_limit::<LIMIT>()
 }
 
-fn seal(key: &[u8], payload: &[u8]) -> Result<Vec<u8>, CodecError> {
+/// The bytes kept under `key` for a payload.
+pub(crate) fn seal(key: &[u8], payload: &[u8]) -> Result<Vec<u8>, CodecError> {
     if payload.len() > LIMIT {
         return Err(CodecError::TooLong { got: payload.len() });
     }
@@ -98,7 +123,8 @@ fn seal(key: &[u8], payload: &[u8]) -> Result<Vec<u8>, CodecError> {
     Ok(bytes)
 }
 
-fn open<'a>(key: &[u8], bytes: &'a [u8]) -> Result<&'a [u8], CodecError> {
+/// The payload in the bytes found under `key`.
+pub(crate) fn open<'a>(key: &[u8], bytes: &'a [u8]) -> Result<&'a [u8], CodecError> {
     let (body, stored) = bytes
         .split_last_chunk::<CHECKSUM>()
         .filter(|(body, _)| !body.is_empty())

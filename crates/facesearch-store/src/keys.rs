@@ -9,6 +9,9 @@
 //! | `c` hash path | nothing: that this path's line names this content |
 //! | `r` id | a face without its embedding |
 //! | `v` id part | up to 512 numbers of a face's embedding |
+//! | `s` id | nothing: that somebody said whose face this is |
+//! | `a` label | the label that this one, as names of files give it, stands for |
+//! | `j` number part | up to 4096 bytes of an entry of the journal |
 //!
 //! Numbers are big-endian, so that keys sort as what they stand for; paths are the bytes of
 //! `path_bytes.rs` and sort as those.
@@ -22,6 +25,11 @@ use facesearch_core::{ContentHash, FaceId};
 pub(crate) const CONTRACT: &[u8] = b"mcontract";
 pub(crate) const STATE: &[u8] = b"mstate";
 pub(crate) const FACES: &[u8] = b"r";
+
+pub(crate) const JOURNAL: &[u8] = b"j";
+
+/// How many bytes of a journal entry are kept under one key; more would make pages too large.
+pub(crate) const CHUNK: usize = 4096;
 
 /// How many numbers of an embedding are kept under one key.
 pub(crate) const PART: usize = 512;
@@ -63,4 +71,26 @@ pub(crate) fn vector(id: FaceId, part: usize) -> Vec<u8> {
 /// The id of a key made by [`face`]; `None` where it has another length.
 pub(crate) fn id_of(key: &[u8]) -> Option<FaceId> {
     Some(FaceId(u64::from_be_bytes(key[1..].try_into().ok()?)))
+}
+
+/// That somebody said whose face this is.
+pub(crate) fn said(id: FaceId) -> Vec<u8> {
+    [b"s", &id.0.to_be_bytes()[..]].concat()
+}
+
+/// What a label that names of files give stands for.
+pub(crate) fn label(label: &str) -> Vec<u8> {
+    [b"a", label.as_bytes()].concat()
+}
+
+/// A part of a journal entry, counted from 0.
+pub(crate) fn entry(number: u64, part: usize) -> Vec<u8> {
+    let part = u32::try_from(part).expect("an entry has fewer bytes than a u32 can count");
+    [JOURNAL, &number.to_be_bytes(), &part.to_be_bytes()].concat()
+}
+
+/// The number of a key made by [`entry`]; `None` where it has another length.
+pub(crate) fn number_of_entry(key: &[u8]) -> Option<u64> {
+    let number: [u8; 12] = key[1..].try_into().ok()?;
+    number.first_chunk().map(|number| u64::from_be_bytes(*number))
 }

@@ -8,6 +8,9 @@
 //! on every record; a checkpoint file beside it, so that records sled silently gave up while
 //! recovering a damaged log are missed and named; and an fsync after its flush, which is none.
 //!
+//! What people say of faces ([`Statement`]) is kept in a journal beside the records, and can be taken
+//! back ([`SledStore::undo`]).
+//!
 //! ```
 //! use facesearch_core::{Contract, FaceStore, Metric};
 //! use facesearch_store::SledStore;
@@ -34,11 +37,13 @@
 
 mod checkpoint;
 mod codec;
+mod journal;
 mod keys;
 mod memory;
 mod path_bytes;
 mod record;
 mod sled_store;
 
+pub use journal::{JournalEntry, JournalError, NamedFace, NamedLabel, Naming, Statement};
 pub use memory::MemoryStore;
 pub use sled_store::{SledStore, StoreOptions};

@@ -13,6 +13,7 @@
 mod commit;
 mod files;
 mod guard;
+mod journal;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;
@@ -231,6 +232,23 @@ impl SledStore {
         Ok(Some(vector))
     }
 
+    /// Commits what `work` drafts: all of it or, should the process die, none.
+    fn write(
+        &self,
+        work: impl FnOnce(&mut commit::Draft<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut progress = self.progress();
+        if progress.broken {
+            let source = "an earlier commit failed; start again".into();
+            return Err(StoreError::Io { action: "write to", path: self.dir.clone(), source });
+        }
+        let (batch, state) = commit::draft(self, progress.state, work)?;
+        progress.broken = true;
+        guarded(&self.dir, || self.db().apply_batch(batch))?;
+        *progress = Progress { state, broken: false, ..*progress };
+        Ok(())
+    }
+
     fn counted(&self) -> u64 {
         self.progress().state.commits
     }
@@ -325,16 +343,7 @@ impl FaceStore for SledStore {
         if changes.is_empty() {
             return Ok(());
         }
-        let mut progress = self.progress();
-        if progress.broken {
-            let source = "an earlier commit failed; start again".into();
-            return Err(StoreError::Io { action: "write to", path: self.dir.clone(), source });
-        }
-        let (batch, state) = commit::draft(self, progress.state, changes)?;
-        progress.broken = true;
-        guarded(&self.dir, || self.db().apply_batch(batch))?;
-        *progress = Progress { state, broken: false, ..*progress };
-        Ok(())
+        self.write(|draft| changes.iter().try_for_each(|change| draft.apply(change)))
     }
 
     fn flush(&self) -> Result<(), StoreError> {
@@ -355,6 +364,14 @@ impl FaceStore for SledStore {
 
     fn commits(&self) -> Result<Option<u64>, StoreError> {
         Ok(Some(self.counted()))
+    }
+
+    fn is_said(&self, id: FaceId) -> Result<bool, StoreError> {
+        Ok(self.get(&keys::said(id))?.is_some())
+    }
+
+    fn goes_by(&self, label: &str) -> Result<Option<String>, StoreError> {
+        self.stands_for(label)
     }
 }
 

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{batch, bench, calibrate, demo, eval, index, models, query, stats, verify};
+use crate::commands::{
+    batch, bench, calibrate, cluster, demo, eval, identity, index, models, query, stats, verify,
+};
 
 /// Find every face in your photos, and say who is in a new one
 #[derive(Debug, Parser)]
@@ -68,6 +70,8 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Index(index::IndexArgs),
+    Cluster(cluster::ClusterArgs),
+    Identity(identity::IdentityArgs),
     Query(query::QueryArgs),
     Batch(batch::BatchArgs),
     Verify(verify::VerifyArgs),

@@ -26,6 +26,8 @@ fn main() -> ExitCode {
     let mut out = Printer::new(cli.global.quiet);
     let global = &cli.global;
     let ended = match &cli.command {
+        Command::Cluster(args) => commands::cluster::run(args, global, &mut out),
+        Command::Identity(args) => commands::identity::run(args, global, &mut out),
         Command::Index(args) => commands::index::run(args, global, &mut out),
         Command::Query(args) => commands::query::run(args, global, &mut out),
         Command::Batch(args) => commands::batch::run(args, global, &mut out),

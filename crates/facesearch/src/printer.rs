@@ -58,6 +58,11 @@ pub(crate) fn shown(path: &Path) -> String {
     facesearch_core::display_path(path)
 }
 
+/// A label as people read it.
+pub(crate) fn shown_name(name: &str) -> String {
+    shown(Path::new(name))
+}
+
 /// `1 face`, `2 faces`.
 pub(crate) fn count(n: u64, one: &str, many: &str) -> String {
     let digits = n.to_string();

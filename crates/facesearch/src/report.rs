@@ -8,7 +8,7 @@ use facesearch_query::{Answer, Candidate, CandidateName, Decision, PhotoProbe};
 use serde::Serialize;
 
 use crate::judge::Judge;
-use crate::printer::{count, shown};
+use crate::printer::{count, shown, shown_name};
 
 /// The answer for one image.
 #[derive(Debug, Serialize)]
@@ -193,11 +193,6 @@ impl CandidateReport {
         }
         text
     }
-}
-
-/// A label as people read it.
-fn shown_name(name: &str) -> String {
-    shown(Path::new(name))
 }
 
 /// How much farther the second candidate is than the first.

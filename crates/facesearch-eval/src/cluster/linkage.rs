@@ -7,7 +7,8 @@
 //! however large the groups are, and no table of pairs is kept.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use super::{ClusterOptions, Graph, Vectors, density::surroundings};
 use crate::EvalError;
@@ -19,6 +20,9 @@ pub struct Constraints {
     pub same: Vec<(usize, usize)>,
     /// Pairs of rows that are two people, such as two faces of one photo.
     pub not_same: Vec<(usize, usize)>,
+    /// The number of the person in each row, where one is known: rows of one person are one group,
+    /// and no group has two people. Empty where nobody is known.
+    pub person: Vec<Option<u32>>,
 }
 
 /// Faces in groups.
@@ -88,6 +92,8 @@ struct Group {
     near: Vec<usize>,
     /// Groups it must not be joined with, likewise.
     not: BTreeSet<usize>,
+    /// Who it is, where that is known.
+    person: Option<u32>,
 }
 
 /// All groups there ever were: the rows first, each join appended.
@@ -138,7 +144,7 @@ impl<'a, V: Vectors + ?Sized> Forest<'a, V> {
             let vector = vectors.vector(first);
             let squares = vector.iter().map(|v| f64::from(*v).powi(2)).sum();
             let (around, not) = (around[first], BTreeSet::new());
-            Group { first, size: 1.0, sum: None, squares, around, near, not }
+            Group { first, size: 1.0, sum: None, squares, around, near, not, person: None }
         });
         Self { vectors, weight, groups: groups.collect(), became: (0..rows).collect() }
     }
@@ -158,8 +164,24 @@ impl<'a, V: Vectors + ?Sized> Forest<'a, V> {
 
     /// Joins what is the same and remembers what is not.
     fn obey(&mut self, constraints: &Constraints) -> Result<(), EvalError> {
-        for (a, b) in &constraints.same {
-            let (a, b) = (self.find(*a), self.find(*b));
+        let mut first_of = BTreeMap::new();
+        let mut same = Vec::new();
+        for (row, person) in constraints.person.iter().enumerate() {
+            let Some(person) = person else { continue };
+            self.groups[row].person = Some(*person);
+            match first_of.entry(*person) {
+                Entry::Vacant(vacant) => drop(vacant.insert(row)),
+                Entry::Occupied(first) => same.push((*first.get(), row)),
+            }
+        }
+        for &(row, other) in same.iter().chain(&constraints.same) {
+            let (a, b) = (self.find(row), self.find(other));
+            let people = (self.groups[a].person, self.groups[b].person);
+            if let (Some(one), Some(two)) = people
+                && one != two
+            {
+                return Err(EvalError::Contradiction { a: row, b: other });
+            }
             if a != b {
                 self.join(a, b);
             }
@@ -225,6 +247,11 @@ impl<'a, V: Vectors + ?Sized> Forest<'a, V> {
 
     /// Whether somebody said that the two are not one; what is said stands at both.
     fn forbidden(&mut self, a: usize, b: usize) -> bool {
+        if let (Some(one), Some(other)) = (self.groups[a].person, self.groups[b].person)
+            && one != other
+        {
+            return true;
+        }
         let (few, other) =
             if self.groups[a].not.len() <= self.groups[b].not.len() { (a, b) } else { (b, a) };
         let not: Vec<usize> = self.groups[few].not.iter().copied().collect();
@@ -270,6 +297,7 @@ impl<'a, V: Vectors + ?Sized> Forest<'a, V> {
             around: a_group.around + b_group.around,
             near: one.0,
             not: one.1,
+            person: a_group.person.or(b_group.person),
         };
         self.groups.push(joined);
         self.became.push(number);

@@ -73,7 +73,7 @@ proptest! {
             not_same.into_iter().filter(|(a, b)| a != b && *a < rows && *b < rows).collect();
         let faces = faces(&vectors);
         let options = ClusterOptions { threshold, surely: 0.0, weight: 0.0, seed: 1 };
-        let constraints = Constraints { same: Vec::new(), not_same: not_same.clone() };
+        let constraints = Constraints { same: Vec::new(), not_same: not_same.clone(), person: vec![] };
         let graph = Graph::exact(&faces, rows - 1);
         let got = cluster(&faces, &graph, &constraints, &options).unwrap();
         let want = slow(&vectors, f64::from(threshold).powi(2), &not_same);
@@ -154,13 +154,25 @@ fn what_was_said_is_obeyed_and_contradictions_are_named() {
     let strangers = (0, person.iter().position(|p| *p == 7).unwrap());
     let friends = (0, 1);
     assert_eq!(person[0], person[1]);
-    let constraints = Constraints { same: vec![strangers], not_same: vec![friends] };
+    let constraints =
+        Constraints { same: vec![strangers], not_same: vec![friends], person: vec![] };
     let got = cluster(&faces, &graph, &constraints, &options).unwrap();
     assert_eq!(got.group[strangers.0], got.group[strangers.1]);
     assert_ne!(got.group[friends.0], got.group[friends.1]);
-    let constraints = Constraints { same: vec![(0, 1), (1, 2)], not_same: vec![(2, 0)] };
+    let constraints =
+        Constraints { same: vec![(0, 1), (1, 2)], not_same: vec![(2, 0)], person: vec![] };
     let refused = cluster(&faces, &graph, &constraints, &options);
     assert!(matches!(refused, Err(EvalError::Contradiction { a: 2, b: 0 })));
+    // Names hold together what they name, and keep apart what they do not, wherever it lies.
+    let mut named = vec![None; person.len()];
+    (named[strangers.0], named[strangers.1], named[friends.1]) = (Some(4), Some(4), Some(5));
+    let constraints = Constraints { person: named, ..Constraints::default() };
+    let got = cluster(&faces, &graph, &constraints, &options).unwrap();
+    assert_eq!(got.group[strangers.0], got.group[strangers.1]);
+    assert_ne!(got.group[friends.0], got.group[friends.1]);
+    let both = Constraints { same: vec![friends], ..constraints };
+    let refused = cluster(&faces, &graph, &both, &options);
+    assert!(matches!(refused, Err(EvalError::Contradiction { a: 0, b: 1 })));
     let odd = ClusterOptions { weight: 1.0, ..options };
     let refused = cluster(&faces, &graph, &Constraints::default(), &odd);
     assert!(matches!(refused, Err(EvalError::Option { .. })));

@@ -11,17 +11,15 @@ use crate::codec;
 use crate::keys;
 use crate::record::{FaceOnDisk, FileOnDisk, PhotoOnDisk, State};
 
-/// What to write so that `changes`, one after the other, have happened; and the counters then.
+/// What to write so that all that `work` drafts has happened; and the counters then.
 pub(super) fn draft(
     store: &SledStore,
     before: State,
-    changes: &[Change],
+    work: impl FnOnce(&mut Draft<'_>) -> Result<(), StoreError>,
 ) -> Result<(sled::Batch, State), StoreError> {
     let state = State { commits: before.commits + 1, ..before };
     let mut draft = Draft { store, state, writes: BTreeMap::new() };
-    for change in changes {
-        draft.apply(change)?;
-    }
+    work(&mut draft)?;
     draft.settle_digest()?;
     let state = draft.state;
     draft.put(keys::STATE.to_vec(), &state)?;
@@ -37,14 +35,14 @@ pub(super) fn draft(
 }
 
 /// The store as it will be: later changes of a commit see the earlier ones.
-struct Draft<'a> {
-    store: &'a SledStore,
+pub(super) struct Draft<'a> {
+    pub(super) store: &'a SledStore,
     state: State,
     writes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
 }
 
 impl Draft<'_> {
-    fn apply(&mut self, change: &Change) -> Result<(), StoreError> {
+    pub(super) fn apply(&mut self, change: &Change) -> Result<(), StoreError> {
         match change {
             Change::PutFile(path, entry) => self.put_file(path, entry),
             Change::RemoveFile(path) => self.remove_file(path),
@@ -129,6 +127,7 @@ impl Draft<'_> {
         if self.has(&keys::face(id))? {
             self.state.faces -= 1;
             self.remove(keys::face(id));
+            self.remove(keys::said(id));
             for part in 0..(self.store.contract.dimension as usize).div_ceil(keys::PART) {
                 self.remove(keys::vector(id, part));
             }
@@ -154,13 +153,20 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn put(&mut self, key: Vec<u8>, record: &impl Encode) -> Result<(), StoreError> {
+    pub(super) fn put(&mut self, key: Vec<u8>, record: &impl Encode) -> Result<(), StoreError> {
         let value = codec::encode(&key, record).map_err(|e| unwritable(&self.store.dir, e))?;
         self.writes.insert(key, Some(value));
         Ok(())
     }
 
-    fn remove(&mut self, key: Vec<u8>) {
+    /// Bytes that are a record by themselves.
+    pub(super) fn put_raw(&mut self, key: Vec<u8>, payload: &[u8]) -> Result<(), StoreError> {
+        let value = codec::seal(&key, payload).map_err(|e| unwritable(&self.store.dir, e))?;
+        self.writes.insert(key, Some(value));
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, key: Vec<u8>) {
         self.writes.insert(key, None);
     }
 }

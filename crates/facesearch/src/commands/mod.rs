@@ -3,8 +3,10 @@
 pub(crate) mod batch;
 pub(crate) mod bench;
 pub(crate) mod calibrate;
+pub(crate) mod cluster;
 pub(crate) mod demo;
 pub(crate) mod eval;
+pub(crate) mod identity;
 pub(crate) mod index;
 pub(crate) mod models;
 pub(crate) mod query;

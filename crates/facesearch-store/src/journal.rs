@@ -1,0 +1,180 @@
+//! What people said of faces, in order: names given, merged, split and taken back.
+//!
+//! Names of files suggest whose face it is; somebody who looks at it knows better. What was said
+//! goes into the faces' records, is marked there so that no later indexing run takes it back, and is
+//! appended to a journal with what was before. So everything said can be undone: the records are
+//! then byte by byte what they were. The journal only grows; an undoing is an entry too.
+
+use std::collections::BTreeMap;
+
+use bincode::{Decode, Encode};
+use facesearch_core::FaceId;
+
+/// What a face goes by, and who says so.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Naming {
+    /// The label; `None` for nobody.
+    pub identity: Option<String>,
+    /// Whether somebody said so, rather than the name of a file.
+    pub said: bool,
+}
+
+/// A face before and after an entry of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedFace {
+    /// The face.
+    pub face: FaceId,
+    /// What it went by.
+    pub before: Naming,
+    /// What it goes by since.
+    pub after: Naming,
+}
+
+/// What names of files mean since an entry: photos that are indexed later go by it too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedLabel {
+    /// The label that names of files give.
+    pub label: String,
+    /// The label it stood for; `None` for itself.
+    pub before: Option<String>,
+    /// The label it stands for since.
+    pub after: Option<String>,
+}
+
+/// One thing that was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalEntry {
+    /// Its place in the journal, from 1.
+    pub number: u64,
+    /// What was said, in words.
+    pub what: String,
+    /// The entry that this one took back.
+    pub undoes: Option<u64>,
+    /// Faces that were named, ids ascending.
+    pub faces: Vec<NamedFace>,
+    /// Labels that were renamed.
+    pub labels: Vec<NamedLabel>,
+}
+
+/// Something to say: what faces and labels shall go by.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Statement {
+    /// In words, for the journal.
+    pub what: String,
+    /// Faces with their labels from now on; `None` for nobody.
+    pub faces: Vec<(FaceId, Option<String>)>,
+    /// Labels that names of files give, with what they stand for from now on; `None` for
+    /// themselves.
+    pub labels: Vec<(String, Option<String>)>,
+}
+
+/// Why an entry cannot be taken back.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "the messages are the documentation")]
+pub enum JournalError {
+    #[error("nothing was said that could be taken back")]
+    Empty,
+    #[error("the journal has no entry {number}; `facesearch identity log` lists them")]
+    Unknown { number: u64 },
+    #[error("entry {number} was taken back already, by entry {by}")]
+    Undone { number: u64, by: u64 },
+    #[error("face {face} was named again since entry {number}; take back what came later first")]
+    Overtaken { number: u64, face: FaceId },
+    #[error("`{label}` was renamed again since entry {number}; take back what came later first")]
+    LabelOvertaken { number: u64, label: String },
+    #[error("there is no face {face} in this index")]
+    NoFace { face: FaceId },
+    #[error(transparent)]
+    Store(#[from] facesearch_core::StoreError),
+}
+
+/// The entry to take back: the one asked for, or the last that still stands and is no undoing.
+pub(crate) fn to_undo(
+    journal: &[JournalEntry],
+    asked: Option<u64>,
+) -> Result<&JournalEntry, JournalError> {
+    let undone: BTreeMap<u64, u64> =
+        journal.iter().filter_map(|entry| Some((entry.undoes?, entry.number))).collect();
+    // An undoing that was itself undone leaves its entry standing again.
+    let stands =
+        |entry: &JournalEntry| undone.get(&entry.number).is_none_or(|by| undone.contains_key(by));
+    match asked {
+        None => {
+            let mut standing = journal.iter().rev().filter(|entry| entry.undoes.is_none());
+            standing.find(|entry| stands(entry)).ok_or(JournalError::Empty)
+        }
+        Some(number) => {
+            let entry = journal.iter().find(|entry| entry.number == number);
+            let entry = entry.ok_or(JournalError::Unknown { number })?;
+            match undone.get(&number) {
+                Some(by) if !stands(entry) => Err(JournalError::Undone { number, by: *by }),
+                _ => Ok(entry),
+            }
+        }
+    }
+}
+
+/// An entry as it is written: labels once, in a table.
+#[derive(Encode, Decode)]
+pub(crate) struct EntryOnDisk {
+    what: String,
+    undoes: Option<u64>,
+    table: Vec<String>,
+    faces: Vec<(u64, NamingOnDisk, NamingOnDisk)>,
+    labels: Vec<(u32, Option<u32>, Option<u32>)>,
+}
+
+/// A place in the table, and whether somebody said so.
+#[derive(Encode, Decode)]
+struct NamingOnDisk(Option<u32>, bool);
+
+impl From<&JournalEntry> for EntryOnDisk {
+    fn from(entry: &JournalEntry) -> Self {
+        let mut places: BTreeMap<String, u32> = BTreeMap::new();
+        let mut table = Vec::new();
+        let mut place = |label: &String| {
+            *places.entry(label.clone()).or_insert_with(|| {
+                table.push(label.clone());
+                table.len() as u32 - 1
+            })
+        };
+        let mut faces = Vec::with_capacity(entry.faces.len());
+        for NamedFace { face, before, after } in &entry.faces {
+            let [before, after] = [before, after]
+                .map(|naming| NamingOnDisk(naming.identity.as_ref().map(&mut place), naming.said));
+            faces.push((face.0, before, after));
+        }
+        let mut labels = Vec::with_capacity(entry.labels.len());
+        for NamedLabel { label, before, after } in &entry.labels {
+            let [before, after] = [before, after].map(|label| label.as_ref().map(&mut place));
+            labels.push((place(label), before, after));
+        }
+        Self { what: entry.what.clone(), undoes: entry.undoes, table, faces, labels }
+    }
+}
+
+impl EntryOnDisk {
+    /// The entry; `None` where it speaks of labels that its table does not have.
+    pub(crate) fn into_entry(self, number: u64) -> Option<JournalEntry> {
+        let at = |place: u32| self.table.get(place as usize).cloned();
+        let maybe = |place: Option<u32>| match place {
+            None => Some(None),
+            Some(place) => at(place).map(Some),
+        };
+        let naming = |disk: &NamingOnDisk| Some(Naming { identity: maybe(disk.0)?, said: disk.1 });
+        let face = |(id, before, after): &(u64, NamingOnDisk, NamingOnDisk)| {
+            Some(NamedFace { face: FaceId(*id), before: naming(before)?, after: naming(after)? })
+        };
+        let label = |(label, before, after): &(u32, Option<u32>, Option<u32>)| {
+            Some(NamedLabel { label: at(*label)?, before: maybe(*before)?, after: maybe(*after)? })
+        };
+        Some(JournalEntry {
+            number,
+            what: self.what.clone(),
+            undoes: self.undoes,
+            faces: self.faces.iter().map(face).collect::<Option<_>>()?,
+            labels: self.labels.iter().map(label).collect::<Option<_>>()?,
+        })
+    }
+}

@@ -1,0 +1,173 @@
+//! The journal in the database, and statements becoming records.
+
+use std::collections::BTreeMap;
+
+use facesearch_core::{FaceId, StoreError};
+
+use super::commit::Draft;
+use super::{SledStore, unwritable};
+use crate::codec;
+use crate::journal::{EntryOnDisk, to_undo};
+use crate::keys;
+use crate::record::FaceOnDisk;
+use crate::{JournalEntry, JournalError, NamedFace, NamedLabel, Naming, Statement};
+
+impl SledStore {
+    /// Everything that was said, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the disk or its content is bad.
+    pub fn journal(&self) -> Result<Vec<JournalEntry>, StoreError> {
+        let mut entries: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
+        self.scan(keys::JOURNAL, &mut |key, value| {
+            let number = keys::number_of_entry(key)
+                .ok_or_else(|| self.damaged("a journal entry has no number"))?;
+            let part = codec::open(key, value).map_err(|error| self.damaged(error))?;
+            entries.entry(number).or_default().extend_from_slice(part);
+            Ok(())
+        })?;
+        let whole = |(number, bytes): (u64, Vec<u8>)| {
+            let entry: EntryOnDisk =
+                codec::decode_long(&bytes).map_err(|error| self.damaged(error))?;
+            let wrong = || self.damaged(format_args!("journal entry {number} contradicts itself"));
+            entry.into_entry(number).ok_or_else(wrong)
+        };
+        entries.into_iter().map(whole).collect()
+    }
+
+    /// Says something, and returns the number of its journal entry: faces and labels go by it from
+    /// now on, and indexing runs leave it alone. All of it happens or, should the process die, none;
+    /// it survives a power cut once flushed. `None` where all went by it already.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::NoFace`] where a face is not there; [`JournalError::Store`] where the disk or
+    /// its content is bad.
+    pub fn say(&self, statement: &Statement) -> Result<Option<u64>, JournalError> {
+        let mut faces = Vec::new();
+        for (face, identity) in &statement.faces {
+            let before = self.naming(*face)?.ok_or(JournalError::NoFace { face: *face })?;
+            let after = Naming { identity: identity.clone(), said: true };
+            if before != after {
+                faces.push(NamedFace { face: *face, before, after });
+            }
+        }
+        faces.sort_by_key(|named| named.face);
+        faces.dedup_by_key(|named| named.face);
+        let mut labels = Vec::new();
+        for (label, after) in &statement.labels {
+            let before = self.stands_for(label)?;
+            let after = after.clone().filter(|after| after != label);
+            if before != after {
+                labels.push(NamedLabel { label: label.clone(), before, after });
+            }
+        }
+        if faces.is_empty() && labels.is_empty() {
+            return Ok(None);
+        }
+        self.append(JournalEntry {
+            number: self.last_entry()? + 1,
+            what: statement.what.clone(),
+            undoes: None,
+            faces,
+            labels,
+        })
+        .map(Some)
+    }
+
+    /// Takes back the entry `asked` for, or the last one that still stands, and returns its number.
+    /// The records it changed are then byte by byte as before. Faces that were removed meanwhile
+    /// stay so.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError`] where there is no such entry, or where what it named was named again since.
+    pub fn undo(&self, asked: Option<u64>) -> Result<u64, JournalError> {
+        let journal = self.journal()?;
+        let entry = to_undo(&journal, asked)?;
+        let number = entry.number;
+        let mut faces = Vec::new();
+        for NamedFace { face, before, after } in &entry.faces {
+            match self.naming(*face)? {
+                None => {}
+                Some(now) if now == *after => faces.push(NamedFace {
+                    face: *face,
+                    before: after.clone(),
+                    after: before.clone(),
+                }),
+                Some(_) => return Err(JournalError::Overtaken { number, face: *face }),
+            }
+        }
+        let mut labels = Vec::new();
+        for NamedLabel { label, before, after } in entry.labels.clone() {
+            if self.stands_for(&label)? != after {
+                return Err(JournalError::LabelOvertaken { number, label });
+            }
+            labels.push(NamedLabel { label, before: after, after: before });
+        }
+        self.append(JournalEntry {
+            number: self.last_entry()? + 1,
+            what: format!("undo {number}: {}", entry.what),
+            undoes: Some(number),
+            faces,
+            labels,
+        })?;
+        Ok(number)
+    }
+
+    /// What a face goes by; `None` where it is not there.
+    fn naming(&self, face: FaceId) -> Result<Option<Naming>, StoreError> {
+        let Some(record) = self.read::<FaceOnDisk>(&keys::face(face))? else { return Ok(None) };
+        let identity = record.into_core(face).identity;
+        let said = self.read::<()>(&keys::said(face))?.is_some();
+        Ok(Some(Naming { identity, said }))
+    }
+
+    pub(super) fn stands_for(&self, label: &str) -> Result<Option<String>, StoreError> {
+        self.read(&keys::label(label))
+    }
+
+    fn last_entry(&self) -> Result<u64, StoreError> {
+        let mut last = 0;
+        self.scan(keys::JOURNAL, &mut |key, _| {
+            last = keys::number_of_entry(key).unwrap_or(last);
+            Ok(())
+        })?;
+        Ok(last)
+    }
+
+    fn append(&self, entry: JournalEntry) -> Result<u64, JournalError> {
+        self.write(|draft| draft.append(&entry))?;
+        Ok(entry.number)
+    }
+}
+
+impl Draft<'_> {
+    /// Writes an entry, and what it says into the records it speaks of.
+    fn append(&mut self, entry: &JournalEntry) -> Result<(), StoreError> {
+        let bytes = codec::encode_long(&EntryOnDisk::from(entry));
+        let bytes = bytes.map_err(|error| unwritable(&self.store.dir, error))?;
+        for (part, chunk) in bytes.chunks(keys::CHUNK).enumerate() {
+            self.put_raw(keys::entry(entry.number, part), chunk)?;
+        }
+        for NamedFace { face, after, .. } in &entry.faces {
+            let key = keys::face(*face);
+            let Some(record) = self.store.read::<FaceOnDisk>(&key)? else { continue };
+            let record = record.into_core(*face);
+            let named = facesearch_core::FaceRecord { identity: after.identity.clone(), ..record };
+            self.put(key, &FaceOnDisk::from(&named))?;
+            match after.said {
+                true => self.put(keys::said(*face), &())?,
+                false => self.remove(keys::said(*face)),
+            }
+        }
+        for NamedLabel { label, after, .. } in &entry.labels {
+            match after {
+                Some(after) => self.put(keys::label(label), after)?,
+                None => self.remove(keys::label(label)),
+            }
+        }
+        Ok(())
+    }
+}

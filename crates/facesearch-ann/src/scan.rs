@@ -1,7 +1,10 @@
 //! The full scan: measures every row, and so never misses one.
 
+mod batch;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use batch::{Panels, nearest_of_each};
 
 use std::collections::BinaryHeap;
 use std::ops::Range;
@@ -92,13 +95,33 @@ impl Shortlist {
     #[inline]
     pub(crate) fn offer(&mut self, distance: f32, row: u32) {
         if distance <= self.limit {
-            self.take(distance, row);
+            self.take(distance, distance, row);
         }
     }
 
-    fn take(&mut self, distance: f32, row: u32) {
-        self.rows.push((distance, row));
-        let bits = distance.to_bits();
+    /// Offers a row whose distance lies between two bounds.
+    pub(crate) fn offer_between(&mut self, low: f32, high: f32, row: u32) {
+        if low <= self.limit {
+            self.take(low, high, row);
+        }
+    }
+
+    /// No row farther than this is among the nearest.
+    pub(crate) fn limit(&self) -> f32 {
+        self.limit
+    }
+
+    fn take(&mut self, low: f32, high: f32, row: u32) {
+        self.rows.push((low, row));
+        self.tighten(high.to_bits());
+        if self.rows.len() >= self.room {
+            self.drop_far();
+            self.room = (2 * self.rows.len()).max(1 << 10);
+        }
+    }
+
+    /// Counts one distance more among the smallest.
+    fn tighten(&mut self, bits: u32) {
         if self.smallest.len() < self.k {
             self.smallest.push(bits);
         } else if let Some(mut worst) = self.smallest.peek_mut()
@@ -112,20 +135,16 @@ impl Shortlist {
             // What underflowed to less than its true distance is within the addend.
             self.limit = f32::from_bits(*worst) * self.slack + 1e-30;
         }
-        if self.rows.len() >= self.room {
-            self.drop_far();
-            self.room = (2 * self.rows.len()).max(1 << 10);
-        }
     }
 
     fn drop_far(&mut self) {
         self.rows.retain(|(distance, _)| *distance <= self.limit);
     }
 
-    fn merge(mut self, other: Self) -> Self {
-        for (distance, row) in other.rows {
-            self.offer(distance, row);
-        }
+    pub(crate) fn merge(mut self, other: Self) -> Self {
+        other.smallest.into_iter().for_each(|bits| self.tighten(bits));
+        self.rows.extend(other.rows);
+        self.drop_far();
         self
     }
 

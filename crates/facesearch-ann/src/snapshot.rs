@@ -10,6 +10,8 @@ use facesearch_core::{
     GalleryError, IdentityIndex, Outcome, PhotoIndex, Row, l2_squared,
 };
 
+use rayon::prelude::*;
+
 use crate::files::{FileSeal, Kind, Mapped};
 use crate::manifest::{
     FACES, IDENTITIES, LEDGER, MANIFEST, Manifest, PHOTOS, SegmentEntry, VECTORS, generation_dir,
@@ -262,6 +264,32 @@ impl Gallery for Snapshot {
         let (rows, exact, examined) = self.search(probe.as_slice(), k, effort)?;
         rows.iter().try_for_each(|row| self.check_row(*row))?;
         Ok(Candidates { rows: rows.into_iter().map(Row).collect(), exact, examined })
+    }
+
+    fn candidates_of_each(
+        &self,
+        probes: &[Embedding],
+        k: usize,
+        effort: Effort,
+    ) -> Result<Vec<Candidates>, GalleryError> {
+        let scanned = |segment: &Segment| segment.is_scanned_sooner(effort, k);
+        if effort != Effort::Exact && !self.segments.iter().all(|(_, segment)| scanned(segment)) {
+            let one = |probe| self.candidates(probe, k, effort);
+            return probes.par_iter().map(one).collect();
+        }
+        let expected = self.vectors.dim();
+        if let Some(got) = probes.iter().map(Embedding::dim).find(|got| *got != expected) {
+            return Err(GalleryError::Dimension { expected, got });
+        }
+        let all = self.faces.len() as u32;
+        let probes: Vec<&[f32]> = probes.iter().map(Embedding::as_slice).collect();
+        let found = scan::nearest_of_each(&self.vectors, 0..all, &probes, k)?;
+        let checked = |found: Vec<(f64, u32)>| {
+            found.iter().try_for_each(|(_, row)| self.check_row(*row))?;
+            let rows = found.into_iter().map(|(_, row)| Row(row)).collect();
+            Ok(Candidates { rows, exact: true, examined: u64::from(all) })
+        };
+        found.into_par_iter().map(checked).collect()
     }
 
     fn verify(&self) -> Result<(), GalleryError> {

@@ -110,6 +110,20 @@ pub trait Gallery: Send + Sync {
         effort: Effort,
     ) -> Result<Candidates, GalleryError>;
 
+    /// The candidates of many probes, in their order. An implementation may use all cores.
+    ///
+    /// # Errors
+    ///
+    /// As for [`candidates`](Self::candidates).
+    fn candidates_of_each(
+        &self,
+        probes: &[Embedding],
+        k: usize,
+        effort: Effort,
+    ) -> Result<Vec<Candidates>, GalleryError> {
+        probes.iter().map(|probe| self.candidates(probe, k, effort)).collect()
+    }
+
     /// Checks everything there is, once. Rows that [`candidates`](Self::candidates) returned, and
     /// what can be reached from them below, are known to be good; whoever walks the tables on his
     /// own calls this first.

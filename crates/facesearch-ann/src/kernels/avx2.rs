@@ -2,7 +2,15 @@
 
 use std::arch::x86_64::*;
 
-use super::{Codes, LINE, TOO_FAR};
+use super::{Codes, LANES, LINE, ROWS, TOO_FAR};
+
+/// # Safety
+///
+/// The CPU must have AVX2 and FMA.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn products(panel: &[f32], rows: &[f32], sums: &mut [[f32; LANES]; ROWS]) {
+    super::portable::products::<true>(panel, rows, sums);
+}
 
 /// # Safety
 ///

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::{Codes, LINE, TOO_FAR, WHOLE, prefetch};
+use super::{Codes, LANES, LINE, ROWS, TOO_FAR, WHOLE, prefetch};
 
 /// The first lines of every code are looked at first; what may still be near is then finished, its
 /// memory asked for meanwhile.
@@ -68,6 +68,14 @@ unsafe fn lines(probe: &[i16], code: &[u8], range: Range<usize>) -> u32 {
         }
     }
     _mm512_reduce_add_epi32(_mm512_add_epi32(sums[0], sums[1])) as u32
+}
+
+/// # Safety
+///
+/// The CPU must have AVX-512 F.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn products(panel: &[f32], rows: &[f32], sums: &mut [[f32; LANES]; ROWS]) {
+    super::portable::products::<true>(panel, rows, sums);
 }
 
 /// # Safety

@@ -1,6 +1,6 @@
 //! The scan against the definition: measure everything in `f64`, sort, cut.
 
-use facesearch_core::{Effort, Publisher};
+use facesearch_core::{Effort, Embedding, Gallery, Metric, Publisher};
 use proptest::{collection::vec, prelude::*};
 
 use crate::testing::{FakeStore, Random, oracle, search};
@@ -29,6 +29,7 @@ proptest! {
     ) {
         let (_dir, snapshot) = snapshot(3, &vectors);
         prop_assert_eq!(search(&snapshot, &probe, k, Effort::Exact), oracle(&vectors, &probe, k));
+        each_is_asked(&snapshot, &vectors, &vectors, k);
     }
 
     #[test]
@@ -39,6 +40,19 @@ proptest! {
         let (_dir, snapshot) = snapshot(2, &vectors);
         let probe = &vectors[0];
         prop_assert_eq!(search(&snapshot, probe, k, Effort::Exact), oracle(&vectors, probe, k));
+        each_is_asked(&snapshot, &vectors, &vectors, k);
+    }
+}
+
+/// All probes at once find what the definition says.
+fn each_is_asked(snapshot: &Snapshot, vectors: &[Vec<f32>], probes: &[Vec<f32>], k: usize) {
+    let embeddings: Vec<Embedding> =
+        probes.iter().map(|v| Embedding::new(v.clone(), Metric::L2).unwrap()).collect();
+    let found = snapshot.candidates_of_each(&embeddings, k, Effort::Exact).unwrap();
+    assert_eq!(found.len(), probes.len());
+    for (found, probe) in found.iter().zip(probes) {
+        let rows: Vec<u32> = found.rows.iter().map(|row| row.0).collect();
+        assert_eq!(rows, oracle(vectors, probe, k));
     }
 }
 
@@ -51,6 +65,7 @@ fn what_f32_cannot_tell_apart_is_told_apart() {
     let (_dir, snapshot) = snapshot(64, &vectors);
     let probe = vec![-30.0; 64];
     assert_eq!(search(&snapshot, &probe, 50, Effort::Exact), oracle(&vectors, &probe, 50));
+    each_is_asked(&snapshot, &vectors, &[vec![-30.0; 64], vectors[3].clone()], 50);
 }
 
 #[test]
@@ -62,6 +77,7 @@ fn many_threads_find_what_one_finds() {
     let (_dir, snapshot) = snapshot(2, &vectors);
     let probe = [25.0, 25.0];
     assert_eq!(search(&snapshot, &probe, 100, Effort::Exact), oracle(&vectors, &probe, 100));
+    each_is_asked(&snapshot, &vectors, &vectors[..40], 100);
 }
 
 #[test]

@@ -5,13 +5,14 @@
 
 use std::collections::BTreeSet;
 
-use facesearch_core::{Effort, TopK, l2_squared};
+use facesearch_core::{Effort, l2_squared};
 use rayon::prelude::*;
 
 use super::beam::{Scratch, Trusted};
 use super::graph::{Graph, Level, descend};
 use super::quantiser::Quantiser;
 use super::random::Random;
+use crate::scan::{Panels, Shortlist};
 
 /// What was measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,7 +39,7 @@ const PROBES: usize = 2048;
 const K: usize = 10;
 
 /// Vectors that are measured against all probes while they are in the cache.
-const BLOCK: usize = 1 << 10;
+const BLOCK: usize = 1 << 8;
 
 impl Certificate {
     /// The width of the walk for an effort, when `k` neighbours are wanted.
@@ -131,24 +132,33 @@ fn truth<'a>(
     probes: &[Vec<f32>],
     vector: &(impl Fn(usize) -> &'a [f32] + Sync),
 ) -> Vec<Vec<u32>> {
-    let start = || vec![TopK::new(K); probes.len()];
+    let Some(dim) = probes.first().map(Vec::len) else { return Vec::new() };
+    let panels = Panels::new(&probes.iter().map(Vec::as_slice).collect::<Vec<_>>(), dim);
     let blocks: Vec<usize> = (0..n).step_by(BLOCK).collect();
-    let measured = blocks.into_par_iter().fold(start, |mut best, block| {
-        for (probe, best) in probes.iter().zip(&mut best) {
-            for item in block..n.min(block + BLOCK) {
-                // Bits of floats that are not negative order as the floats do.
-                best.push(l2_squared(probe, vector(item)).to_bits());
-            }
+    let some = |blocks: &[usize]| {
+        let (mut lists, mut rows) = (panels.lists(K), Vec::with_capacity(BLOCK * dim));
+        for start in blocks {
+            rows.clear();
+            (*start..n.min(start + BLOCK)).for_each(|item| rows.extend_from_slice(vector(item)));
+            panels.offer(&rows, *start as u32, &mut lists);
         }
-        best
-    });
-    let merged = measured.reduce(start, |mut all, some| {
-        for (all, some) in all.iter_mut().zip(some) {
-            some.into_sorted().into_iter().for_each(|bits| all.push(bits));
-        }
-        all
-    });
-    merged.into_iter().map(TopK::into_sorted).collect()
+        lists
+    };
+    let each = blocks.len().div_ceil(rayon::current_num_threads()).max(1);
+    let lists = blocks
+        .par_chunks(each)
+        .map(some)
+        .reduce_with(|a, b| a.into_iter().zip(b).map(|(a, b)| a.merge(b)).collect());
+    let lists = lists.unwrap_or_else(|| panels.lists(K));
+    let nearest = |(probe, list): (&Vec<f32>, Shortlist)| {
+        // Bits of floats that are not negative order as the floats do.
+        let mut near: Vec<u32> =
+            list.rows().map(|item| l2_squared(probe, vector(item as usize)).to_bits()).collect();
+        near.sort_unstable();
+        near.truncate(K);
+        near
+    };
+    probes.par_iter().zip(lists).map(nearest).collect()
 }
 
 /// Recall at 1 and at 10. A vector as near as one of the nearest is as good: copies of one face

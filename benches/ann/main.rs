@@ -15,8 +15,10 @@
 
 #![expect(clippy::print_stdout, reason = "the result of a benchmark is what it prints")]
 
+mod batch;
 mod clock;
 mod faces;
+mod live;
 mod store;
 mod sweep;
 
@@ -38,7 +40,9 @@ fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("make") => task.make(),
         Some("sweep") => task.sweep(),
-        other => panic!("no command {other:?}; there are make and sweep"),
+        Some("batch") => task.batch(),
+        Some("live") => task.live(),
+        other => panic!("no command {other:?}; there are make, sweep, batch and live"),
     }
 }
 
@@ -140,6 +144,22 @@ impl Task {
         );
         snapshot.verify().expect("undamaged");
         sweep::sweep(&snapshot, &probes, bytemuck::cast_slice(&truth));
+    }
+
+    fn batch(&self) {
+        let faces = Faces::new(self.profile, self.n, self.dim, self.probes);
+        let probes: Vec<Embedding> = faces.probes().chunks_exact(self.dim).map(embedding).collect();
+        let snapshot = Snapshot::open(&self.index()).expect("`make` came before");
+        snapshot.verify().expect("undamaged");
+        batch::batch(&snapshot, &probes);
+    }
+
+    fn live(&self) {
+        let faces = Faces::new(self.profile, self.n, self.dim, self.probes);
+        let probes: Vec<Embedding> = faces.probes().chunks_exact(self.dim).map(embedding).collect();
+        let dir = self.dir.join("live");
+        let _ = fs::remove_dir_all(&dir);
+        live::live(&faces, &probes, &dir, embedding);
     }
 
     /// Megabytes of the search structures.

@@ -32,6 +32,9 @@ impl Default for BuildOptions {
     }
 }
 
+/// Rows that are finished before they are copied: they are lists of their own until then.
+const AT_ONCE: usize = 1 << 16;
+
 /// How many times fewer nodes each level has than the one below.
 const THINNING: usize = 32;
 
@@ -183,19 +186,17 @@ impl<'a> Growing<'a> {
     /// The rows of the first `count` nodes, no longer than the rule allows.
     fn final_rows(&self, count: usize) -> Level {
         let degree = self.rule.degree;
-        let rows: Vec<Vec<u32>> = (0..count as u32)
-            .into_par_iter()
-            .map_init(Worker::default, |worker, node| {
+        let mut level = Level { count, degree, links: Vec::with_capacity(count * degree) };
+        for start in (0..count).step_by(AT_ONCE) {
+            let some = start as u32..count.min(start + AT_ONCE) as u32;
+            let row = |worker: &mut Worker, node| {
                 let row: Vec<u32> = self.base.view().of(node).collect();
                 if row.len() > degree { self.pruned(node, &row, worker) } else { row }
-            })
-            .collect();
-        let mut level = Level { count, degree, links: Vec::with_capacity(count * degree) };
-        for row in rows {
-            level.links.extend_from_slice(&row);
-            level.links.resize(level.links.len().next_multiple_of(degree), NO_LINK);
-            if row.is_empty() {
-                level.links.resize(level.links.len() + degree, NO_LINK);
+            };
+            let rows: Vec<Vec<u32>> = some.into_par_iter().map_init(Worker::default, row).collect();
+            for row in rows {
+                level.links.extend_from_slice(&row);
+                level.links.resize(level.links.len() + degree - row.len(), NO_LINK);
             }
         }
         level

@@ -1,10 +1,13 @@
 //! Graphs of both builders against the definition.
 
+use facesearch_core::{Effort, Gallery, Publisher, Row};
+
 use super::beam::{Links, NO_LINK, Scratch, Trusted};
 use super::graph::{Graph, Level, descend};
 use super::quantiser::Quantiser;
 use super::{flat, hnsw};
-use crate::testing::{Random, clustered, oracle};
+use crate::testing::{FakeStore, Random, clustered, oracle, search};
+use crate::{Snapshot, SnapshotPublisher};
 
 /// Recall@10 of a graph alone, exact re-ranking of the best 20 included.
 fn recall(graph: &Graph, quantiser: &Quantiser, vectors: &[Vec<f32>], width: usize) -> f64 {
@@ -117,6 +120,40 @@ fn copies_of_one_face_leave_all_reachable() {
     let (_, graph) = build(&only_copies);
     all_are_reached(&graph);
     rows_are_sound(&graph);
+}
+
+#[test]
+fn a_flood_of_copies_hides_nobody() {
+    let mut vectors = clustered(12_000, 16, 31);
+    let copied = vectors[77].clone();
+    let mut random = Random(32);
+    for _ in 0..10_000 {
+        let place = random.below(vectors.len());
+        // Copies that differ in the last digits too, as those of a re-encoded photo do.
+        let off = 1.0 + 1e-6 * random.unit();
+        vectors.insert(place, copied.iter().map(|x| x * off).collect());
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let store = FakeStore::with(16, &vectors);
+    SnapshotPublisher::new(dir.path()).publish(&store, true).unwrap();
+    let snapshot = Snapshot::open(dir.path()).unwrap();
+    let (mut hits, mut all) = (0, 0);
+    let strangers = clustered(60, 16, 33);
+    let known = vectors.iter().step_by(vectors.len() / 60).filter(|v| **v != copied);
+    let near_copies = (1..40).map(|i| copied.iter().map(|x| x * (1.0 + 0.01 * i as f32)).collect());
+    let probes = strangers.iter().chain(known).cloned().chain(near_copies);
+    for probe in probes {
+        // A vector as near as the tenth is as good as the tenth: copies cannot be told apart.
+        let distances = |effort| {
+            let rows = search(&snapshot, &probe, 10, effort);
+            let measure = |row| facesearch_core::l2_squared(&probe, snapshot.vector(Row(row)));
+            rows.into_iter().map(measure).collect::<Vec<f32>>()
+        };
+        let farthest = distances(Effort::Exact)[9] + 1e-5;
+        hits += distances(Effort::Balanced).iter().filter(|d| **d <= farthest).count();
+        all += 10;
+    }
+    assert!(hits * 1000 >= all * 990, "{hits} of {all}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::support::{files_below, json_lines, run_for, scratch, shared, text};
 
 /// View 1's pairs as the program reads them.
-fn pairs_csv(pairs: &str) -> String {
+pub(crate) fn pairs_csv(pairs: &str) -> String {
     let image = |name: &str, n: &str| format!("{name}/{name}_{:0>4}.jpg", n);
     let mut csv = String::from("a,b,same\n");
     for line in pairs.lines().skip(1) {

@@ -71,7 +71,7 @@ pub struct PhotoRecord {
     pub height: u32,
     /// What was found: never [`Outcome::DuplicateOf`].
     pub outcome: Outcome,
-    /// Its faces, largest first.
+    /// Its faces, the most prominent first.
     pub faces: Vec<FaceId>,
 }
 

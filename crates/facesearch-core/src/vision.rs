@@ -26,8 +26,8 @@ pub struct FoundFaces {
     pub width: u32,
     /// Pixels down.
     pub height: u32,
-    /// The faces, largest first, ties by position from the top left: `faces[0]` is the one that a
-    /// photo of one person is about. What of a face lies outside the photo does not count.
+    /// The faces, the most prominent first (large, wholly inside, near the middle), ties by position
+    /// from the top left: `faces[0]` is the one that a photo of one person is about.
     pub faces: Vec<AlignedFace>,
 }
 

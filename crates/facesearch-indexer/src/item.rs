@@ -35,7 +35,7 @@ pub(crate) struct Seen {
     pub(crate) height: u32,
     /// Why there is nothing in it, where its bytes are at fault.
     pub(crate) failure: Option<Outcome>,
-    /// Its faces, largest first; those without a usable vector have none.
+    /// Its faces, the most prominent first; those without a usable vector have none.
     pub(crate) faces: Vec<(DetectedFace, Option<Embedding>)>,
 }
 

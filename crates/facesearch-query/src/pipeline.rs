@@ -19,7 +19,7 @@ pub struct PhotoProbe {
     pub width: u32,
     /// Pixels down.
     pub height: u32,
-    /// Its faces, largest first.
+    /// Its faces, the most prominent first.
     pub faces: Vec<Probe>,
 }
 

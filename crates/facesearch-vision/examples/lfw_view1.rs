@@ -18,7 +18,7 @@ use candle_core::Device;
 use facesearch_core::{Chip, DetectedFace, Embedder, Embedding, FaceDetector, Photo};
 use facesearch_vision::{
     Aligner, DlibAligner, DlibResNet, Mtcnn, MtcnnOptions, PointAligner, ShapePredictor5,
-    SquareInBox, Stacked, Views, largest_first,
+    SquareInBox, Stacked, Views, most_prominent_first,
 };
 use rayon::prelude::*;
 
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let bytes = std::fs::read(lfw.join("images").join(name))?;
             let photo = facesearch_vision::decode(&bytes, &Default::default())?;
             let mut faces = detector.detect(&photo)?;
-            largest_first(&mut faces, &photo);
+            most_prominent_first(&mut faces, &photo);
             Ok((photo, faces.first().copied()))
         })
         .collect::<Result<_, Box<dyn Error + Send + Sync>>>()

@@ -18,7 +18,7 @@ use candle_core::Device;
 use facesearch_core::{Chip, DetectedFace, Embedder, Embedding, FaceDetector, Metric, Photo};
 use facesearch_vision::{
     Aligner, ColourOrder, Mtcnn, MtcnnOptions, NetworkEmbedder, Normalisation, OnnxOptions,
-    Retail0095, Template, largest_first, onnx_embedder,
+    Retail0095, Template, most_prominent_first, onnx_embedder,
 };
 use rayon::prelude::*;
 
@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let bytes = std::fs::read(lfw.join("images").join(name))?;
         let photo: Photo = facesearch_vision::decode(&bytes, &Default::default())?;
         let mut faces: Vec<DetectedFace> = detector.detect(&photo)?;
-        largest_first(&mut faces, &photo);
+        most_prominent_first(&mut faces, &photo);
         let chip = |template: &Template| faces.first().map(|face| template.chip(&photo, face));
         Ok(recognisers.iter().map(|(template, _)| chip(template)).collect())
     };

@@ -45,40 +45,48 @@ impl Finder {
     pub fn find_in(&self, photo: &Photo) -> Result<FoundFaces, VisionError> {
         let (width, height) = (photo.width(), photo.height());
         let mut faces = self.detector.detect(photo)?;
-        largest_first(&mut faces, photo);
+        most_prominent_first(&mut faces, photo);
         let align = |face| AlignedFace { face, chip: self.aligner.chip(photo, &face) };
         Ok(FoundFaces { width, height, faces: faces.into_iter().map(align).collect() })
     }
 }
 
 impl FaceFinder for Finder {
-    /// Largest first as [`largest_first`] has it.
+    /// The faces in the order of [`most_prominent_first`].
     fn find(&self, bytes: &[u8]) -> Result<FoundFaces, VisionError> {
         self.find_in(&decode(bytes, &self.limits)?)
     }
 }
 
-/// Orders faces by size, one that is partly outside the photo counting for less: the area of its box
-/// inside, times the part of the box that this is. Ties go by place from the top left.
+/// Orders faces by how much a photo is about them: large, wholly inside, near the middle. Ties go by
+/// place from the top left.
 ///
-/// Whoever is cut off by the edge is not whom the photo is about: on LFW View 1 the plain order by
-/// size puts somebody else than the person in the middle first in 130 of 4,992 photos, this one in
-/// 13.
-pub fn largest_first(faces: &mut [DetectedFace], photo: &Photo) {
+/// A face counts with the area of its box inside the photo, times the part of the box that this is,
+/// divided by `1 + 2d²`, where `d` is the distance of its centre from the photo's in half diagonals:
+/// in a corner it has to be three times as large as in the middle.
+///
+/// On LFW View 1, whose photos are cut around the one they are about, the order by size puts
+/// somebody else first in 130 of 4,991 photos, with the part inside in 12, and with the distance
+/// too in 3 (MTCNN's boxes).
+pub fn most_prominent_first(faces: &mut [DetectedFace], photo: &Photo) {
     faces.sort_by(|a, b| {
         let (a, b) = (&a.bbox, &b.bbox);
-        let (size_a, size_b) = (prominence(a, photo), prominence(b, photo));
-        size_b.total_cmp(&size_a).then(a.y.total_cmp(&b.y)).then(a.x.total_cmp(&b.x))
+        let (a_first, b_first) = (prominence(a, photo), prominence(b, photo));
+        b_first.total_cmp(&a_first).then(a.y.total_cmp(&b.y)).then(a.x.total_cmp(&b.x))
     });
 }
 
-/// Area of a box inside the photo, times the part of the box that this is.
+/// What [`most_prominent_first`] orders by.
 fn prominence(bbox: &BoundingBox, photo: &Photo) -> f32 {
     let inside = |near: f32, len: f32, side: u32| (near + len).min(side as f32) - near.max(0.0);
     let width = inside(bbox.x, bbox.width, photo.width()).max(0.0);
     let height = inside(bbox.y, bbox.height, photo.height()).max(0.0);
     let (seen, whole) = (width * height, bbox.area());
-    if whole > 0.0 { seen * (seen / whole) } else { 0.0 }
+    let middle = [photo.width() as f32 / 2.0, photo.height() as f32 / 2.0];
+    let off = [bbox.x + bbox.width / 2.0 - middle[0], bbox.y + bbox.height / 2.0 - middle[1]];
+    let squared = |[x, y]: [f32; 2]| x * x + y * y;
+    let distance_squared = squared(off) / squared(middle);
+    if whole > 0.0 { seen * (seen / whole) / (1.0 + 2.0 * distance_squared) } else { 0.0 }
 }
 
 #[cfg(test)]

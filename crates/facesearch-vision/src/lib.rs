@@ -21,11 +21,11 @@ pub use align::{
 pub use decode::{DecodeLimits, decode};
 pub use detect::{Mtcnn, MtcnnOptions};
 pub use embed::{
-    ArcFace, DeepFace, DeepId, DlibDenseNet, DlibResNet, FaceNet, GhostFaceNet, NetworkEmbedder,
-    OnnxOptions, OpenFace, Recognition, Retail0095, SFace, VggFace, Views, onnx_embedder,
-    open_recogniser,
+    ArcFace, DeepFace, DeepId, DlibDenseNet, DlibResNet, FaceNet, GhostFaceNet, MobileFaceNet,
+    NetworkEmbedder, OnnxOptions, OpenFace, Recognition, Retail0095, SFace, VggFace, Views,
+    onnx_embedder, open_network, open_recogniser,
 };
-pub use finder::{Finder, largest_first};
+pub use finder::{Finder, most_prominent_first};
 pub use import::{ImportError, ImportedNetwork, ImportedOutput, import_onnx, import_openvino};
 pub use landmarks::{DlibRect, ShapePredictor5};
 pub use network::{

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use facesearch_core::{Metric, Threshold};
 use serde::Deserialize;
 
-use crate::model::{Accuracy, Commercial, Input, Output};
+use crate::model::{Accuracy, ByHand, Commercial, Input, Output, Preset};
 use crate::tables::{ArtifactTable, PackageTable, link, wrong};
 use crate::{Artifact, Model, ModelKind, Package, ZooError};
 
@@ -125,7 +125,11 @@ struct ModelTable {
     input: Input,
     output: Option<OutputTable>,
     accuracy: Option<Accuracy>,
+    #[serde(default)]
+    presets: Vec<Preset>,
+    #[serde(default)]
     artifacts: Vec<String>,
+    by_hand: Option<ByHand>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -152,6 +156,9 @@ impl ModelTable {
                 .ok_or_else(|| wrong(format!("`{name}` needs `{file}`, which is no artifact")))
         };
         let artifacts = self.artifacts.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+        if artifacts.is_empty() != self.by_hand.is_some() {
+            return Err(wrong(format!("`{name}` needs either `artifacts` or `by_hand`")));
+        }
         let output = self.output.map(OutputTable::into_output).transpose()?;
         Ok(Model {
             kind: self.kind,
@@ -165,7 +172,9 @@ impl ModelTable {
             input: self.input,
             output,
             accuracy: self.accuracy,
+            presets: self.presets,
             artifacts,
+            by_hand: self.by_hand,
             name,
         })
     }

@@ -27,7 +27,11 @@ impl Digest {
     }
 
     /// The digest of a file's content.
-    pub(crate) fn of_file(path: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read.
+    pub fn of_file(path: &Path) -> io::Result<Self> {
         Self::of_reader(&mut File::open(path)?)
     }
 }
@@ -58,6 +62,12 @@ impl FromStr for Digest {
             *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
         }
         Ok(Self(bytes))
+    }
+}
+
+impl serde::Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
     }
 }
 

@@ -45,6 +45,14 @@ pub enum ZooError {
     )]
     Unrecognised { path: PathBuf, found: Digest, expected: Option<Digest> },
 
+    #[error(
+        "`{name}` is no name for a model; letters, digits and . _ - + @ make one, the first no dot"
+    )]
+    BadName { name: String },
+
+    #[error("{path} is damaged ({reason}); import the model again with `facesearch models import`")]
+    Record { path: PathBuf, reason: String },
+
     #[error("cannot {action} {path}")]
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
 }

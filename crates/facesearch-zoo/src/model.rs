@@ -1,5 +1,7 @@
 //! What is known of a model: enough for an engineer to use it and a lawyer to judge it.
 
+use std::path::PathBuf;
+
 use facesearch_core::{Metric, Threshold};
 use serde::Deserialize;
 
@@ -32,8 +34,56 @@ pub struct Model {
     pub output: Option<Output>,
     /// How good it is, and who says so.
     pub accuracy: Option<Accuracy>,
-    /// The files it is made of, in the order the catalogue names them.
+    /// Thresholds that others have published for it, by name and metric.
+    pub presets: Vec<Preset>,
+    /// The files it is made of, in the order the catalogue names them. Empty where nobody here
+    /// has seen the file: see [`by_hand`](Self::by_hand).
     pub artifacts: Vec<Artifact>,
+    /// The file that its user has to bring, for a model without artifacts.
+    pub by_hand: Option<ByHand>,
+}
+
+/// Weights whose bytes the catalogue cannot vouch for: they are published, but their SHA-256 is
+/// not known here. They are taken in with `facesearch models import`, which records what they were.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ByHand {
+    /// What the file is called where it is published.
+    pub file: String,
+    /// The official address.
+    pub address: String,
+    /// Where another program of this user may have put it already: absolute, or under `~/`.
+    #[serde(default)]
+    pub places: Vec<PathBuf>,
+}
+
+impl ByHand {
+    /// The first of the places where there is a file.
+    pub fn found(&self) -> Option<PathBuf> {
+        self.places.iter().map(|place| crate::home::expand(place)).find(|place| place.is_file())
+    }
+}
+
+/// A threshold that somebody published.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preset {
+    /// Whose it is, such as `deepface-lib`.
+    pub name: String,
+    /// The metric it belongs to.
+    pub metric: Metric,
+    /// The number in that metric, as published.
+    pub value: f32,
+}
+
+impl Preset {
+    /// The same as an L2 distance between stored vectors.
+    ///
+    /// - **Trap:** a cosine preset and an L2 preset of one source need not agree: deepface's cosine
+    ///   0.23 for DeepFace is 0.678 in L2, where it ships 0.64.
+    pub fn l2(&self) -> f32 {
+        self.metric.to_l2(self.value)
+    }
 }
 
 /// What a model does.

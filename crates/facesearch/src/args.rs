@@ -3,10 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use facesearch_core::Contract;
+use facesearch_zoo::{Preset, Zoo};
 
 use crate::commands::{
-    batch, bench, calibrate, cluster, demo, eval, identity, index, models, query, stats, verify,
+    batch, bench, calibrate, cluster, demo, eval, identity, index, models, query, represent, stats,
+    verify,
 };
+use crate::exit::Failure;
 
 /// Find every face in your photos, and say who is in a new one
 #[derive(Debug, Parser)]
@@ -75,6 +79,7 @@ pub(crate) enum Command {
     Query(query::QueryArgs),
     Batch(batch::BatchArgs),
     Verify(verify::VerifyArgs),
+    Represent(represent::RepresentArgs),
     Stats(stats::StatsArgs),
     Calibrate(calibrate::CalibrateArgs),
     Eval(eval::EvalArgs),
@@ -118,6 +123,46 @@ pub(crate) fn rate(typed: &str) -> Result<f64, String> {
         Ok(rate) if rate > 0.0 && rate < 1.0 => Ok(rate),
         _ => Err("a rate is a number above 0 and below 1, such as 0.001".into()),
     }
+}
+
+/// A threshold as typed: a number, or the name of one that somebody published.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ThresholdChoice {
+    Distance(f32),
+    Preset(String),
+}
+
+impl ThresholdChoice {
+    /// The L2 distance that is meant, for the model that `contract` names.
+    pub(crate) fn of(&self, contract: &Contract) -> anyhow::Result<f32> {
+        let preset = match self {
+            Self::Distance(distance) => return Ok(*distance),
+            Self::Preset(preset) => preset,
+        };
+        let zoo = Zoo::builtin();
+        let presets = zoo.model(&contract.model).map(|model| &model.presets[..]).unwrap_or(&[]);
+        let of_metric = |p: &&Preset| p.metric.is_normalised() == contract.metric.is_normalised();
+        // Several numbers of one source need not agree: that of the very metric comes first.
+        let mut fitting: Vec<_> =
+            presets.iter().filter(of_metric).filter(|p| p.name == *preset).collect();
+        fitting.sort_by_key(|p| p.metric != contract.metric);
+        if let Some(found) = fitting.first() {
+            return Ok(found.l2());
+        }
+        let known: Vec<_> = presets.iter().filter(of_metric).map(|p| p.name.as_str()).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Err(Failure::usage(format!(
+            "no threshold called `{preset}` is known for {} and {}; known: {known}",
+            contract.model, contract.metric
+        )))
+    }
+}
+
+pub(crate) fn threshold_or_preset(typed: &str) -> Result<ThresholdChoice, String> {
+    if typed.starts_with(|c: char| c.is_ascii_alphabetic()) && typed.parse::<f32>().is_err() {
+        return Ok(ThresholdChoice::Preset(typed.to_owned()));
+    }
+    threshold(typed).map(ThresholdChoice::Distance)
 }
 
 fn effort(typed: &str) -> Result<facesearch_core::Effort, String> {

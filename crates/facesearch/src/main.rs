@@ -7,10 +7,12 @@ mod args;
 mod calibration;
 mod commands;
 mod exit;
+mod import;
 mod judge;
 mod open;
 mod printer;
 mod progress;
+mod recogniser;
 mod report;
 
 use std::process::ExitCode;
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Command::Query(args) => commands::query::run(args, global, &mut out),
         Command::Batch(args) => commands::batch::run(args, global, &mut out),
         Command::Verify(args) => commands::verify::run(args, global, &mut out),
+        Command::Represent(args) => commands::represent::run(args, global, &mut out),
         Command::Stats(args) => commands::stats::run(args, global, &mut out),
         Command::Calibrate(args) => commands::calibrate::run(args, global, &mut out),
         Command::Eval(args) => commands::eval::run(args, global, &mut out),

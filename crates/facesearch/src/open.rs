@@ -6,21 +6,17 @@ use anyhow::Context;
 use candle_core::Device;
 use clap::Args;
 use facesearch_ann::{Snapshot, SnapshotPublisher};
-use facesearch_core::{
-    Contract, Embedder, FaceFinder, FaceStore, Gallery, Progress, Threshold, VisionError,
-};
+use facesearch_core::{Contract, Embedder, FaceFinder, FaceStore, Gallery, Progress, VisionError};
 use facesearch_query::Pipeline;
 use facesearch_store::SledStore;
-use facesearch_vision::{
-    DlibAligner, DlibResNet, Finder, Mtcnn, MtcnnOptions, PointAligner, ShapePredictor5,
-    SquareInBox, Stacked, Views,
-};
+use facesearch_vision::{Finder, Mtcnn, MtcnnOptions};
 use facesearch_zoo::{Artifact, Cache, FetchOptions, Model, ModelKind, Zoo};
 
 use crate::args::Global;
 use crate::exit::Failure;
 use crate::printer::{Printer, shown};
 use crate::progress::Bar;
+use crate::recogniser::{self, NetworkArgs};
 
 /// How many photos are worked on together: enough to fill the embedder's batches, few enough that
 /// memory does not notice.
@@ -32,9 +28,13 @@ const MIN_FACE: u32 = 40;
 /// Which models see
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct VisionArgs {
-    /// Recognition model (default: the index's, or dlib)
-    #[arg(long, value_name = "NAME")]
+    /// Recognition model: a name of `facesearch models list`, or the file of a network, ONNX or
+    /// OpenVINO IR (default: the index's, or dlib)
+    #[arg(long, value_name = "NAME|FILE")]
     pub(crate) model: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) network: NetworkArgs,
 
     /// Face detector (default: the index's, or mtcnn)
     #[arg(long, value_name = "NAME")]
@@ -50,6 +50,14 @@ impl VisionArgs {
     pub(crate) fn or_pinned(&self, pinned: Option<&Contract>) -> Self {
         let typed = self.clone();
         Self {
+            network: NetworkArgs {
+                // A model that was named brings its own metric.
+                metric: typed
+                    .network
+                    .metric
+                    .or_else(|| pinned.filter(|_| typed.model.is_none()).map(|c| c.metric)),
+                ..typed.network
+            },
             model: typed.model.or_else(|| pinned.map(|c| c.model.clone())),
             detector: typed.detector.or_else(|| pinned.map(|c| c.detector.clone())),
             min_face: typed.min_face.or_else(|| pinned.map(|c| c.min_face)),
@@ -184,27 +192,36 @@ pub(crate) fn vision_of(
 
 /// Eyes as asked for; model files that are missing are fetched.
 pub(crate) fn vision(args: &VisionArgs, global: &Global, out: &Printer) -> anyhow::Result<Vision> {
+    assemble(args, None, global, out)
+}
+
+/// Eyes as asked for, but with chips cut in another way than the model's own.
+pub(crate) fn vision_cut_by(
+    args: &VisionArgs,
+    align: &str,
+    global: &Global,
+    out: &Printer,
+) -> anyhow::Result<Vision> {
+    assemble(args, Some(align), global, out)
+}
+
+fn assemble(
+    args: &VisionArgs,
+    align: Option<&str>,
+    global: &Global,
+    out: &Printer,
+) -> anyhow::Result<Vision> {
     set_threads(global);
     let device = device(&global.device)?;
     let zoo = Zoo::builtin();
-    let recogniser = pick(&zoo, ModelKind::Recogniser, args.model.as_deref())?;
     let detector = pick(&zoo, ModelKind::Detector, args.detector.as_deref())?;
-    let landmarks = pick(&zoo, ModelKind::Landmarks, None)?;
     let min_face = args.min_face.unwrap_or(MIN_FACE);
 
     let cache = cache(global)?;
     let options = FetchOptions { offline: global.offline, ..FetchOptions::default() };
-    let models = [recogniser, detector, landmarks];
-    fetch(&cache, models.into_iter().flat_map(|model| &model.artifacts), options, out)?;
-    let bytes = |model: &Model| -> anyhow::Result<Vec<Vec<u8>>> {
-        let read = |path: PathBuf| {
-            std::fs::read(&path)
-                .map_err(|error| Failure::model(format!("cannot read {}: {error}", shown(&path))))
-        };
-        model.files(&cache).into_iter().map(read).collect()
-    };
-
-    let [proposal, refinement, output] = &bytes(detector)?[..] else {
+    let files = fetch(&cache, &detector.artifacts, options, out)?;
+    let bytes = files.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+    let [proposal, refinement, output] = &bytes[..] else {
         return Err(Failure::model(format!(
             "`{}` is no detector of three networks",
             detector.name
@@ -212,31 +229,24 @@ pub(crate) fn vision(args: &VisionArgs, global: &Global, out: &Printer) -> anyho
     };
     let options = MtcnnOptions { min_face, ..MtcnnOptions::default() };
     let detector_network = Mtcnn::from_bytes([proposal, refinement, output], options, &device)?;
-    let predictor = ShapePredictor5::from_bytes(&bytes(landmarks)?[0])?;
-    // Two ways to cut the chip, each also mirrored: docs/alignment.md says what that gains.
-    let aligner = Stacked::new(vec![
-        Box::new(DlibAligner::new(predictor, SquareInBox::MTCNN)),
-        Box::new(PointAligner::MTCNN),
-    ]);
-    let embedder = Views::new(DlibResNet::from_bytes(&bytes(recogniser)?[0], &device)?);
-
-    let finder = Finder::new(Box::new(detector_network), Box::new(aligner));
-    let (metric, threshold) = match &recogniser.output {
-        Some(output) => (output.metric, output.threshold.get()),
-        None => (embedder.metric(), Threshold::DEFAULT.get()),
-    };
+    let mut recogniser =
+        recogniser::open(args.model.as_deref(), &args.network, &device, global, out)?;
+    if let Some(align) = align {
+        recogniser = recogniser.cut_by(align)?;
+    }
     let contract = Contract {
-        model: recogniser.name.clone(),
-        weights: recogniser.artifacts[0].sha256.to_string(),
-        dimension: embedder.dim() as u32,
-        metric,
-        threshold,
+        model: recogniser.name,
+        weights: recogniser.weights,
+        dimension: recogniser.embedder.dim() as u32,
+        metric: recogniser.embedder.metric(),
+        threshold: recogniser.threshold,
         detector: detector.name.clone(),
         min_face,
-        preprocessing: format!("{}, mirrored", finder.preprocessing()),
+        preprocessing: recogniser.preprocessing,
         precision: "f32".into(),
     };
-    Ok(Vision { finder: Box::new(finder), embedder: Box::new(embedder), contract })
+    let finder = Finder::new(Box::new(detector_network), recogniser.aligner);
+    Ok(Vision { finder: Box::new(finder), embedder: recogniser.embedder, contract })
 }
 
 /// The model that was named, or the one its kind uses by default.
@@ -254,7 +264,7 @@ fn set_threads(global: &Global) {
 }
 
 /// The device that was asked for.
-fn device(typed: &str) -> anyhow::Result<Device> {
+pub(crate) fn device(typed: &str) -> anyhow::Result<Device> {
     if typed == "cpu" {
         return Ok(Device::Cpu);
     }

@@ -26,7 +26,7 @@ pub(crate) struct ImageReport {
     /// Why there are no faces, where the image could not be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
-    /// One entry a face, largest first.
+    /// One entry a face, the most prominent first.
     pub(crate) faces: Vec<FaceReport>,
 }
 

@@ -49,6 +49,12 @@ impl NetworkEmbedder {
         Ok(Self { recogniser, network, dim })
     }
 
+    /// The same with embeddings for another metric.
+    pub fn with_metric(mut self, metric: Metric) -> Self {
+        self.recogniser.metric = metric;
+        self
+    }
+
     /// What it is fed.
     pub fn input(&self) -> ChipInput {
         self.recogniser.input

@@ -1,4 +1,4 @@
-//! Any recognition network in an ONNX file, with no entry in the catalogue.
+//! Any recognition network in an ONNX file or an OpenVINO IR, with no entry in the catalogue.
 //!
 //! - **Input:** what [`OnnxOptions`] says; the file knows only the size of its picture, and not
 //!   always that. insightface's networks are 112x112 in red, green, blue with
@@ -7,11 +7,13 @@
 //! - **Threshold:** unknown; measure it on pairs.
 //! - **Trap:** the wrong order of colours or scale gives embeddings that are worse, and no error.
 
+use std::path::PathBuf;
+
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
 
 use super::network_embedder::{NetworkEmbedder, Recogniser, broken};
-use crate::import::import_onnx;
+use crate::import::{ImportedNetwork, import_onnx, import_openvino};
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
 
 /// What an ONNX file does not say of itself.
@@ -40,8 +42,44 @@ pub fn onnx_embedder(
     options: OnnxOptions,
     device: &Device,
 ) -> Result<NetworkEmbedder, VisionError> {
-    let size = options.size.map(|[width, height]| [height as usize, width as usize]);
-    let imported = import_onnx(bytes, size).map_err(|error| broken(&options.name, error))?;
+    let imported = import_onnx(bytes, options.rows_and_columns());
+    embedder(imported.map_err(|error| broken(&options.name, error))?, options, device)
+}
+
+/// An embedder from the file of an ONNX network, or from the `.xml` and the `.bin` of an OpenVINO
+/// IR, in this order.
+///
+/// # Errors
+///
+/// [`VisionError::Model`] where a file cannot be read, and as [`onnx_embedder`].
+pub fn open_network(
+    files: &[PathBuf],
+    options: OnnxOptions,
+    device: &Device,
+) -> Result<NetworkEmbedder, VisionError> {
+    let read = |path: &PathBuf| std::fs::read(path).map_err(|error| broken(&options.name, error));
+    match files {
+        [onnx] => onnx_embedder(&read(onnx)?, options, device),
+        [xml, bin] => {
+            let imported = import_openvino(&read(xml)?, &read(bin)?, options.rows_and_columns());
+            embedder(imported.map_err(|error| broken(&options.name, error))?, options, device)
+        }
+        other => Err(broken(&options.name, format!("a network is not {} files", other.len()))),
+    }
+}
+
+impl OnnxOptions {
+    /// The size as networks have it: height first.
+    fn rows_and_columns(&self) -> Option<[usize; 2]> {
+        self.size.map(|[width, height]| [height as usize, width as usize])
+    }
+}
+
+fn embedder(
+    imported: ImportedNetwork,
+    options: OnnxOptions,
+    device: &Device,
+) -> Result<NetworkEmbedder, VisionError> {
     let [_, height, width] = imported.input;
     let input = ChipInput {
         size: [width as u32, height as u32],

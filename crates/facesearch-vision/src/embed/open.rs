@@ -3,15 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use facesearch_core::VisionError;
+use facesearch_core::{Metric, VisionError};
 
 use super::network_embedder::{NetworkEmbedder, broken};
+use super::onnx_generic::{OnnxOptions, onnx_embedder};
 use super::{
-    ArcFace, DeepFace, DeepId, DlibDenseNet, FaceNet, GhostFaceNet, OpenFace, Retail0095, SFace,
-    VggFace,
+    ArcFace, DeepFace, DeepId, DlibDenseNet, FaceNet, GhostFaceNet, MobileFaceNet, OpenFace,
+    Retail0095, SFace, VggFace,
 };
 use crate::align::{Aligner, BoxAligner, DlibAligner, PointAligner, SquareInBox, Template};
 use crate::landmarks::ShapePredictor5;
+use crate::preprocess::{ColourOrder, Normalisation};
 use crate::weights::Weights;
 
 /// An embedder and the aligner that cuts its chips.
@@ -20,12 +22,16 @@ pub struct Recognition {
     pub embedder: NetworkEmbedder,
     /// What cuts chips for it.
     pub aligner: Box<dyn Aligner>,
+    /// Whether the model is meant to see each face in the mirror too
+    /// ([`Views`](crate::Views)).
+    pub mirrored: bool,
 }
 
 /// Opens the model of this name; `None` where it is not one of those made here, which are
 /// `retail-0095`, `deepface`, `vgg-face`, `deepid`, `facenet-128`, `facenet-512`, `openface`,
-/// `arcface`, `ghostfacenet`, `sface` and `dlib-densenet`. (dlib's first is
-/// [`DlibResNet`](crate::DlibResNet), which is opened by itself.)
+/// `arcface`, `ghostfacenet`, `sface`, `dlib-densenet`, and `mobilefacenet-` of `bubbliiiing`,
+/// `xiaoccer` and `foamliu`. (dlib's first is [`DlibResNet`](crate::DlibResNet), which is opened by
+/// itself.)
 ///
 /// The two FaceNets take deepface's file or facenet-pytorch's, told by what is in it; each is fed
 /// as its author feeds it.
@@ -61,7 +67,7 @@ pub fn open_recogniser(
         "retail-0095" => {
             let read = |i| std::fs::read(file(i)?).map_err(|error| broken(name, error));
             let embedder = Retail0095::from_bytes(&read(0)?, &read(1)?, device)?;
-            (embedder, Box::new(Template::RETAIL_0095))
+            (embedder, Box::new(Template::RETAIL_0095_BY_MTCNN))
         }
         "deepface" => (
             DeepFace::embedder(weights(&DeepFace::UNUSED_LAYERS)?, device)?,
@@ -92,9 +98,28 @@ pub fn open_recogniser(
             let bytes = std::fs::read(file(0)?).map_err(|error| broken(name, error))?;
             (SFace::from_bytes(&bytes, device)?, Box::new(Template::ARCFACE))
         }
+        "mobilefacenet-bubbliiiing" => (
+            MobileFaceNet::Bubbliiiing.embedder(weights(&[])?, device)?,
+            Box::new(Template::ARCFACE),
+        ),
+        "mobilefacenet-foamliu" => {
+            let bytes = std::fs::read(file(0)?).map_err(|error| broken(name, error))?;
+            let options = OnnxOptions {
+                name: name.to_owned(),
+                size: Some([112, 112]),
+                colours: ColourOrder::Rgb,
+                normalisation: Normalisation::ImageNet,
+                metric: Metric::Cosine,
+            };
+            (onnx_embedder(&bytes, options, device)?, Box::new(Template::ARCFACE))
+        }
+        "mobilefacenet-xiaoccer" => (
+            MobileFaceNet::Xiaoccer.embedder(weights(&[])?, device)?,
+            Box::new(Template::SPHEREFACE),
+        ),
         _ => return Ok(None),
     };
-    Ok(Some(Recognition { embedder, aligner }))
+    Ok(Some(Recognition { embedder, aligner, mirrored: name == "retail-0095" }))
 }
 
 /// dlib's chips: by its own five points where its predictor's file is there too, else by the

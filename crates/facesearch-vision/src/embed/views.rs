@@ -12,6 +12,7 @@ use facesearch_core::{Chip, Embedder, Embedding, Metric, VisionError};
 pub struct Views<E> {
     inner: E,
     name: String,
+    metric: Metric,
 }
 
 impl<E: Embedder> Views<E> {
@@ -19,7 +20,15 @@ impl<E: Embedder> Views<E> {
     /// the plain ones.
     pub fn new(inner: E) -> Self {
         let name = format!("{}-mirrored", inner.name());
-        Self { inner, name }
+        let metric = inner.metric();
+        Self { inner, name, metric }
+    }
+
+    /// The same with embeddings for another metric. The mean is taken of `inner`'s embeddings as
+    /// they are, whatever becomes of it then.
+    pub fn with_metric(mut self, metric: Metric) -> Self {
+        self.metric = metric;
+        self
     }
 }
 
@@ -33,7 +42,7 @@ impl<E: Embedder> Embedder for Views<E> {
     }
 
     fn metric(&self) -> Metric {
-        self.inner.metric()
+        self.metric
     }
 
     fn batch_size(&self) -> usize {

@@ -46,10 +46,16 @@ fn order(boxes: &[[f32; 4]]) -> Vec<u8> {
 fn the_largest_face_comes_first_and_ties_go_by_place() {
     assert_eq!(order(&[[1.0, 5.0, 9.0, 9.0], [2.0, 5.0, 20.0, 20.0]]), [2, 1]);
     assert_eq!(
-        order(&[[3.0, 5.0, 9.0, 9.0], [4.0, 2.0, 9.0, 9.0], [1.0, 5.0, 9.0, 9.0]]),
-        [4, 1, 3]
+        order(&[[80.0, 75.0, 9.0, 9.0], [11.0, 75.0, 9.0, 9.0], [80.0, 16.0, 9.0, 9.0]]),
+        [80, 11, 80]
     );
     assert!(order(&[]).is_empty());
+}
+
+#[test]
+fn a_face_in_the_corner_has_to_be_larger_than_one_in_the_middle() {
+    assert_eq!(order(&[[1.0, 1.0, 24.0, 24.0], [40.0, 40.0, 20.0, 20.0]]), [40, 1]);
+    assert_eq!(order(&[[40.0, 40.0, 20.0, 20.0], [1.0, 1.0, 40.0, 40.0]]), [1, 40]);
 }
 
 #[test]

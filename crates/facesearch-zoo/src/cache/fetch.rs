@@ -14,7 +14,7 @@ use crate::archive::extract;
 use crate::error::Attempt;
 use crate::http::{self, Arrived, Http, HttpError};
 use crate::pip::{Download, PipError};
-use crate::{Artifact, Digest, Package, Packed, Source, ZooError};
+use crate::{Artifact, Digest, Package, Packed, Source, ZooError, home};
 
 impl Cache {
     /// Makes sure that `artifact` is here, and says where.
@@ -214,7 +214,7 @@ impl<'a> Pull<'a> {
 
     fn try_path(&self, artifact: &Artifact, path: &Path) -> Result<(), Refusal> {
         let unreadable = |err: io::Error| Refusal::Unreadable(err.to_string());
-        let file = File::open(expand_home(path)).map_err(unreadable)?;
+        let file = File::open(home::expand(path)).map_err(unreadable)?;
         self.cache.take(artifact, copy_from(file))
     }
 }
@@ -240,14 +240,6 @@ pub(super) fn copy_from(mut reader: impl Read) -> impl FnOnce(&mut dyn Write) ->
 fn remove(path: &Path) {
     if let Err(err) = fs::remove_file(path) {
         tracing::debug!(path = %path.display(), %err, "leaving a part file behind");
-    }
-}
-
-/// Replaces a leading `~` by the user's home.
-fn expand_home(path: &Path) -> PathBuf {
-    match (path.strip_prefix("~"), directories::BaseDirs::new()) {
-        (Ok(rest), Some(base)) => base.home_dir().join(rest),
-        _ => path.to_owned(),
     }
 }
 

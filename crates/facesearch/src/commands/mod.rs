@@ -10,5 +10,6 @@ pub(crate) mod identity;
 pub(crate) mod index;
 pub(crate) mod models;
 pub(crate) mod query;
+pub(crate) mod represent;
 pub(crate) mod stats;
 pub(crate) mod verify;

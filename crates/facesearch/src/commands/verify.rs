@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use facesearch_core::{Embedding, Progress, Threshold, VisionError};
-use facesearch_query::{PairTrial, PhotoProbe, summarise};
+use facesearch_query::{PairTrial, PairsSummary, PhotoProbe, summarise};
 use serde::Serialize;
 
-use crate::args::{Global, threshold};
+use crate::args::{Global, ThresholdChoice, threshold_or_preset};
 use crate::exit::{Exit, Failure};
 use crate::open::{self, Vision, VisionArgs};
 use crate::printer::{Printer, shown};
 use crate::progress::Bar;
 
-/// Say whether two photos show the same person, by the largest face of each
+/// Say whether two photos show the same person, by the most prominent face of each
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// The one photo
@@ -34,10 +34,12 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "DIR", requires = "pairs")]
     pub(crate) root: Option<PathBuf>,
 
-    /// Largest distance that counts as the same person (default: the model's, 0.55)
-    #[arg(long, value_name = "D", value_parser = threshold)]
-    pub(crate) threshold: Option<f32>,
+    /// Largest distance that counts as the same person, or the name of a published preset such as
+    /// deepface-lib (default: the model's, 0.55)
+    #[arg(long, value_name = "D|PRESET", value_parser = threshold_or_preset)]
+    pub(crate) threshold: Option<ThresholdChoice>,
 
+    /// With several models, as in `--model dlib,deepface`, each gives a line of its own.
     #[command(flatten)]
     pub(crate) vision: VisionArgs,
 
@@ -46,58 +48,88 @@ pub(crate) struct VerifyArgs {
     pub(crate) json: bool,
 }
 
-/// Exits with 0 where the two are the same person and 1 where they are not. With `--pairs`, 0 once
-/// all are judged, 5 where a file could not be read.
+/// Exits with 0 where every model says that the two are the same person and 1 where one does not.
+/// With `--pairs`, 0 once all are judged, 5 where a file could not be read.
 pub(crate) fn run(args: &VerifyArgs, global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {
-    let vision = open::vision(&args.vision, global, out)?;
-    let threshold = args.threshold.unwrap_or(vision.contract().threshold);
-    let threshold = Threshold::new(threshold).unwrap_or(Threshold::DEFAULT);
-    match (&args.pairs, &args.a, &args.b) {
-        (Some(pairs), _, _) => {
-            let root = args.root.as_deref().unwrap_or(Path::new(""));
-            run_pairs(pairs, root, &vision, threshold, out)
-        }
-        (None, Some(a), Some(b)) => run_two(a, b, &vision, threshold, args.json, out),
-        _ => Err(Failure::usage("two photos are needed, or `--pairs FILE.csv`")),
+    // Several models are named with commas between them; a path has none of its own.
+    let named = args.vision.model.as_deref().unwrap_or_default();
+    let models: Vec<&str> = named.split(',').map(str::trim).collect();
+    if models.iter().any(|model| model.is_empty()) && models.len() > 1 {
+        return Err(Failure::usage(format!("`--model {named}` names a model without a name")));
     }
+    let mut exit = Exit::Success;
+    for model in &models {
+        let model = Some(*model).filter(|model| !model.is_empty());
+        let vision = VisionArgs { model: model.map(str::to_owned), ..args.vision.clone() };
+        let vision = open::vision(&vision, global, out)?;
+        let threshold = match &args.threshold {
+            Some(choice) => choice.of(vision.contract())?,
+            None => vision.contract().threshold,
+        };
+        let threshold = Threshold::new(threshold).unwrap_or(Threshold::DEFAULT);
+        let is_one_of_several = models.len() > 1;
+        let ended = match (&args.pairs, &args.a, &args.b) {
+            (Some(pairs), _, _) => {
+                let root = args.root.as_deref().unwrap_or(Path::new(""));
+                run_pairs(pairs, root, &vision, threshold, is_one_of_several, out)?
+            }
+            (None, Some(a), Some(b)) => {
+                let two = Two { a, b, threshold, json: args.json, is_one_of_several };
+                run_two(&two, &vision, out)?
+            }
+            _ => return Err(Failure::usage("two photos are needed, or `--pairs FILE.csv`")),
+        };
+        exit = exit.max(ended);
+    }
+    Ok(exit)
 }
 
 #[derive(Serialize)]
-struct Verified {
+struct Verified<'a> {
+    model: &'a str,
     verified: bool,
     distance: f32,
     threshold: f32,
 }
 
-fn run_two(
-    a: &Path,
-    b: &Path,
-    vision: &Vision,
+/// Two photos and how they are judged.
+struct Two<'a> {
+    a: &'a Path,
+    b: &'a Path,
     threshold: Threshold,
     json: bool,
-    out: &mut Printer,
-) -> anyhow::Result<Exit> {
-    let probes = vision.pipeline().probe_all(&[a, b], |path| open::read(path))?;
+    is_one_of_several: bool,
+}
+
+fn run_two(two: &Two<'_>, vision: &Vision, out: &mut Printer) -> anyhow::Result<Exit> {
+    let photos = [two.a, two.b];
+    let probes = vision.pipeline().probe_all(&photos, |path| open::read(path))?;
     let mut faces = Vec::new();
-    for (path, photo) in [a, b].into_iter().zip(probes) {
-        faces
-            .push(largest(photo).map_err(|why| Failure::input(format!("{}: {why}", shown(path))))?);
+    for (path, photo) in photos.into_iter().zip(probes) {
+        faces.push(
+            prominent(photo).map_err(|why| Failure::input(format!("{}: {why}", shown(path))))?,
+        );
     }
     let distance = faces[0].distance(&faces[1]);
-    let verified = threshold.accepts(distance);
-    let (distance, threshold) = (distance.get(), threshold.get());
-    if json {
-        out.json(&Verified { verified, distance, threshold })?;
-    } else if verified {
-        out.line(format!("the same person: distance {distance:.3} (within {threshold})"))?;
+    let verified = two.threshold.accepts(distance);
+    let (distance, threshold) = (distance.get(), two.threshold.get());
+    let model = &vision.contract().model;
+    if two.json {
+        out.json(&Verified { model, verified, distance, threshold })?;
     } else {
-        out.line(format!("not the same person: distance {distance:.3} (beyond {threshold})"))?;
+        let model = if two.is_one_of_several { format!("{model}: ") } else { String::new() };
+        let (verdict, side) = if verified {
+            ("the same person", "within")
+        } else {
+            ("not the same person", "beyond")
+        };
+        out.line(format!("{model}{verdict}: distance {distance:.3} ({side} {threshold})"))?;
     }
     Ok(if verified { Exit::Success } else { Exit::Nobody })
 }
 
-/// The embedding of the largest face, or why there is none, in words.
-fn largest(photo: Result<PhotoProbe, VisionError>) -> Result<Embedding, String> {
+/// The embedding of the most prominent face, or why there is none, in words.
+fn prominent(photo: Result<PhotoProbe, VisionError>) -> Result<Embedding, String> {
     let photo = photo.map_err(|error| error.to_string())?;
     let face = photo.faces.into_iter().next().ok_or("no face found")?;
     face.embedding.ok_or_else(|| "the model gave no usable vector".into())
@@ -112,6 +144,8 @@ struct Pair {
 
 #[derive(Serialize)]
 struct PairReport<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
     a: &'a str,
     b: &'a str,
     verified: bool,
@@ -123,14 +157,24 @@ struct PairReport<'a> {
     failed: Option<String>,
 }
 
+#[derive(Serialize)]
+struct Summary<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    #[serde(flatten)]
+    summary: PairsSummary,
+}
+
 fn run_pairs(
     file: &Path,
     root: &Path,
     vision: &Vision,
     threshold: Threshold,
+    is_one_of_several: bool,
     out: &mut Printer,
 ) -> anyhow::Result<Exit> {
     let pairs = read_pairs(file)?;
+    let model = is_one_of_several.then_some(&*vision.contract().model);
     let faces = embed_each_once(&pairs, root, vision, out)?;
     let face = |name: &str| faces[name].as_ref();
     let mut trials = Vec::with_capacity(pairs.len());
@@ -141,6 +185,7 @@ fn run_pairs(
             (_, Err(why)) => (None, Some(format!("{}: {}", pair.b, why.reason))),
         };
         out.json(&PairReport {
+            model,
             a: &pair.a,
             b: &pair.b,
             verified: distance.is_some_and(|d| threshold.accepts(d)),
@@ -151,7 +196,7 @@ fn run_pairs(
         })?;
         trials.push(PairTrial { distance: distance.map(|d| d.get()), same: pair.same });
     }
-    out.json(&summarise(&trials, threshold))?;
+    out.json(&Summary { model, summary: summarise(&trials, threshold) })?;
     let unreadable = faces.values().any(|face| face.as_ref().is_err_and(|why| why.unreadable));
     Ok(if unreadable { Exit::SomeFailed } else { Exit::Success })
 }
@@ -163,7 +208,7 @@ struct NoFace {
     unreadable: bool,
 }
 
-/// The largest face of every image that the pairs name, in portions, so that memory does not grow
+/// The most prominent face of every image that the pairs name, in portions, so that memory does not grow
 /// with the photos.
 fn embed_each_once<'p>(
     pairs: &'p [Pair],
@@ -181,7 +226,7 @@ fn embed_each_once<'p>(
         let photos = vision.pipeline().probe_all(portion, |name| open::read(&root.join(name)))?;
         for (name, photo) in portion.iter().zip(photos) {
             let unreadable = photo.is_err();
-            let face = largest(photo).map_err(|reason| NoFace { reason, unreadable });
+            let face = prominent(photo).map_err(|reason| NoFace { reason, unreadable });
             faces.insert(*name, face);
         }
         bar.advance(portion.len() as u64);

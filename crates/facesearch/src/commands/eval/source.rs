@@ -77,7 +77,7 @@ impl Source {
         }))
     }
 
-    /// The largest face of each photo, by its name below `root`.
+    /// The most prominent face of each photo, by its name below `root`.
     pub(crate) fn photos(
         args: &SourceArgs,
         names: Vec<String>,

@@ -1,0 +1,267 @@
+//! Taking in a model file that the catalogue cannot vouch for: recognised by its content, opened
+//! once to see that it fits, kept in the cache in the form that opens fastest.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+use facesearch_core::{Metric, Threshold};
+use facesearch_vision::{
+    ColourOrder, ModelFormat, Normalisation, OnnxOptions, open_network, open_recogniser,
+    recognise_model,
+};
+use facesearch_zoo::{Cache, Digest, Imported, Model, ModelKind, NetworkUse, Zoo};
+
+use crate::exit::Failure;
+use crate::printer::shown;
+use crate::recogniser::{NetworkArgs, aligner};
+
+/// What is to be taken in.
+pub(crate) struct Request<'a> {
+    pub(crate) path: &'a Path,
+    /// The name to give it; made of content and use where there is none.
+    pub(crate) name: Option<&'a str>,
+    /// The catalogue's model whose weights these are, where the name does not say it.
+    pub(crate) architecture: Option<&'a str>,
+    pub(crate) network: &'a NetworkArgs,
+    pub(crate) threshold: Option<f32>,
+}
+
+/// Weights by name, converted: mapped into memory from then on.
+const CONVERTED: &str = "weights.safetensors";
+
+/// Takes a file in and says under which name. A file that is there already, used in the same way,
+/// costs its hash.
+pub(crate) fn take_in(
+    cache: &Cache,
+    zoo: &Zoo,
+    request: &Request<'_>,
+    device: &Device,
+) -> anyhow::Result<(String, Imported)> {
+    let path = request.path;
+    let format = format_of(path)?;
+    let originals = originals(path, format)?;
+    let digests = originals
+        .iter()
+        .map(|file| {
+            Digest::of_file(file)
+                .map_err(|error| Failure::input(format!("cannot read {}: {error}", shown(file))))
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let sha256 = digest_of_all(&digests)
+        .ok_or_else(|| Failure::input(format!("{} is no model", shown(path))))?;
+    let architecture = architecture(zoo, request, format)?;
+    let network = match architecture {
+        None => Some(network_use(&originals, request, device)?),
+        Some(_) => None,
+    };
+    let name = match request.name {
+        Some(name) => name.to_owned(),
+        None => name_of(path, sha256, network.as_ref()),
+    };
+    let original = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let architecture_name = architecture.map(|model| model.name.clone());
+    if let Some(there) = cache.imported(&name)?
+        && there.sha256 == sha256
+        && there.network == network
+        && there.architecture == architecture_name
+        && cache.imported_files(&name, &there)?.iter().all(|file| file.is_file())
+    {
+        return Ok((name, there));
+    }
+    let imported = cache.import_as(&name, |dir| -> anyhow::Result<Imported> {
+        let files = match architecture {
+            Some(model) => keep_weights(model, format, &originals, dir, device)?,
+            None => copy(&originals, dir)?,
+        };
+        Ok(Imported {
+            original,
+            format: format.name().to_owned(),
+            sha256,
+            files,
+            architecture: architecture_name,
+            network,
+        })
+    })?;
+    Ok((name, imported))
+}
+
+fn format_of(path: &Path) -> anyhow::Result<ModelFormat> {
+    let unread = |error| Failure::input(format!("cannot read {}: {error}", shown(path)));
+    let mut start = Vec::new();
+    File::open(path).and_then(|file| file.take(4096).read_to_end(&mut start)).map_err(unread)?;
+    let format = recognise_model(&start).ok_or_else(|| {
+        Failure::input(format!(
+            "{} is no model file: none of ONNX, OpenVINO IR, Keras HDF5, PyTorch, safetensors and \
+             dlib begins like it",
+            shown(path)
+        ))
+    })?;
+    if format == ModelFormat::Torch && path.extension().is_some_and(|ending| ending == "zip") {
+        let path = shown(path);
+        return Err(Failure::input(format!(
+            "{path} is an archive; unpack it and import what is inside"
+        )));
+    }
+    Ok(format)
+}
+
+/// The file, and the one beside it that belongs to it.
+fn originals(path: &Path, format: ModelFormat) -> anyhow::Result<Vec<PathBuf>> {
+    if format != ModelFormat::OpenVino {
+        return Ok(vec![path.to_owned()]);
+    }
+    let weights = path.with_extension("bin");
+    if !weights.is_file() {
+        return Err(Failure::input(format!(
+            "{} is the graph of a network; its weights, {}, are not beside it",
+            shown(path),
+            shown(&weights)
+        )));
+    }
+    Ok(vec![path.to_owned(), weights])
+}
+
+/// The identity of several files: that of the only one, or of all SHA-256s one after the other.
+pub(crate) fn digest_of_all(digests: &[Digest]) -> Option<Digest> {
+    match digests {
+        [] => None,
+        [one] => Some(*one),
+        several => {
+            let text: Vec<String> = several.iter().map(Digest::to_string).collect();
+            Some(Digest::of(text.join("\n").as_bytes()))
+        }
+    }
+}
+
+/// The catalogue's model whose weights a file holds; `None` for a network of its own.
+fn architecture<'z>(
+    zoo: &'z Zoo,
+    request: &Request<'_>,
+    format: ModelFormat,
+) -> anyhow::Result<Option<&'z Model>> {
+    if let Some(name) = request.architecture {
+        return Ok(Some(zoo.model_of(ModelKind::Recogniser, name)?));
+    }
+    let named = request.name.and_then(|name| zoo.model(name).ok());
+    if let Some(model) = named {
+        if model.by_hand.is_none() {
+            return Err(Failure::usage(format!(
+                "`{}` stands in the catalogue for one file of a known SHA-256; give this one \
+                 another name, and say `--architecture {}` if it is the same network",
+                model.name, model.name
+            )));
+        }
+        return Ok(Some(model));
+    }
+    if matches!(format, ModelFormat::Onnx | ModelFormat::OpenVino) {
+        return Ok(None);
+    }
+    let networks: Vec<&str> = zoo
+        .models()
+        .iter()
+        .filter(|model| model.kind == ModelKind::Recogniser)
+        .map(|model| model.name.as_str())
+        .collect();
+    Err(Failure::usage(format!(
+        "{} holds weights of {} but no network; say whose they are with `facesearch models import \
+         FILE --as NAME --architecture` and one of {}",
+        shown(request.path),
+        format.name(),
+        networks.join(", ")
+    )))
+}
+
+/// How a network of its own is used: as asked for, and as its file says.
+fn network_use(
+    files: &[PathBuf],
+    request: &Request<'_>,
+    device: &Device,
+) -> anyhow::Result<NetworkUse> {
+    let NetworkArgs { input, normalise, colours, align, metric } = request.network;
+    let metric = metric.unwrap_or(Metric::Cosine);
+    let normalisation = normalise.unwrap_or(Normalisation::ArcFace);
+    let colours = colours.unwrap_or(ColourOrder::Rgb);
+    let path = shown(request.path);
+    let options = OnnxOptions { name: path.clone(), size: *input, colours, normalisation, metric };
+    let embedder = open_network(files, options, device)?;
+    let size = embedder.input().size;
+    let [width, height] = size;
+    let align = match (align.as_deref(), size) {
+        (Some(align), _) => align,
+        (None, [112, 112]) => "arcface",
+        (None, [96, 112]) => "sphereface",
+        (None, [128, 128]) => "retail-0095",
+        (None, _) => "box",
+    };
+    if aligner(align, size).is_none() {
+        return Err(Failure::usage(format!(
+            "chips cut by `--align {align}` have another size than {width}x{height}, which {path} \
+             takes"
+        )));
+    }
+    let colours = match colours {
+        ColourOrder::Rgb => "rgb",
+        ColourOrder::Bgr => "bgr",
+    };
+    Ok(NetworkUse {
+        size,
+        colours: colours.to_owned(),
+        normalise: normalisation.name().to_owned(),
+        align: align.to_owned(),
+        metric,
+        threshold: request.threshold.unwrap_or(Threshold::DEFAULT.get()),
+    })
+}
+
+/// A name for a file nobody named: what it is called, and what tells it from others of that name.
+fn name_of(path: &Path, sha256: Digest, network: Option<&NetworkUse>) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "_-+".contains(c) { c } else { '-' };
+    let stem: String = stem.chars().map(plain).collect();
+    let content = format!("{sha256} {network:?}");
+    format!("{stem}@{}", &Digest::of(content.as_bytes()).to_string()[..8])
+}
+
+/// Opens weights as `model`, whose first mismatch is the error, and keeps what opens fastest.
+fn keep_weights(
+    model: &Model,
+    format: ModelFormat,
+    originals: &[PathBuf],
+    dir: &Path,
+    device: &Device,
+) -> anyhow::Result<Vec<String>> {
+    let converted = dir.join(CONVERTED);
+    if open_recogniser(&model.name, originals, Some(&converted), device)?.is_none() {
+        return Err(Failure::usage(format!(
+            "weights for `{}` cannot be brought by hand; `facesearch models pull {}` fetches them",
+            model.name, model.name
+        )));
+    }
+    if converted.is_file() {
+        return Ok(vec![CONVERTED.to_owned()]);
+    }
+    if format == ModelFormat::Safetensors {
+        copy_one(&originals[0], &converted)?;
+        return Ok(vec![CONVERTED.to_owned()]);
+    }
+    copy(originals, dir)
+}
+
+fn copy(files: &[PathBuf], dir: &Path) -> anyhow::Result<Vec<String>> {
+    files
+        .iter()
+        .map(|file| {
+            let ending = file.extension().unwrap_or_default().to_string_lossy();
+            let name = format!("network.{ending}");
+            copy_one(file, &dir.join(&name))?;
+            Ok(name)
+        })
+        .collect()
+}
+
+fn copy_one(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let failed = |error| Failure::model(format!("cannot copy {}: {error}", shown(from)));
+    fs::copy(from, to).and_then(|_| File::open(to)?.sync_all()).map_err(failed)
+}

@@ -1,0 +1,353 @@
+//! `--model`: a name of the catalogue, a name the user gave, or the file of a network, becomes a
+//! recogniser, what cuts its chips, and what an index is pinned to.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+use clap::Args;
+use facesearch_core::{Embedder, Metric, Threshold};
+use facesearch_vision::{
+    Aligner, BoxAligner, ColourOrder, DlibAligner, DlibResNet, NetworkEmbedder, Normalisation,
+    OnnxOptions, PointAligner, ShapePredictor5, SquareInBox, Stacked, Template, Views,
+    open_network, open_recogniser,
+};
+use facesearch_zoo::{Cache, Digest, FetchOptions, Imported, Model, ModelKind, NetworkUse, Zoo};
+
+use crate::args::Global;
+use crate::exit::Failure;
+use crate::import::{self, Request};
+use crate::open;
+use crate::printer::{Printer, shown};
+
+/// How the file of a network is used that says nothing of it itself
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct NetworkArgs {
+    /// Side of the chips of a network given as a file, or WIDTHxHEIGHT (default: as the file says)
+    #[arg(long, value_name = "PX", value_parser = size)]
+    pub(crate) input: Option<[u32; 2]>,
+
+    /// How such a network wants its colours scaled: raw, base, facenet, facenet2018, vggface,
+    /// vggface2, arcface or imagenet (default: arcface)
+    #[arg(long, value_name = "HOW", value_parser = normalisation)]
+    pub(crate) normalise: Option<Normalisation>,
+
+    /// Which colour such a network reads first (default: rgb)
+    #[arg(long, value_name = "rgb|bgr", value_parser = colours)]
+    pub(crate) colours: Option<ColourOrder>,
+
+    /// How its chips are cut: arcface, sphereface, retail-0095, box or stretch (default: by their
+    /// size)
+    #[arg(long, value_name = "HOW", value_parser = ["arcface", "sphereface", "retail-0095", "box", "stretch"])]
+    pub(crate) align: Option<String>,
+
+    /// How embeddings are compared: l2, normalised-l2, cosine or angular (default: the model's)
+    #[arg(long, value_parser = metric)]
+    pub(crate) metric: Option<Metric>,
+}
+
+fn size(typed: &str) -> Result<[u32; 2], String> {
+    let side = |text: &str| text.parse().ok().filter(|side| (16..=1024).contains(side));
+    let found = match typed.split_once('x') {
+        Some((width, height)) => side(width).zip(side(height)),
+        None => side(typed).map(|side| (side, side)),
+    };
+    let (width, height) = found.ok_or("a number of pixels from 16 to 1024, or WIDTHxHEIGHT")?;
+    Ok([width, height])
+}
+
+fn normalisation(typed: &str) -> Result<Normalisation, String> {
+    let known = "raw, base, facenet, facenet2018, vggface, vggface2, arcface or imagenet";
+    Normalisation::named(typed).ok_or_else(|| known.into())
+}
+
+fn colours(typed: &str) -> Result<ColourOrder, String> {
+    match typed {
+        "rgb" => Ok(ColourOrder::Rgb),
+        "bgr" => Ok(ColourOrder::Bgr),
+        _ => Err("rgb or bgr".into()),
+    }
+}
+
+fn metric(typed: &str) -> Result<Metric, String> {
+    let known = [Metric::L2, Metric::NormalisedL2, Metric::Cosine, Metric::Angular];
+    let found = known.into_iter().find(|metric| metric.name() == typed);
+    found.ok_or_else(|| "l2, normalised-l2, cosine or angular".into())
+}
+
+/// A recogniser that is ready, and what an index of its embeddings is pinned to.
+pub(crate) struct Recogniser {
+    pub(crate) embedder: Box<dyn Embedder>,
+    pub(crate) aligner: Box<dyn Aligner>,
+    /// By which the same recogniser is found again.
+    pub(crate) name: String,
+    /// SHA-256 of its weights.
+    pub(crate) weights: String,
+    /// What happens to a face before and after the network, in words.
+    pub(crate) preprocessing: String,
+    /// L2.
+    pub(crate) threshold: f32,
+    /// Pixels across and down, where a chip is one picture.
+    chip_size: Option<[u32; 2]>,
+}
+
+impl Recogniser {
+    /// The same for chips cut in another way.
+    pub(crate) fn cut_by(self, how: &str) -> anyhow::Result<Self> {
+        let refused = || Failure::usage(format!("`{}` cannot take chips cut by {how}", self.name));
+        let size = self.chip_size.ok_or_else(refused)?;
+        let aligner = aligner(how, size).ok_or_else(refused)?;
+        let preprocessing = format!("{}, not the model's own way", aligner.name());
+        Ok(Self { aligner, preprocessing, ..self })
+    }
+}
+
+/// Opens what `--model` names; files that are missing are fetched, or found in another program's
+/// cache.
+pub(crate) fn open(
+    named: Option<&str>,
+    network: &NetworkArgs,
+    device: &Device,
+    global: &Global,
+    out: &Printer,
+) -> anyhow::Result<Recogniser> {
+    let cache = open::cache(global)?;
+    let zoo = Zoo::builtin();
+    let source = Source { cache: &cache, zoo: &zoo, device, global, out };
+    match named {
+        Some(file) if is_file(file) => source.file(Path::new(file), network),
+        Some(name) => match cache.imported(name)? {
+            Some(imported) => source.imported(name, &imported, network.metric),
+            None => source.catalogue(zoo.model_of(ModelKind::Recogniser, name)?, network),
+        },
+        None => {
+            let default = zoo.default_of(ModelKind::Recogniser);
+            let default = default.ok_or_else(|| Failure::model("the catalogue has no default"))?;
+            source.catalogue(default, network)
+        }
+    }
+}
+
+/// Whether what was typed is meant as a file rather than a name.
+fn is_file(typed: &str) -> bool {
+    let ending = Path::new(typed).extension().and_then(|ending| ending.to_str());
+    typed.contains(['/', '\\']) || matches!(ending, Some("onnx" | "xml"))
+}
+
+struct Source<'a> {
+    cache: &'a Cache,
+    zoo: &'a Zoo,
+    device: &'a Device,
+    global: &'a Global,
+    out: &'a Printer,
+}
+
+impl Source<'_> {
+    /// A network with no entry anywhere: taken in under a name made of its content and use, so that
+    /// an index finds it again.
+    fn file(&self, path: &Path, network: &NetworkArgs) -> anyhow::Result<Recogniser> {
+        let request = Request { path, name: None, architecture: None, network, threshold: None };
+        let (name, imported) = import::take_in(self.cache, self.zoo, &request, self.device)?;
+        self.imported(&name, &imported, None)
+    }
+
+    fn imported(
+        &self,
+        name: &str,
+        imported: &Imported,
+        metric: Option<Metric>,
+    ) -> anyhow::Result<Recogniser> {
+        let files = self.cache.imported_files(name, imported)?;
+        let weights = imported.sha256.to_string();
+        match (&imported.architecture, &imported.network) {
+            (Some(architecture), _) => {
+                let model = self.zoo.model_of(ModelKind::Recogniser, architecture)?;
+                let opened = named(model, &files, None, metric, self.device)?;
+                Ok(Recogniser { name: name.to_owned(), weights, ..opened })
+            }
+            (None, Some(network)) => {
+                let opened = network_of(name, &files, network, metric, self.device)?;
+                Ok(Recogniser { weights, ..opened })
+            }
+            (None, None) => Err(Failure::model(format!(
+                "the record of `{name}` says neither whose weights it holds nor how they are used; \
+                 import the model again with `facesearch models import`"
+            ))),
+        }
+    }
+
+    fn catalogue(&self, model: &Model, network: &NetworkArgs) -> anyhow::Result<Recogniser> {
+        if let Some(by_hand) = &model.by_hand {
+            let Some(path) = by_hand.found() else {
+                return Err(Failure::model(format!(
+                    "the weights of `{}` are not here: download {} and run\n  facesearch models \
+                     import {} --as {}",
+                    model.name, by_hand.address, by_hand.file, model.name
+                )));
+            };
+            self.out.note(format!("taking the weights of {} from {}", model.name, shown(&path)));
+            let request = Request {
+                path: &path,
+                name: Some(&model.name),
+                architecture: None,
+                network: &NetworkArgs::default(),
+                threshold: None,
+            };
+            let (name, imported) = import::take_in(self.cache, self.zoo, &request, self.device)?;
+            return self.imported(&name, &imported, network.metric);
+        }
+        let options = FetchOptions { offline: self.global.offline, ..FetchOptions::default() };
+        if model.name == "dlib" {
+            return self.dlib(model, network.metric, options);
+        }
+        let files = open::fetch(self.cache, &model.artifacts, options, self.out)?;
+        let converted = self.cache.dir().join(format!("{}.safetensors", weights_of(model)));
+        named(model, &files, Some(&converted), network.metric, self.device)
+    }
+
+    /// dlib's network sees four views: two ways to cut the chip, each also mirrored.
+    /// `docs/alignment.md` says what that gains.
+    fn dlib(
+        &self,
+        model: &Model,
+        metric: Option<Metric>,
+        options: FetchOptions,
+    ) -> anyhow::Result<Recogniser> {
+        let landmarks = self.zoo.default_of(ModelKind::Landmarks);
+        let landmarks =
+            landmarks.ok_or_else(|| Failure::model("the catalogue has no landmarks"))?;
+        let artifacts = [model, landmarks].into_iter().flat_map(|model| &model.artifacts);
+        let paths = open::fetch(self.cache, artifacts, options, self.out)?;
+        let [network, predictor] = &paths[..] else {
+            return Err(Failure::model("dlib's models are not made of one file each"));
+        };
+        let aligner = Stacked::new(vec![
+            Box::new(DlibAligner::new(
+                ShapePredictor5::from_bytes(&bytes(predictor)?)?,
+                SquareInBox::MTCNN,
+            )),
+            Box::new(PointAligner::MTCNN),
+        ]);
+        let metric = metric.unwrap_or(Metric::L2);
+        let network = DlibResNet::from_bytes(&bytes(network)?, self.device)?;
+        Ok(Recogniser {
+            embedder: Box::new(Views::new(network).with_metric(metric)),
+            preprocessing: format!("{}, mirrored", aligner.name()),
+            aligner: Box::new(aligner),
+            name: model.name.clone(),
+            weights: weights_of(model),
+            threshold: threshold_of(model, metric)?,
+            chip_size: None,
+        })
+    }
+}
+
+/// A recogniser whose network the program knows by name.
+fn named(
+    model: &Model,
+    files: &[PathBuf],
+    converted: Option<&Path>,
+    metric: Option<Metric>,
+    device: &Device,
+) -> anyhow::Result<Recogniser> {
+    let Some(opened) = open_recogniser(&model.name, files, converted, device)? else {
+        let name = &model.name;
+        return Err(Failure::model(format!("`{name}` cannot be opened by this version")));
+    };
+    let metric = metric.unwrap_or(opened.embedder.metric());
+    let mut recogniser = ready(opened.embedder, opened.aligner, opened.mirrored, metric);
+    recogniser.name.clone_from(&model.name);
+    recogniser.weights = weights_of(model);
+    recogniser.threshold = threshold_of(model, metric)?;
+    Ok(recogniser)
+}
+
+/// A recogniser of a network that only its user knows.
+fn network_of(
+    name: &str,
+    files: &[PathBuf],
+    network: &NetworkUse,
+    metric: Option<Metric>,
+    device: &Device,
+) -> anyhow::Result<Recogniser> {
+    let metric = metric.unwrap_or(network.metric);
+    let wrong = |what: &str| Failure::model(format!("`{name}` was imported with {what}"));
+    let options = OnnxOptions {
+        name: name.to_owned(),
+        size: Some(network.size),
+        colours: colours(&network.colours).map_err(|_| wrong(&network.colours))?,
+        normalisation: normalisation(&network.normalise).map_err(|_| wrong(&network.normalise))?,
+        metric,
+    };
+    let embedder = open_network(files, options, device)?;
+    let aligner = aligner(&network.align, network.size)
+        .ok_or_else(|| wrong(&format!("the alignment {}", network.align)))?;
+    let mut recogniser = ready(embedder, aligner, false, metric);
+    recogniser.threshold = network.threshold;
+    Ok(recogniser)
+}
+
+fn ready(
+    embedder: NetworkEmbedder,
+    aligner: Box<dyn Aligner>,
+    mirrored: bool,
+    metric: Metric,
+) -> Recogniser {
+    let mut preprocessing = format!("{}, {}", aligner.name(), embedder.input().name());
+    let name = embedder.name().to_owned();
+    let chip_size = Some(embedder.input().size);
+    let embedder = embedder.with_metric(metric);
+    let embedder: Box<dyn Embedder> = if mirrored {
+        preprocessing.push_str(", mirrored");
+        Box::new(Views::new(embedder))
+    } else {
+        Box::new(embedder)
+    };
+    Recogniser {
+        embedder,
+        aligner,
+        name,
+        weights: String::new(),
+        preprocessing,
+        threshold: Threshold::DEFAULT.get(),
+        chip_size,
+    }
+}
+
+/// What cuts chips of this size in this way.
+pub(crate) fn aligner(how: &str, [width, height]: [u32; 2]) -> Option<Box<dyn Aligner>> {
+    let template = |template: Template| -> Option<Box<dyn Aligner>> {
+        (template.size() == [width, height]).then(|| Box::new(template) as Box<dyn Aligner>)
+    };
+    match how {
+        "arcface" => template(Template::ARCFACE),
+        "sphereface" => template(Template::SPHEREFACE),
+        "retail-0095" => template(Template::RETAIL_0095_BY_MTCNN),
+        "box" => Some(Box::new(BoxAligner::padded(width, height))),
+        "stretch" => Some(Box::new(BoxAligner::stretched(width, height))),
+        _ => None,
+    }
+}
+
+/// The identity of a model's weights: the SHA-256 of its file, or of the SHA-256s of its files.
+fn weights_of(model: &Model) -> String {
+    let digests: Vec<Digest> = model.artifacts.iter().map(|artifact| artifact.sha256).collect();
+    import::digest_of_all(&digests).map(|digest| digest.to_string()).unwrap_or_default()
+}
+
+/// The model's threshold for a metric, L2: its own, or the one published for that metric.
+fn threshold_of(model: &Model, metric: Metric) -> anyhow::Result<f32> {
+    let Some(output) = &model.output else { return Ok(Threshold::DEFAULT.get()) };
+    if metric.is_normalised() == output.metric.is_normalised() {
+        return Ok(output.threshold.get());
+    }
+    let preset = model.presets.iter().find(|preset| preset.metric == metric);
+    let preset = preset.map(facesearch_zoo::Preset::l2);
+    preset.ok_or_else(|| {
+        Failure::usage(format!("no threshold of `{}` is known for the metric {metric}", model.name))
+    })
+}
+
+fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path)
+        .map_err(|error| Failure::model(format!("cannot read {}: {error}", shown(path))))
+}

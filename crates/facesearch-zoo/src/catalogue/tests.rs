@@ -29,12 +29,17 @@ fn complaint(from: &str, to: &str) -> String {
 }
 
 #[test]
-fn every_model_is_complete_and_can_be_fetched_by_web_and_by_package() {
+fn every_model_is_complete_and_the_default_ones_come_by_web_and_by_package() {
     let zoo = Zoo::builtin();
     assert!(!zoo.models().is_empty());
     for model in zoo.models() {
         let name = &model.name;
-        assert!(!model.artifacts.is_empty(), "{name}");
+        // What a default run needs can be fetched here; the rest may have to be brought.
+        assert!(!model.artifacts.is_empty() || !model.default, "{name}");
+        if let Some(by_hand) = &model.by_hand {
+            assert!(by_hand.address.starts_with("https://"), "{name}: its file has an address");
+            assert!(by_hand.places.iter().all(|place| place.starts_with("~/")), "{name}");
+        }
         for text in [&model.title, &model.paper, &model.code_licence, &model.weights_licence] {
             assert!(!text.trim().is_empty(), "{name}");
         }
@@ -53,7 +58,8 @@ fn every_model_is_complete_and_can_be_fetched_by_web_and_by_package() {
                 }
             }
             assert!(
-                artifact.sources.iter().any(|source| matches!(source, Source::Package { .. })),
+                !model.default
+                    || artifact.sources.iter().any(|s| matches!(s, Source::Package { .. })),
                 "{}: a machine that reaches registries only gets it too",
                 artifact.file
             );
@@ -102,6 +108,51 @@ fn each_kind_has_exactly_one_default() {
     assert_eq!((dlib.name.as_str(), output.dimension), ("dlib", 128));
     assert_eq!(output.metric, Metric::L2);
     assert_eq!(output.threshold, Threshold::DEFAULT);
+}
+
+/// The thresholds that deepface ships for its models: cosine, L2, L2 at unit length, angular.
+#[test]
+fn deepfaces_thresholds_are_presets() {
+    let zoo = Zoo::builtin();
+    for (name, numbers) in [
+        ("vgg-face", [0.68, 1.17, 1.17, 0.39]),
+        ("facenet-128", [0.40, 10.0, 0.80, 0.33]),
+        ("facenet-512", [0.30, 23.56, 1.04, 0.35]),
+        ("arcface", [0.68, 4.15, 1.13, 0.39]),
+        ("dlib", [0.07, 0.6, 0.4, 0.12]),
+        ("sface", [0.593, 10.734, 1.055, 0.36]),
+        ("openface", [0.10, 0.55, 0.55, 0.11]),
+        ("deepface", [0.23, 64.0, 0.64, 0.12]),
+        ("deepid", [0.015, 45.0, 0.17, 0.04]),
+        ("ghostfacenet", [0.65, 35.71, 1.10, 0.38]),
+    ] {
+        let model = zoo.model(name).unwrap();
+        let metrics = [Metric::Cosine, Metric::L2, Metric::NormalisedL2, Metric::Angular];
+        for (metric, number) in metrics.into_iter().zip(numbers) {
+            let mut presets = model.presets.iter().filter(|preset| preset.name == "deepface-lib");
+            let preset = presets.find(|preset| preset.metric == metric).unwrap();
+            assert_eq!(preset.value, number, "{name} {metric}");
+        }
+    }
+    // On unit vectors L2 is the root of twice the cosine distance.
+    let deepface = zoo.model("deepface").unwrap();
+    let cosine = deepface.presets.iter().find(|preset| preset.metric == Metric::Cosine).unwrap();
+    assert!((cosine.l2() - 0.678).abs() < 1e-3);
+    assert_eq!(deepface.output.as_ref().unwrap().threshold, Threshold::DEFAULT);
+}
+
+/// The article's numbers of parameters.
+#[test]
+fn published_numbers_of_parameters_stand_in_the_catalogue() {
+    let zoo = Zoo::builtin();
+    for (name, parameters) in [
+        ("vgg-face", 145_002_878),
+        ("facenet-128", 22_808_144),
+        ("openface", 3_743_280),
+        ("deepface", 137_774_071),
+    ] {
+        assert_eq!(zoo.model(name).unwrap().parameters, Some(parameters), "{name}");
+    }
 }
 
 #[test]

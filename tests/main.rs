@@ -21,6 +21,7 @@ mod interrupted;
 mod lfw;
 mod models;
 mod readers;
+mod reports;
 mod support;
 mod usage;
 mod verify;

@@ -7,8 +7,8 @@ use facesearch_core::Contract;
 use facesearch_zoo::{Preset, Zoo};
 
 use crate::commands::{
-    batch, bench, calibrate, cluster, demo, eval, identity, index, models, query, represent, stats,
-    verify,
+    audit, batch, bench, calibrate, cluster, demo, eval, identity, index, models, query, represent,
+    stats, verify,
 };
 use crate::exit::Failure;
 
@@ -81,6 +81,7 @@ pub(crate) enum Command {
     Verify(verify::VerifyArgs),
     Represent(represent::RepresentArgs),
     Stats(stats::StatsArgs),
+    Audit(audit::AuditArgs),
     Calibrate(calibrate::CalibrateArgs),
     Eval(eval::EvalArgs),
     Bench(bench::BenchArgs),

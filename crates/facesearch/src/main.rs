@@ -10,6 +10,7 @@ mod exit;
 mod import;
 mod judge;
 mod open;
+mod page;
 mod printer;
 mod progress;
 mod recogniser;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => commands::verify::run(args, global, &mut out),
         Command::Represent(args) => commands::represent::run(args, global, &mut out),
         Command::Stats(args) => commands::stats::run(args, global, &mut out),
+        Command::Audit(args) => commands::audit::run(args, global, &mut out),
         Command::Calibrate(args) => commands::calibrate::run(args, global, &mut out),
         Command::Eval(args) => commands::eval::run(args, global, &mut out),
         Command::Bench(args) => commands::bench::run(args, global, &mut out),

@@ -62,6 +62,9 @@ pub(crate) struct CandidateReport {
     pub(crate) photo: String,
     /// The face in the index that is nearest.
     pub(crate) face: u64,
+    /// Where that face is in its photo.
+    #[serde(rename = "face_box")]
+    pub(crate) bbox: BoundingBox,
     /// Photos of this identity within the threshold.
     pub(crate) support: usize,
     /// Whether `identity` is a label, or the path of an unlabelled face's photo.
@@ -177,7 +180,15 @@ impl CandidateReport {
             CandidateName::Photo(_) => (photo.clone(), false),
         };
         let distance = candidate.distance.get();
-        Self { identity, distance, photo, face: face.id.0, support: candidate.support, labelled }
+        Self {
+            identity,
+            distance,
+            photo,
+            face: face.id.0,
+            bbox: face.face.bbox,
+            support: candidate.support,
+            labelled,
+        }
     }
 
     fn for_people(&self) -> String {

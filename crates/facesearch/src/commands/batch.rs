@@ -1,5 +1,6 @@
 //! `facesearch batch`: who is in each of these photos?
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use crate::args::{Global, Search};
 use crate::exit::{Exit, Failure};
 use crate::judge::Judge;
 use crate::open::{self, Vision};
+use crate::page::Page;
 use crate::printer::{Printer, count, shown};
 use crate::progress::Bar;
 use crate::report::ImageReport;
@@ -34,6 +36,10 @@ pub(crate) struct BatchArgs {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
 
+    /// A page with the faces side by side; best for some hundreds of images
+    #[arg(long, value_name = "FILE.html", conflicts_with = "output")]
+    pub(crate) html: Option<PathBuf>,
+
     /// Paths in the list end with a NUL byte, as `find -print0` writes them
     #[arg(short = '0', long)]
     pub(crate) null: bool,
@@ -55,7 +61,14 @@ pub(crate) fn run(args: &BatchArgs, global: &Global, out: &mut Printer) -> anyho
     let vision = open::vision_of(&gallery, global, out)?;
     let mut judge = Judge::new(&args.search, &gallery, global, out)?;
     judge.options.k = judge.options.k.max(1);
-    let batch = Batch { vision: &vision, gallery: &gallery, judge, format: args.format };
+    let batch = Batch {
+        vision: &vision,
+        gallery: &gallery,
+        judge,
+        format: args.format,
+        page: RefCell::new(Page::new("Who is in these photos?")),
+        with_page: args.html.is_some(),
+    };
     let bar = Bar::new(out.is_quiet());
     bar.start(total, "images");
     let (unreadable, done) = match &args.output {
@@ -70,6 +83,9 @@ pub(crate) fn run(args: &BatchArgs, global: &Global, out: &mut Printer) -> anyho
         }
     };
     bar.finish();
+    if let Some(file) = &args.html {
+        batch.page.into_inner().write(file)?;
+    }
     if unreadable > 0 {
         let of = count(done, "image", "images");
         out.note(format!("{unreadable} of {of} could not be used; their lines say why"));
@@ -110,6 +126,9 @@ struct Batch<'a> {
     vision: &'a Vision,
     gallery: &'a dyn Gallery,
     judge: Judge,
+    /// What `--html` shows, where it is wanted.
+    page: RefCell<Page>,
+    with_page: bool,
     format: Format,
 }
 
@@ -137,6 +156,9 @@ impl Batch<'_> {
                 let report = ImageReport::new(image, photo, self.gallery, &self.judge)?;
                 unreadable += u64::from(report.error.is_some());
                 to.write_all(&self.line(&report)?)?;
+                if self.with_page {
+                    self.page.borrow_mut().answer(&report);
+                }
             }
             to.flush()?;
             done += portion.len() as u64;

@@ -11,6 +11,7 @@ use facesearch_eval::calibrate::{
     Criterion, Learnt, Reliability, Stump, learn, learn_from_cohort, people_in, stump,
 };
 use facesearch_eval::pairs::{Columns, Trial, read_distances};
+use maud::html;
 use serde::Serialize;
 
 use crate::args::{Global, rate};
@@ -18,6 +19,7 @@ use crate::calibration::Stored;
 use crate::commands::eval::source::{Source, by_folder, named_rows, names_below};
 use crate::exit::{Exit, Failure};
 use crate::open;
+use crate::page::{Axis, Page, Plot, Series};
 use crate::printer::{Printer, count, shown};
 
 /// Learn what distances mean in this index: probabilities, and thresholds for rare false alarms
@@ -67,6 +69,10 @@ pub(crate) struct CalibrateArgs {
     /// One JSON object instead of words
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// A page with the curves
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// How a threshold is found.
@@ -164,7 +170,43 @@ fn run_open_set(args: &CalibrateArgs, global: &Global, out: &mut Printer) -> any
             out.line(line)?;
         }
     }
+    if let Some(file) = &args.html {
+        page(&summary, &stored, &learnt).write(file)?;
+    }
     Ok(Exit::Success)
+}
+
+/// How near strangers come, and how the probabilities fare, as a page.
+fn page(summary: &Summary<'_>, stored: &Stored, learnt: &Learnt) -> Page {
+    let calibration = &stored.calibration;
+    let highest = 1.2 * calibration.threshold(0.9, stored.people).unwrap_or(1.0);
+    let steps: Vec<f64> = (1..=200).map(|i| highest * f64::from(i) / 200.0).collect();
+    let strangers = |people: usize| Series {
+        name: count(people as u64, "identity", "identities"),
+        points: steps.iter().map(|t| (*t, calibration.impostors.fpir(*t, people))).collect(),
+    };
+    let missed = Series {
+        name: "enrolled people missed".into(),
+        points: steps.iter().filter_map(|t| Some((*t, missed(learnt, *t)?))).collect(),
+    };
+    let sizes = [stored.people, 10 * stored.people, 100 * stored.people];
+    let mut rates: Vec<Series> = sizes.map(strangers).into();
+    rates.push(missed);
+    let mut page = Page::new("Calibration");
+    page.section("Figures", html! { @for line in in_words(summary) { p { (line) } } });
+    page.section("Curves", html! { div.plots {
+        (Plot { title: "Strangers who are given a name, by threshold and size of the gallery",
+            x: Axis::linear("threshold"), y: Axis::linear("share"), series: rates }.draw())
+        @if let Some(reliability) = &stored.reliability {
+            (Plot { title: "Reliability", x: Axis::linear("said"), y: Axis::linear("came true"),
+                series: vec![
+                    Series { name: "observed".into(),
+                        points: reliability.bins.iter().map(|bin| (bin.predicted, bin.observed)).collect() },
+                    Series { name: "perfect".into(), points: vec![(0.0, 0.0), (1.0, 1.0)] },
+                ] }.draw())
+        }
+    } });
+    page
 }
 
 /// Strangers, where some were given.

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use facesearch_core::{Effort, Embedding, FaceId, Gallery, Metric, Row};
+use facesearch_core::{BoundingBox, Effort, Embedding, FaceId, Gallery, Metric, Row};
 use facesearch_eval::cluster::{
     ClusterOptions, ClusterScore, Clusters, Constraints, Graph, Vectors, cluster, score_clusters,
 };
 use facesearch_store::Statement;
+use maud::html;
 use serde::Serialize;
 
 use super::eval::source::{by_folder, metric, named_rows};
@@ -16,6 +17,7 @@ use super::identity;
 use crate::args::{Global, threshold};
 use crate::exit::{Exit, Failure};
 use crate::open;
+use crate::page::{Page, crop};
 use crate::printer::{Printer, count, shown, shown_name};
 
 /// Up to so many faces all pairs are compared; above, the index proposes the neighbours.
@@ -64,6 +66,10 @@ pub(crate) struct ClusterArgs {
     /// JSON: one object for each group, then, with --judge, one for the comparison
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// A page with the faces of each group
+    #[arg(long, value_name = "FILE.html", conflicts_with_all = ["judge", "embeddings"])]
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// A group as it is given.
@@ -81,6 +87,8 @@ struct Member {
     face: u64,
     photo: String,
     named: bool,
+    #[serde(rename = "box")]
+    bbox: BoundingBox,
 }
 
 #[derive(Serialize)]
@@ -122,6 +130,9 @@ pub(crate) fn run(args: &ClusterArgs, global: &Global, out: &mut Printer) -> any
         } else {
             out.line(in_words(group))?;
         }
+    }
+    if let Some(file) = &args.html {
+        page(&groups).write(file)?;
     }
     if args.write {
         let statement = statement(&groups);
@@ -239,7 +250,7 @@ fn groups(gallery: &dyn Gallery, clusters: &Clusters, min_size: usize) -> Vec<Gr
         let member = |row: &Row| {
             let face = gallery.face(*row);
             let photo = gallery.photo_path(face.photo).to_string_lossy().into_owned();
-            Member { face: face.id.0, photo, named: face.identity.is_some() }
+            Member { face: face.id.0, photo, named: face.identity.is_some(), bbox: face.face.bbox }
         };
         Group { name, known: known.is_some(), faces: rows.iter().map(member).collect() }
     };
@@ -269,4 +280,18 @@ fn in_words(group: &Group) -> String {
         text.push_str(&format!("\n  face {}: {}", face.face, shown(Path::new(&face.photo))));
     }
     text
+}
+
+fn page(groups: &[Group]) -> Page {
+    let mut page = Page::new("People");
+    for group in groups {
+        let faces = count(group.faces.len() as u64, "face", "faces");
+        page.section(&shown_name(&group.name), html! {
+            p.soft { (faces) @if !group.known { ", not named yet" } }
+            div.faces { @for face in &group.faces {
+                div.face { (crop(Path::new(&face.photo), &face.bbox, &group.name)) "face " (face.face) }
+            } }
+        });
+    }
+    page
 }

@@ -1,5 +1,6 @@
 //! One file per command: its options, and `run`, which opens, calls the libraries and prints.
 
+pub(crate) mod audit;
 pub(crate) mod batch;
 pub(crate) mod bench;
 pub(crate) mod calibrate;

@@ -8,6 +8,7 @@ use crate::args::{Global, Search};
 use crate::exit::Exit;
 use crate::judge::Judge;
 use crate::open;
+use crate::page::Page;
 use crate::printer::Printer;
 use crate::report::ImageReport;
 
@@ -24,6 +25,10 @@ pub(crate) struct QueryArgs {
     /// One JSON object per image
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// A page with the faces side by side
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 /// Exits with 0 where anybody was found and 1 where nobody was, as grep does; with 3 where no image
@@ -46,6 +51,7 @@ pub(crate) fn ask(
 ) -> anyhow::Result<()> {
     let gallery = open::gallery(global)?;
     let vision = open::vision_of(&gallery, global, out)?;
+    let mut page = args.html.as_ref().map(|file| (file, Page::new("Who is in these photos?")));
     let judge = Judge::new(&args.search, &gallery, global, out)?;
     for image in &args.images {
         let photos = vision.pipeline().probe_all(std::slice::from_ref(image), |p| open::read(p))?;
@@ -57,10 +63,13 @@ pub(crate) fn ask(
                 out.line(report.for_people())?;
             }
             out.flush()?;
+            if let Some((_, page)) = &mut page {
+                page.answer(&report);
+            }
             then(report, out)?;
         }
     }
-    Ok(())
+    page.map_or(Ok(()), |(file, page)| page.write(file))
 }
 
 /// What all images together amount to.

@@ -9,6 +9,7 @@ use facesearch_eval::identify::{
     Extrapolated, IdentifyReport, Kept, OpenSetPoint, Protocol, Split, extrapolated, kept,
     own_impostors, report, run as search, split,
 };
+use maud::html;
 use serde::Serialize;
 
 use super::pairs::Output;
@@ -16,6 +17,7 @@ use super::source::{Source, SourceArgs, names_below};
 use super::text::{about, figure};
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
+use crate::page::{Axis, Page, Plot, Series, table};
 use crate::printer::{Printer, count};
 
 /// The false alarm rates that thresholds are calibrated for.
@@ -125,7 +127,52 @@ pub(crate) fn run(args: &IdentifyArgs, global: &Global, out: &mut Printer) -> an
         }
         out.line(about(&args.output.bootstrap()))?;
     }
+    if let Some(file) = &args.output.html {
+        page(&source, &sizes, &beyond).write(file)?;
+    }
     Ok(source.exit())
+}
+
+/// Ranks and trade-offs of all gallery sizes as a page.
+fn page(source: &Source, sizes: &[Size], beyond: &[Extrapolated]) -> Page {
+    let named = |size: &Size| count(size.report.people as u64, "person", "people");
+    let cmc = |size: &Size| Series {
+        name: named(size),
+        points: (1..).zip(&size.cmc).map(|(rank, share)| (f64::from(rank), *share)).collect(),
+    };
+    let det = |size: &Size| Series {
+        name: named(size),
+        points: size.det.iter().map(|point| (point.fpir, point.fnir)).collect(),
+    };
+    let mut page = Page::new("Identification");
+    let headings = ["people", "wanted FPIR", "threshold", "observed FPIR", "FNIR"];
+    let rows: Vec<Vec<String>> = sizes
+        .iter()
+        .flat_map(|size| size.calibrated.iter().map(move |kept| (size, kept)))
+        .map(|(size, kept)| {
+            let observed = &kept.observed;
+            let cells = [observed.threshold, observed.fpir, observed.fnir];
+            let mut row = vec![size.report.people.to_string(), kept.wanted.to_string()];
+            row.extend(cells.map(|cell| format!("{cell:.4}")));
+            row
+        })
+        .collect();
+    page.section("Calibrated thresholds", table(&headings, &rows));
+    page.section(
+        "Curves",
+        html! { div.plots {
+            (Plot { title: "CMC", x: Axis::logarithmic("rank"), y: Axis::linear("found by then"),
+                series: sizes.iter().map(cmc).collect() }.draw())
+            (Plot { title: "DET", x: Axis::logarithmic("FPIR"), y: Axis::logarithmic("FNIR"),
+                series: sizes.iter().map(det).collect() }.draw())
+        } },
+    );
+    let lines = sizes.iter().flat_map(in_words).chain(beyond.iter().map(beyond_in_words));
+    page.section(
+        "Figures",
+        html! { p.soft { (source.model) } @for line in lines { p { (line) } } },
+    );
+    page
 }
 
 fn measure(
@@ -150,7 +197,7 @@ fn measure(
             Some(impostors) if both => kept(set, impostors, &WANTED, &how)?,
             _ => Vec::new(),
         };
-        let points = args.output.points;
+        let points = args.output.points || args.output.html.is_some();
         sizes.push(Size {
             report: report(set, source.threshold.into(), &how),
             calibrated,

@@ -11,12 +11,14 @@ use facesearch_eval::pairs::{
     Bootstrap, Columns, LabelledPair, OperatingPoint, PairsReport, Roc, Trial, read_csv,
     read_distances, read_lfw, report, spread_folds,
 };
+use maud::html;
 use serde::Serialize;
 
 use super::source::{Source, SourceArgs};
 use super::text::{about, figure};
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
+use crate::page::{Axis, Page, Plot, Series};
 use crate::printer::{Printer, count, shown};
 
 /// How many folds a list without folds is dealt into, as LFW has them.
@@ -63,6 +65,10 @@ pub(crate) struct Output {
     /// With --json: every point of the curves, too
     #[arg(long, requires = "json")]
     pub(crate) points: bool,
+
+    /// A page with the curves
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 impl Output {
@@ -114,7 +120,38 @@ pub(crate) fn run(args: &PairsArgs, global: &Global, out: &mut Printer) -> anyho
             out.line(line)?;
         }
     }
+    if let Some(file) = &args.output.html {
+        page(&judged, &figures, own, &how)?.write(file)?;
+    }
     Ok(judged.exit)
+}
+
+/// The ROC as a page: misses against false accepts, where few of them can be told apart.
+fn page(
+    judged: &Judged,
+    figures: &PairsReport,
+    own: bool,
+    how: &Bootstrap,
+) -> anyhow::Result<Page> {
+    let roc = Roc::new(&judged.trials)?;
+    let curve = |x: &dyn Fn(&OperatingPoint) -> f64, y: &dyn Fn(&OperatingPoint) -> f64| {
+        let points = roc.points().iter().map(|point| (x(point), y(point))).collect();
+        vec![Series { name: judged.model.clone(), points }]
+    };
+    let (far, tar) =
+        (|p: &OperatingPoint| p.false_accept_rate, |p: &OperatingPoint| p.true_accept_rate);
+    let plot = |title, x, y, series| Plot { title, x, y, series }.draw();
+    let mut page = Page::new("Verification");
+    let words = in_words(&judged.model, figures, own, how);
+    page.section("Figures", html! { @for line in words { p { (line) } } });
+    page.section("Curves", html! {
+        div.plots {
+            (plot("ROC", Axis::linear("false accepts"), Axis::linear("true accepts"), curve(&far, &tar)))
+            (plot("DET", Axis::logarithmic("false accepts"), Axis::logarithmic("false rejects"),
+                curve(&far, &|p| 1.0 - tar(p))))
+        }
+    });
+    Ok(page)
 }
 
 /// Folds of our own making; `None` where there are too few pairs to make them.

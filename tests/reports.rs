@@ -1,0 +1,131 @@
+//! `--html`: pages that fetch nothing, with the faces in them.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::{Dice, crowd, demo, index_of, json_lines, photo, run, run_for, scratch, text};
+
+/// The page, once it is sure that it asks nobody for anything.
+fn page(file: &Path) -> String {
+    let page = fs::read_to_string(file).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>"));
+    for outside in ["src=\"http", "href=\"http", "@import", "url(", "fetch("] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    assert!(page.contains("default-src 'none'"));
+    // No number of a plot is none; the script may speak of such.
+    assert!(!page.contains("NaN\"") && !page.contains("LNaN") && !page.contains("inf\""));
+    page
+}
+
+#[test]
+fn answers_stand_beside_the_faces_they_are_from() {
+    let (index, dir) = (demo().join("index"), scratch());
+    let file = dir.path().join("query.html");
+    let image = photo("obama3.jpg");
+    let arguments = ["query", text(&image), "--index", text(&index), "--html", text(&file)];
+    run_for(0, &arguments);
+    let query = page(&file);
+    assert!(query.contains("Barack Obama") && query.contains("class=\"scale\""));
+    assert!(query.matches("data:image/jpeg;base64,").count() >= 3);
+    let list = dir.path().join("list.txt");
+    fs::write(&list, format!("{}\n/nowhere.jpg\n", text(&image))).unwrap();
+    let arguments = ["batch", text(&list), "--index", text(&index), "--html", text(&file)];
+    run_for(5, &arguments);
+    let batch = page(&file);
+    assert!(batch.contains("Barack Obama") && batch.contains("/nowhere.jpg"));
+}
+
+#[test]
+fn curves_are_drawn_for_figures_and_calibrations() {
+    let dir = scratch();
+    let (index, file) = (dir.path().join("index"), dir.path().join("page.html"));
+    let faces = crowd(60, 3, &mut Dice(8));
+    index_of(&index, &faces);
+    run_for(0, &["calibrate", "--index", text(&index), "--html", text(&file)]);
+    let calibration = page(&file);
+    assert!(calibration.contains("Reliability") && calibration.contains("class=\"plot\""));
+
+    let pairs = dir.path().join("pairs.csv");
+    let row = |i: u32| format!("{},{}\n", f64::from(i * 7 % 41) / 40.0, u32::from(i % 41 < 20));
+    fs::write(&pairs, format!("distance,same\n{}", (0..80).map(row).collect::<String>())).unwrap();
+    run_for(0, &["eval", "pairs", text(&pairs), "--html", text(&file)]);
+    assert_eq!(page(&file).matches("class=\"plot\"").count(), 2);
+
+    let (npy, names) = (dir.path().join("faces.npy"), dir.path().join("names.txt"));
+    let rows: Vec<Vec<f32>> = faces.iter().map(|face| face.vector.clone()).collect();
+    crate::eval::write_npy(&npy, &rows);
+    fs::write(&names, faces.iter().map(|f| format!("{}\n", f.photo)).collect::<String>()).unwrap();
+    let source = ["--embeddings", text(&npy), "--names", text(&names), "--html", text(&file)];
+    run_for(0, &[&["eval", "identify", "--resamples", "10"][..], &source].concat());
+    assert!(page(&file).contains("Calibrated thresholds"));
+
+    run_for(0, &["cluster", "--threshold", "0.85", "--index", text(&index), "--html", text(&file)]);
+    assert!(page(&file).contains("person 0001"));
+}
+
+#[test]
+fn an_audit_finds_what_was_put_wrong_and_nothing_else() {
+    let dir = scratch();
+    let (index, clean) = (dir.path().join("index"), dir.path().join("clean"));
+    let at = ["--threshold", "0.85", "--json"];
+    let audit = |index: &Path| {
+        json_lines(&run_for(0, &[&["audit", "--index", text(index)][..], &at].concat()))
+    };
+    let mut faces = crowd(40, 6, &mut Dice(9));
+    index_of(&clean, &faces);
+    let found = audit(&clean);
+    assert!(found.is_empty(), "{found:?}");
+
+    // Face 0 is of person 0, and called person 1; person 2 goes by two names; the name of person 4
+    // has person 5 in it too; and one picture of person 6 is there twice.
+    faces[0].identity = Some("person 0001".into());
+    for face in &mut faces[12..15] {
+        face.identity = Some("an alias".into());
+    }
+    for face in &mut faces[30..36] {
+        face.identity = Some("person 0004".into());
+    }
+    faces[37].vector = faces[36].vector.clone();
+    index_of(&index, &faces);
+    let found = audit(&index);
+    let of = |kind: &str| -> Vec<&serde_json::Value> {
+        found.iter().filter(|finding| finding["kind"] == kind).collect()
+    };
+    let [wrong] = of("mislabelled")[..] else { panic!("{found:?}") };
+    assert_eq!((&wrong["faces"][0], &wrong["other"]), (&0.into(), &"person 0000".into()));
+    let [two] = of("two_names")[..] else { panic!("{found:?}") };
+    assert_eq!((&two["identity"], &two["other"]), (&"an alias".into(), &"person 0002".into()));
+    let [fallen] = of("two_people")[..] else { panic!("{found:?}") };
+    assert_eq!(fallen["identity"], "person 0004");
+    let [copy] = of("copy")[..] else { panic!("{found:?}") };
+    assert_eq!((&copy["faces"][0], &copy["evidence"][0]), (&36.into(), &37.into()));
+    let file = dir.path().join("audit.html");
+    run_for(0, &["audit", "--threshold", "0.85", "--index", text(&index), "--html", text(&file)]);
+    assert!(page(&file).contains("looks like person 0000"));
+}
+
+/// Opens pages in a browser, where there is one: nothing may be said on its console.
+#[test]
+fn a_browser_has_nothing_to_complain_of() {
+    let browser = ["chromium", "chromium-browser", "google-chrome"].into_iter().find(|name| {
+        std::process::Command::new(name).arg("--version").output().is_ok_and(|o| o.status.success())
+    });
+    let Some(browser) = browser else {
+        eprintln!("skipped: there is no Chromium to open pages with");
+        return;
+    };
+    let (index, dir) = (demo().join("index"), scratch());
+    let file = dir.path().join("query.html");
+    let image = photo("obama3.jpg");
+    run(&["query", text(&image), "--index", text(&index), "--html", text(&file)]);
+    let opened = std::process::Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0"])
+        .arg(format!("--user-data-dir={}", text(&dir.path().join("profile"))))
+        .args(["--dump-dom", &format!("file://{}", text(&file))])
+        .output()
+        .unwrap();
+    let console = String::from_utf8_lossy(&opened.stderr).into_owned();
+    assert!(!console.contains("CONSOLE"), "{console}");
+    assert!(String::from_utf8_lossy(&opened.stdout).contains("Barack Obama"));
+}

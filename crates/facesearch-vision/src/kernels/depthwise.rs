@@ -11,6 +11,9 @@ use crate::network::Window;
 /// How many neighbouring output pixels share a weight.
 const PIXELS: usize = 4;
 
+/// The widest stride of a 3x3 window whose columns are shared.
+const MOST_ACROSS: usize = 2;
+
 /// A convolution with as many groups as channels.
 pub(crate) struct Depthwise<'a> {
     pub(crate) input: &'a [f32],
@@ -93,14 +96,91 @@ impl Depthwise<'_> {
     }
 }
 
+impl Depthwise<'_> {
+    /// The row's pixels under a 3x3 window without gaps, `ACROSS` columns apart, one whole vector of
+    /// channels: the weights stay in registers, and each number that is loaded serves every pixel
+    /// that sees it.
+    ///
+    /// # Safety
+    ///
+    /// As for [`pixels`](Self::pixels), for the whole row, which has `PIXELS` pixels at least; the
+    /// window and the stride must be as said, and `channel + LANES` at most the channels.
+    #[inline(always)]
+    unsafe fn three_by_three<S: Simd, const ACROSS: usize>(
+        &mut self,
+        image: usize,
+        y: usize,
+        channel: usize,
+    ) {
+        let (i, o) = (&self.input_map, &self.output_map);
+        let top = (self.top + y) * self.window.stride[0] + i.border[0] - self.window.padding[0];
+        let left = i.border[1] - self.window.padding[1];
+        let origin = image * i.image_stride() + top * i.row_stride() + left * i.channels + channel;
+        let to = image * o.image_stride() + o.offset(y, 0) + channel;
+        // SAFETY: `check` has found every window inside the bordered input and the weights and the
+        // bias longer than their channels; whole vectors of channels are the caller's promise.
+        unsafe {
+            let mut weights = [S::splat(0.0); 9];
+            for (tap, w) in weights.iter_mut().enumerate() {
+                *w = S::load(self.weights.as_ptr().add(tap * o.channels + channel));
+            }
+            let bias = S::load(self.epilogue.bias.as_ptr().add(channel));
+            let mut x = 0;
+            loop {
+                // The last pixels once more rather than one by one.
+                x = x.min(o.width - PIXELS);
+                let mut sums = [[bias]; PIXELS];
+                for ky in 0..3 {
+                    let row = origin + ky * i.row_stride() + x * ACROSS * i.channels;
+                    let row = self.input.as_ptr().add(row);
+                    let mut seen = [S::splat(0.0); (PIXELS - 1) * MOST_ACROSS + 3];
+                    for (column, v) in seen.iter_mut().enumerate().take((PIXELS - 1) * ACROSS + 3) {
+                        *v = S::load(row.add(column * i.channels));
+                    }
+                    for (n, sum) in sums.iter_mut().enumerate() {
+                        for kx in 0..3 {
+                            let v = seen[n * ACROSS + kx];
+                            sum[0] = S::fma(v, weights[ky * 3 + kx], sum[0]);
+                        }
+                    }
+                }
+                self.epilogue.squash_all::<S, PIXELS, 1>(&mut sums, channel);
+                for (n, sum) in sums.iter().enumerate() {
+                    S::store(self.output.as_mut_ptr().add(to + (x + n) * o.channels), sum[0]);
+                }
+                x += PIXELS;
+                if x >= o.width {
+                    return;
+                }
+            }
+        }
+    }
+}
+
 impl Kernel for Depthwise<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self) {
         self.check();
         let o = self.output_map;
+        let shares = self.window.size == [3, 3]
+            && self.window.dilation == [1, 1]
+            && self.window.stride[1] <= MOST_ACROSS
+            && o.width >= PIXELS;
         for image in 0..self.images {
             for y in 0..o.height {
                 for channel in (0..o.channels).step_by(S::LANES) {
+                    if shares && channel + S::LANES <= o.channels {
+                        // SAFETY: `run` is called below `launch` only, `check` has passed, the
+                        // window has been looked at, the row is the output's, and the vector of
+                        // channels is whole.
+                        unsafe {
+                            match self.window.stride[1] {
+                                1 => self.three_by_three::<S, 1>(image, y, channel),
+                                _ => self.three_by_three::<S, 2>(image, y, channel),
+                            }
+                        }
+                        continue;
+                    }
                     let mut x = 0;
                     while x + PIXELS <= o.width {
                         // SAFETY: `run` is called below `launch` only, `check` has passed, and the

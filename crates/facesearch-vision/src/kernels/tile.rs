@@ -139,6 +139,47 @@ impl Epilogue<'_> {
         }
     }
 
+    /// Squashes the sums of rows of `NR` vectors, the first of which begins at `channel`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`squash`](Self::squash), for each of the vectors.
+    #[inline(always)]
+    pub(super) unsafe fn squash_all<S: Simd, const MR: usize, const NR: usize>(
+        &self,
+        sums: &mut [[S::V; NR]; MR],
+        channel: usize,
+    ) {
+        // SAFETY: the caller promises the instructions, and that the vectors from `channel` lie in
+        // the slope, which `check` found long enough.
+        unsafe {
+            let zero = S::splat(0.0);
+            match self.squash {
+                Squash::None => {}
+                Squash::Relu => {
+                    for v in sums.as_flattened_mut() {
+                        *v = S::max(*v, zero);
+                    }
+                }
+                Squash::Slope(slope) => {
+                    for n in 0..NR {
+                        let slope = S::load(slope.as_ptr().add(channel + n * S::LANES));
+                        for m in 0..MR {
+                            let v = sums[m][n];
+                            sums[m][n] = S::fma(slope, S::min(v, zero), S::max(v, zero));
+                        }
+                    }
+                }
+                Squash::Clip(low, high) => {
+                    let (low, high) = (S::splat(low), S::splat(high));
+                    for v in sums.as_flattened_mut() {
+                        *v = S::min(S::max(*v, low), high);
+                    }
+                }
+            }
+        }
+    }
+
     /// Squashes the sums of the vector that begins at `channel`.
     ///
     /// # Safety
@@ -361,6 +402,31 @@ unsafe fn tile<S: Simd, const MR: usize, const NR: usize>(product: &Product<'_>,
         }
         return;
     };
+    let all = panel.first + NR * S::LANES;
+    let reaches = |residual: &Residual<'_>| residual.map.channels >= all;
+    if panel.channels == NR * S::LANES && epilogue.residual.as_ref().is_none_or(reaches) {
+        // As nearly always: whole vectors everywhere, and each decision is taken once.
+        // SAFETY: the caller promises the instructions and room for the panel's channels, all of
+        // which are whole vectors, in the output; the residual has been found to have them too.
+        unsafe {
+            if let Some(residual) = &epilogue.residual {
+                for m in 0..MR {
+                    let from = residual.data.as_ptr().add(at[m].residual + panel.first);
+                    for n in 0..NR {
+                        sums[m][n] = S::add(sums[m][n], S::load(from.add(n * S::LANES)));
+                    }
+                }
+            }
+            epilogue.squash_all::<S, MR, NR>(&mut sums, panel.first);
+            for m in 0..MR {
+                let to = output.add(at[m].output + panel.first);
+                for n in 0..NR {
+                    S::store(to.add(n * S::LANES), sums[m][n]);
+                }
+            }
+        }
+        return;
+    }
     for m in 0..MR {
         for n in 0..NR {
             let channel = panel.first + n * S::LANES;

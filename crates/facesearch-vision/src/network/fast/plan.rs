@@ -93,7 +93,7 @@ pub(super) fn plan(
     }
     let scratch = tasks.iter().map(|task| task.scratch()).max().unwrap_or(0);
     let outputs: Vec<Value> = graph.outputs.iter().map(|id| id.index()).collect();
-    let stages = stages(tasks, &maps);
+    let stages = stages(tasks, steps, &maps);
     let (values, slots) = places(&stages, &maps, &outputs);
     Ok(Plan { capacity: MOST_IMAGES, stages, values, outputs, scratch, slots })
 }
@@ -165,12 +165,16 @@ fn prepare(
 }
 
 /// Groups neighbouring tasks through which as many images should pass together.
-fn stages(tasks: Vec<Task>, maps: &[Map]) -> Vec<Stage> {
+fn stages(tasks: Vec<Task>, steps: &[Step], maps: &[Map]) -> Vec<Stage> {
     let mut stages: Vec<Stage> = Vec::new();
     for task in tasks {
         let touched = task.inputs.iter().chain([&task.output]);
         let numbers: usize = touched.map(|value| maps[*value].image_stride()).sum();
-        let fit = (CACHED / numbers.max(1)).clamp(1, MOST_IMAGES);
+        let fit = match &steps[task.step].work {
+            // Its weights are far larger than its values, and read once for all images.
+            Work::Local(_) => MOST_IMAGES,
+            _ => (CACHED / numbers.max(1)).clamp(1, MOST_IMAGES),
+        };
         let images = 1 << fit.ilog2();
         match stages.last_mut() {
             Some(stage) if stage.images == images => stage.tasks.push(task),

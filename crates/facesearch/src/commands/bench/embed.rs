@@ -58,6 +58,7 @@ struct Request<'a> {
     threads: u16,
     batch: usize,
     seconds: f64,
+    cpu_time: bool,
 }
 
 /// Exits with 0.
@@ -112,7 +113,7 @@ fn chips(
     peers: &mut Option<Peers>,
     out: &mut Printer,
 ) -> anyhow::Result<()> {
-    let seconds = args.measure.seconds;
+    let Measure { seconds, cpu_time, .. } = args.measure;
     for &threads in &args.measure.with_threads {
         let pool = pool(threads)?;
         for &batch in &args.batch {
@@ -120,7 +121,7 @@ fn chips(
             let once = || pool.install(|| network.embed(&chips)).map(drop);
             once()?;
             let ours = || args.measure.rate(batch, || Ok(once()?));
-            let request = Request { work, files, threads, batch, seconds };
+            let request = Request { work, files, threads, batch, seconds, cpu_time };
             let (ours, theirs) = in_turn(&args.measure, peers, &request, ours)?;
             table::row(out, work, threads, Some(batch), ours, &theirs)?;
         }
@@ -147,7 +148,7 @@ fn detect(
         }
     }
     let (files, photos): (Vec<_>, Vec<_>) = photos.into_iter().unzip();
-    let (batch, seconds) = (photos.len(), measure.seconds);
+    let (batch, seconds, cpu_time) = (photos.len(), measure.seconds, measure.cpu_time);
     for &threads in &measure.with_threads {
         let pool = pool(threads)?;
         let once = || {
@@ -155,7 +156,7 @@ fn detect(
             pool.install(|| photos.par_iter().try_for_each(each))
         };
         once()?;
-        let request = Request { work: "MTCNN", files: &files, threads, batch, seconds };
+        let request = Request { work: "MTCNN", files: &files, threads, batch, seconds, cpu_time };
         let ours = || measure.rate(batch, || Ok(once()?));
         let (ours, theirs) = in_turn(measure, peers, &request, ours)?;
         table::row(out, "MTCNN", threads, None, ours, &theirs)?;

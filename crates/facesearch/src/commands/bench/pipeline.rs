@@ -48,6 +48,7 @@ struct Request<'a> {
     files: &'a [PathBuf],
     models: &'a [PathBuf],
     threads: u16,
+    cpu_time: bool,
     /// Those of dlib's two files.
     weights: &'a Path,
 }
@@ -82,6 +83,7 @@ pub(crate) fn run(args: &PipelineArgs, global: &Global, out: &mut Printer) -> an
             files: &files,
             models: &models,
             threads,
+            cpu_time: measure.cpu_time,
             weights: cache.dir(),
         };
         let ours = || measure.rate(count, once);

@@ -1,0 +1,76 @@
+//! NumPy archives: zip files of arrays. The array of vectors is read as a stream, whether it is
+//! compressed or not.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+
+use zip::{CompressionMethod, ZipArchive};
+
+use crate::error::{ExchangeError, Place};
+use crate::npy;
+use crate::row::open;
+use crate::{Columns, Rows};
+
+pub(crate) fn read(place: Place, columns: &Columns) -> Result<Rows, ExchangeError> {
+    let mut archive = ZipArchive::new(open(&place.path)?).map_err(|e| place.bad(e))?;
+    let members = archive.file_names().map(|name| name.map(|name| name.into_owned()));
+    let members = members.collect::<Result<Vec<_>, _>>().map_err(|e| place.bad(e))?;
+    let arrays: Vec<String> =
+        members.iter().filter_map(|name| name.strip_suffix(".npy")).map(str::to_owned).collect();
+    let vectors = columns.vectors_of(&arrays).map_err(|e| place.bad(e))?;
+    let vectors = match (vectors, &arrays[..]) {
+        (Some(place), _) => &arrays[place],
+        (None, [single]) => single,
+        (None, _) => {
+            let there = arrays.join("`, `");
+            let why = format!("which of `{there}` has the vectors? name it with --column");
+            return Err(place.bad(why));
+        }
+    };
+    let rows = npy::read(member(&mut archive, vectors, &place)?, place.clone())?;
+    let mut beside = |which: Result<Option<usize>, String>| -> Result<_, ExchangeError> {
+        let Some(array) = which.map_err(|e| place.bad(e))? else { return Ok(None) };
+        let texts = npy::texts(member(&mut archive, &arrays[array], &place)?, &place)?;
+        Ok(Some(texts.into_iter()))
+    };
+    let mut names = beside(columns.names_of(&arrays))?;
+    let mut identities = beside(columns.identities_of(&arrays))?;
+    Ok(Box::new(rows.map(move |row| {
+        let mut row = row?;
+        row.name = next(&mut names, &place)?;
+        row.identity = next(&mut identities, &place)?.filter(|label| !label.is_empty());
+        Ok(row)
+    })))
+}
+
+fn next(
+    texts: &mut Option<impl Iterator<Item = String>>,
+    place: &Place,
+) -> Result<Option<String>, ExchangeError> {
+    let Some(texts) = texts else { return Ok(None) };
+    let text = texts.next();
+    text.map(Some).ok_or_else(|| place.bad("it has fewer names or identities than vectors"))
+}
+
+/// A member as a stream of its own, which outlives the archive.
+fn member(
+    archive: &mut ZipArchive<impl Read + Seek>,
+    array: &str,
+    place: &Place,
+) -> Result<Box<dyn Read + Send>, ExchangeError> {
+    let entry = archive.by_name(&format!("{array}.npy")).map_err(|e| place.bad(e))?;
+    let (method, packed) = (entry.compression(), entry.compressed_size());
+    let start = entry.data_start().ok_or_else(|| place.bad("a member has no content"))?;
+    let io = |e| ExchangeError::io("read", &place.path)(e);
+    let mut file = File::open(&place.path).map_err(io)?;
+    file.seek(SeekFrom::Start(start)).map_err(io)?;
+    let bytes = std::io::BufReader::with_capacity(1 << 20, file).take(packed);
+    match method {
+        CompressionMethod::Stored => Ok(Box::new(bytes)),
+        CompressionMethod::Deflated => {
+            let plain = flate2::bufread::DeflateDecoder::new(bytes);
+            Ok(Box::new(std::io::BufReader::with_capacity(1 << 16, plain)))
+        }
+        other => Err(place.bad(format!("its members are compressed by {other}"))),
+    }
+}

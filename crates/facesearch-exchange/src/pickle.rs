@@ -1,0 +1,230 @@
+//! The part of Python's pickle language in which plain values are written, as data.
+//!
+//! A pickle is a program that Python obeys, down to calling any function it names. This reader has no
+//! way to call anything: it knows lists, tuples, dicts, text and numbers, and an opcode that names
+//! or calls something is an error.
+//!
+//! - **Source:** the opcodes as the comments of CPython's `pickletools` describe them.
+//! - **Limits:** every object costs at least a byte of the file, so a file makes no more objects than
+//!   it has bytes; objects point to each other by number, so no depth and no circle costs stack.
+
+/// A value; what has parts is the number of an [`Object`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Value {
+    None,
+    Bool,
+    Number(f64),
+    Object(u32),
+}
+
+/// What values point to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Object {
+    Text(String),
+    List(Vec<Value>),
+    Tuple(Vec<Value>),
+    Dict(Vec<(Value, Value)>),
+}
+
+/// What a pickle made.
+pub(crate) struct Pickle {
+    pub(crate) value: Value,
+    objects: Vec<Object>,
+}
+
+impl Pickle {
+    pub(crate) fn object(&self, value: Value) -> Option<&Object> {
+        match value {
+            Value::Object(number) => self.objects.get(number as usize),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn text(&self, value: Value) -> Option<&str> {
+        match self.object(value) {
+            Some(Object::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Reads the pickle at the start of `bytes`.
+pub(crate) fn load(bytes: &[u8]) -> Result<Pickle, String> {
+    let mut machine = Machine { bytes, at: 0, ..Machine::default() };
+    let value = machine.run()?;
+    Ok(Pickle { value, objects: machine.objects })
+}
+
+#[derive(Default)]
+struct Machine<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    objects: Vec<Object>,
+    stack: Vec<Value>,
+    /// Heights of the stack at which a mark was set.
+    marks: Vec<usize>,
+    memo: Vec<Value>,
+}
+
+impl<'a> Machine<'a> {
+    fn run(&mut self) -> Result<Value, String> {
+        loop {
+            let opcode = self.take(1)?[0];
+            match opcode {
+                b'.' => return self.pop(),
+                0x80 => drop(self.take(1)?),
+                0x95 => drop(self.take(8)?),
+                b'(' => self.marks.push(self.stack.len()),
+                b'q' | b'r' => {
+                    let slot = self.uint(if opcode == b'q' { 1 } else { 4 })?;
+                    self.remember(slot)?;
+                }
+                0x94 => self.remember(self.memo.len())?,
+                b'h' | b'j' => {
+                    let slot = self.uint(if opcode == b'h' { 1 } else { 4 })?;
+                    let value = self.memo.get(slot).copied();
+                    self.stack.push(value.ok_or("it recalls what it never had")?);
+                }
+                b'N' => self.stack.push(Value::None),
+                0x88 | 0x89 => self.stack.push(Value::Bool),
+                b'G' => {
+                    let bytes = self.take(8)?.first_chunk().copied().unwrap_or_default();
+                    self.stack.push(Value::Number(f64::from_be_bytes(bytes)));
+                }
+                b'K' | b'M' | b'J' | 0x8a => self.whole(opcode)?,
+                b'X' | 0x8c | 0x8d | b'U' | b'T' => {
+                    let width = match opcode {
+                        0x8c | b'U' => 1,
+                        0x8d => 8,
+                        _ => 4,
+                    };
+                    let length = self.uint(width)?;
+                    let text = String::from_utf8_lossy(self.take(length)?).into_owned();
+                    self.make(Object::Text(text))?;
+                }
+                b']' => self.make(Object::List(Vec::new()))?,
+                b'}' => self.make(Object::Dict(Vec::new()))?,
+                b')' => self.make(Object::Tuple(Vec::new()))?,
+                0x85..=0x87 => {
+                    let count = usize::from(opcode - 0x84);
+                    let floor = self.marks.last().copied().unwrap_or(0);
+                    let from = self.stack.len().checked_sub(count).filter(|from| *from >= floor);
+                    let items = self.stack.split_off(from.ok_or("it takes more than it has")?);
+                    self.make(Object::Tuple(items))?;
+                }
+                b't' | b'l' | b'd' => {
+                    let items = self.to_mark()?;
+                    self.make(match opcode {
+                        b't' => Object::Tuple(items),
+                        b'l' => Object::List(items),
+                        _ => Object::Dict(pairs(&items)?),
+                    })?;
+                }
+                b'a' | b'e' => {
+                    let items = if opcode == b'a' { vec![self.pop()?] } else { self.to_mark()? };
+                    match self.top()? {
+                        Object::List(list) => list.extend(items),
+                        _ => return Err("it appends to what is no list".into()),
+                    }
+                }
+                b's' | b'u' => {
+                    let items = if opcode == b's' {
+                        let value = self.pop()?;
+                        vec![self.pop()?, value]
+                    } else {
+                        self.to_mark()?
+                    };
+                    match self.top()? {
+                        Object::Dict(dict) => dict.extend(pairs(&items)?),
+                        _ => return Err("it sets items of what is no dict".into()),
+                    }
+                }
+                b'c' | 0x93 | b'R' | b'i' | b'o' | b'b' | 0x81 | 0x92 => {
+                    return Err("it holds an object that only running it would make, and nothing \
+                                is run here; save plain lists of floats"
+                        .into());
+                }
+                other => return Err(format!("it has the opcode {other:#04x}")),
+            }
+        }
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], String> {
+        let end = self.at.checked_add(count).filter(|end| *end <= self.bytes.len());
+        let end = end.ok_or("it ends early")?;
+        let taken = &self.bytes[self.at..end];
+        self.at = end;
+        Ok(taken)
+    }
+
+    fn uint(&mut self, width: usize) -> Result<usize, String> {
+        let bytes = self.take(width)?;
+        let number = bytes.iter().rev().fold(0u64, |sum, byte| sum << 8 | u64::from(*byte));
+        usize::try_from(number).map_err(|e| e.to_string())
+    }
+
+    fn whole(&mut self, opcode: u8) -> Result<(), String> {
+        let number = match opcode {
+            b'K' => self.uint(1)? as f64,
+            b'M' => self.uint(2)? as f64,
+            b'J' => f64::from(self.uint(4)? as u32 as i32),
+            _ => {
+                let width = self.uint(1)?;
+                let bytes = self.take(width)?;
+                let size = bytes.iter().rev().fold(0.0, |sum, byte| sum * 256.0 + f64::from(*byte));
+                let negative = bytes.last().is_some_and(|top| top & 0x80 != 0);
+                if negative { size - 256f64.powi(width as i32) } else { size }
+            }
+        };
+        self.stack.push(Value::Number(number));
+        Ok(())
+    }
+
+    fn pop(&mut self) -> Result<Value, String> {
+        // What lies below a mark belongs to whoever set it.
+        let floor = self.marks.last().copied().unwrap_or(0);
+        let value = if self.stack.len() > floor { self.stack.pop() } else { None };
+        value.ok_or_else(|| "it takes more than it has".into())
+    }
+
+    fn to_mark(&mut self) -> Result<Vec<Value>, String> {
+        let mark = self.marks.pop().ok_or("it misses a mark")?;
+        Ok(self.stack.split_off(mark))
+    }
+
+    fn remember(&mut self, slot: usize) -> Result<(), String> {
+        let value = self.stack.last().copied().ok_or("it remembers nothing")?;
+        // Each remembering costs a byte at least, and slots are given in order.
+        if slot > self.bytes.len() {
+            return Err("it remembers too much".into());
+        }
+        if slot >= self.memo.len() {
+            self.memo.resize(slot + 1, Value::None);
+        }
+        self.memo[slot] = value;
+        Ok(())
+    }
+
+    fn make(&mut self, object: Object) -> Result<(), String> {
+        let number = u32::try_from(self.objects.len()).map_err(|_| "it makes too many objects")?;
+        self.objects.push(object);
+        self.stack.push(Value::Object(number));
+        Ok(())
+    }
+
+    /// The object that the items above it on the stack are put into.
+    fn top(&mut self) -> Result<&mut Object, String> {
+        match self.stack.last() {
+            Some(Value::Object(number)) => Ok(&mut self.objects[*number as usize]),
+            _ => Err("it puts items into nothing".into()),
+        }
+    }
+}
+
+fn pairs(items: &[Value]) -> Result<Vec<(Value, Value)>, String> {
+    let (pairs, rest) = items.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err("it has a key without a value".into());
+    }
+    Ok(pairs.iter().map(|[key, value]| (*key, *value)).collect())
+}

@@ -1,0 +1,132 @@
+//! A vector with what stands beside it, and the reading of any file of them.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use crate::error::{ExchangeError, Place};
+use crate::{Format, csv_file, fvecs, npy, npz, parquet_file, representations};
+
+/// One embedding of a file.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Row {
+    /// Its numbers, as they are in the file: neither scaled nor checked.
+    pub vector: Vec<f32>,
+    /// The number it had in an index, where the file keeps one.
+    pub id: Option<u64>,
+    /// What it is called: the path of its photo, or any other name.
+    pub name: Option<String>,
+    /// Who it is.
+    pub identity: Option<String>,
+}
+
+/// The embeddings of a file, in its order.
+pub type Rows = Box<dyn Iterator<Item = Result<Row, ExchangeError>> + Send>;
+
+/// What the parts of a file with named parts are called; where a name is not given, the usual ones
+/// are tried.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Columns {
+    /// The embeddings.
+    pub vectors: Option<String>,
+    /// What each is called.
+    pub names: Option<String>,
+    /// Who each is.
+    pub identities: Option<String>,
+}
+
+impl Columns {
+    const VECTORS: [&str; 4] = ["embedding", "embeddings", "vector", "vectors"];
+    const NAMES: [&str; 6] = ["photo", "name", "names", "path", "ids", "id"];
+    const IDENTITIES: [&str; 5] = ["identity", "identities", "label", "labels", "person"];
+
+    /// Which of `there` has the vectors.
+    pub(crate) fn vectors_of(&self, there: &[String]) -> Result<Option<usize>, String> {
+        pick(&self.vectors, &Self::VECTORS, there)
+    }
+
+    /// Which of `there` has the names.
+    pub(crate) fn names_of(&self, there: &[String]) -> Result<Option<usize>, String> {
+        pick(&self.names, &Self::NAMES, there)
+    }
+
+    /// Which of `there` has the identities.
+    pub(crate) fn identities_of(&self, there: &[String]) -> Result<Option<usize>, String> {
+        pick(&self.identities, &Self::IDENTITIES, there)
+    }
+}
+
+fn pick(
+    wanted: &Option<String>,
+    usual: &[&str],
+    there: &[String],
+) -> Result<Option<usize>, String> {
+    let find = |name: &str| there.iter().position(|other| other == name);
+    match wanted {
+        None => Ok(usual.iter().find_map(|name| find(name))),
+        Some(name) => match find(name) {
+            Some(place) => Ok(Some(place)),
+            None => Err(format!("it has no `{name}`, but {}", quoted(there))),
+        },
+    }
+}
+
+fn quoted(names: &[String]) -> String {
+    let shown: Vec<_> = names.iter().take(12).map(|name| format!("`{name}`")).collect();
+    let more = if names.len() > shown.len() { " and more" } else { "" };
+    if shown.is_empty() { "nothing".into() } else { shown.join(", ") + more }
+}
+
+/// Opens a file of embeddings. What is wrong with a row is told when the row comes.
+///
+/// # Errors
+///
+/// [`ExchangeError`] where the file cannot be opened or is not what `format` says.
+pub fn read(path: &Path, format: Format, columns: &Columns) -> Result<Rows, ExchangeError> {
+    let place = Place { path: path.to_owned(), format: format.name() };
+    match format {
+        Format::Npy => npy::read(open(path)?, place),
+        Format::Npz => npz::read(place, columns),
+        Format::Parquet => parquet_file::read(place, columns),
+        Format::Fvecs => fvecs::read(open(path)?, place),
+        Format::Csv => csv_file::read(open(path)?, place, columns),
+        Format::Pickle => representations::read(place),
+    }
+}
+
+/// Reads vectors that no names stand beside from a stream: NumPy's array if it begins as one, else
+/// CSV.
+///
+/// # Errors
+///
+/// [`ExchangeError`] where it is neither.
+pub fn read_one(stream: impl Read + Send + 'static, path: &Path) -> Result<Rows, ExchangeError> {
+    let mut stream = BufReader::new(stream);
+    let start = stream.fill_buf().map_err(ExchangeError::io("read", path))?;
+    let format = if start.starts_with(b"\x93NUMPY") { Format::Npy } else { Format::Csv };
+    let place = Place { path: path.to_owned(), format: format.name() };
+    match format {
+        Format::Npy => npy::read(stream, place),
+        _ => csv_file::read(stream, place, &Columns::default()),
+    }
+}
+
+/// Reads a list of names: a NumPy array of text or numbers, or one name a line.
+///
+/// # Errors
+///
+/// [`ExchangeError`] where the file cannot be read as either.
+pub fn read_names(path: &Path) -> Result<Vec<String>, ExchangeError> {
+    let mut stream = open(path)?;
+    let start = stream.fill_buf().map_err(ExchangeError::io("read", path))?;
+    if start.starts_with(b"\x93NUMPY") {
+        let place = Place { path: path.to_owned(), format: Format::Npy.name() };
+        return npy::texts(stream, &place);
+    }
+    stream.lines().collect::<Result<_, _>>().map_err(ExchangeError::io("read", path))
+}
+
+pub(crate) fn open(path: &Path) -> Result<BufReader<File>, ExchangeError> {
+    let file = File::open(path).map_err(ExchangeError::io("open", path))?;
+    Ok(BufReader::with_capacity(1 << 20, file))
+}

@@ -1,0 +1,198 @@
+//! Writing a file of embeddings.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use npyz::WriterBuilder;
+use zip::write::SimpleFileOptions;
+
+use crate::error::ExchangeError;
+use crate::parquet_file::ParquetWriter;
+use crate::{Format, Row, csv_file, fvecs};
+
+/// A file being written. It has the name asked for once it is finished; until then the name has
+/// `.partial` behind it.
+pub struct Writer {
+    path: PathBuf,
+    partial: PathBuf,
+    dim: usize,
+    /// Rows that are still promised.
+    left: u64,
+    form: Form,
+}
+
+enum Form {
+    Npy(BufWriter<File>),
+    Npz(Box<NpzForm>),
+    Fvecs(BufWriter<File>),
+    Csv(Box<csv::Writer<File>>),
+    Parquet(Box<ParquetWriter<File>>),
+}
+
+/// The vectors go to the archive at once; what stands beside them waits.
+struct NpzForm {
+    archive: zip::ZipWriter<BufWriter<File>>,
+    ids: Vec<i64>,
+    names: Vec<String>,
+    identities: Vec<String>,
+}
+
+impl Writer {
+    /// Starts a file of `rows` vectors of `dim` numbers.
+    ///
+    /// # Errors
+    ///
+    /// [`ExchangeError`] where the file cannot be made, or files of this format are only read.
+    pub fn create(
+        path: &Path,
+        format: Format,
+        dim: usize,
+        rows: u64,
+    ) -> Result<Self, ExchangeError> {
+        let mut partial = path.as_os_str().to_owned();
+        partial.push(".partial");
+        let partial = PathBuf::from(partial);
+        let unwritable = |why: String| ExchangeError::Unwritable { path: path.to_owned(), why };
+        if format == Format::Pickle {
+            let why = "pickles are only read; choose .npy, .npz, .parquet, .csv or .fvecs".into();
+            return Err(unwritable(why));
+        }
+        let file = File::create(&partial).map_err(ExchangeError::io("create", &partial))?;
+        let form = Form::start(file, format, dim, rows).map_err(unwritable)?;
+        Ok(Self { path: path.to_owned(), partial, dim, left: rows, form })
+    }
+
+    /// Appends a row. Panics where its vector is of another length or more rows come than were
+    /// announced: that is a bug in the caller.
+    ///
+    /// # Errors
+    ///
+    /// [`ExchangeError`] where the disk refuses.
+    pub fn push(&mut self, row: &Row) -> Result<(), ExchangeError> {
+        assert_eq!(row.vector.len(), self.dim, "a vector of another length");
+        self.left = self.left.checked_sub(1).expect("no more rows come than were announced");
+        let unwritable = |why: String| ExchangeError::Unwritable { path: self.path.clone(), why };
+        self.form.push(row).map_err(unwritable)
+    }
+
+    /// Completes the file and gives it its name.
+    ///
+    /// # Errors
+    ///
+    /// [`ExchangeError`] where the disk refuses.
+    pub fn finish(self) -> Result<(), ExchangeError> {
+        assert_eq!(self.left, 0, "fewer rows came than were announced");
+        let unwritable = |why: String| ExchangeError::Unwritable { path: self.path.clone(), why };
+        let file = self.form.finish().map_err(unwritable)?;
+        file.sync_all().map_err(ExchangeError::io("write", &self.partial))?;
+        std::fs::rename(&self.partial, &self.path).map_err(ExchangeError::io("rename", &self.path))
+    }
+}
+
+impl Form {
+    fn start(file: File, format: Format, dim: usize, rows: u64) -> Result<Self, String> {
+        let buffered = |file| BufWriter::with_capacity(1 << 20, file);
+        Ok(match format {
+            Format::Npy => {
+                let mut file = buffered(file);
+                npy_head(&mut file, dim, rows).map_err(text)?;
+                Self::Npy(file)
+            }
+            Format::Npz => {
+                let mut archive = zip::ZipWriter::new(buffered(file));
+                archive.start_file("embeddings.npy", stored()).map_err(text)?;
+                npy_head(&mut archive, dim, rows).map_err(text)?;
+                let (ids, names, identities) = (Vec::new(), Vec::new(), Vec::new());
+                Self::Npz(Box::new(NpzForm { archive, ids, names, identities }))
+            }
+            Format::Fvecs => Self::Fvecs(buffered(file)),
+            Format::Csv => {
+                let mut file = csv::Writer::from_writer(file);
+                csv_file::write_head(&mut file, dim).map_err(text)?;
+                Self::Csv(Box::new(file))
+            }
+            Format::Parquet => Self::Parquet(Box::new(ParquetWriter::new(file).map_err(text)?)),
+            Format::Pickle => unreachable!("the caller refuses it"),
+        })
+    }
+
+    fn push(&mut self, row: &Row) -> Result<(), String> {
+        match self {
+            Self::Npy(file) => file.write_all(bytemuck::cast_slice(&row.vector)).map_err(text),
+            Self::Npz(form) => {
+                form.ids.push(row.id.map_or(-1, |id| id as i64));
+                form.names.push(row.name.clone().unwrap_or_default());
+                form.identities.push(row.identity.clone().unwrap_or_default());
+                form.archive.write_all(bytemuck::cast_slice(&row.vector)).map_err(text)
+            }
+            Self::Fvecs(file) => fvecs::write(file, &row.vector).map_err(text),
+            Self::Csv(file) => csv_file::write(file, row).map_err(text),
+            Self::Parquet(file) => file.push(row.clone()).map_err(text),
+        }
+    }
+
+    fn finish(self) -> Result<File, String> {
+        match self {
+            Self::Npy(file) | Self::Fvecs(file) => file.into_inner().map_err(text),
+            Self::Npz(form) => form.finish(),
+            Self::Csv(file) => file.into_inner().map_err(text),
+            Self::Parquet(file) => file.finish().map_err(text),
+        }
+    }
+}
+
+impl NpzForm {
+    fn finish(mut self) -> Result<File, String> {
+        self.archive.start_file("ids.npy", stored()).map_err(text)?;
+        let ids = npyz::WriteOptions::new().default_dtype();
+        let shape = [self.ids.len() as u64];
+        let mut array = ids.shape(&shape).writer(&mut self.archive).begin_nd().map_err(text)?;
+        array.extend(self.ids).map_err(text)?;
+        array.finish().map_err(text)?;
+        for (name, texts) in [("names.npy", self.names), ("identities.npy", self.identities)] {
+            self.archive.start_file(name, stored()).map_err(text)?;
+            write_texts(&mut self.archive, &texts).map_err(text)?;
+        }
+        self.archive.finish().map_err(text)?.into_inner().map_err(text)
+    }
+}
+
+fn text(error: impl ToString) -> String {
+    error.to_string()
+}
+
+fn stored() -> SimpleFileOptions {
+    SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored).large_file(true)
+}
+
+/// NumPy's header for `(rows, dim)` little-endian `f32`, which then follow as they are.
+fn npy_head(to: &mut impl Write, dim: usize, rows: u64) -> io::Result<()> {
+    head(to, "<f4", &format!("({rows}, {dim})"))
+}
+
+/// Unicode text of a fixed width, as NumPy keeps it: UTF-32, zeros behind.
+fn write_texts(to: &mut impl Write, texts: &[String]) -> io::Result<()> {
+    let width = texts.iter().map(|text| text.chars().count()).max().unwrap_or(0).max(1);
+    head(to, &format!("<U{width}"), &format!("({},)", texts.len()))?;
+    let mut line = Vec::with_capacity(4 * width);
+    for text in texts {
+        line.clear();
+        text.chars().for_each(|c| line.extend((c as u32).to_le_bytes()));
+        line.resize(4 * width, 0);
+        to.write_all(&line)?;
+    }
+    Ok(())
+}
+
+/// **Source:** NumPy's `numpy.lib.format`, version 1.0.
+fn head(to: &mut impl Write, descr: &str, shape: &str) -> io::Result<()> {
+    let mut dict = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+    while !(10 + dict.len() + 1).is_multiple_of(64) {
+        dict.push(' ');
+    }
+    dict.push('\n');
+    to.write_all(b"\x93NUMPY\x01\x00")?;
+    to.write_all(&(dict.len() as u16).to_le_bytes())?;
+    to.write_all(dict.as_bytes())
+}

@@ -19,6 +19,6 @@ mod testing;
 mod vectors;
 
 pub use live::{LiveError, LiveIndex, LiveLimits};
-pub use publisher::SnapshotPublisher;
+pub use publisher::{SnapshotPublisher, SnapshotWriter};
 pub use segment::{Certificate, GraphBuilder};
 pub use snapshot::Snapshot;

@@ -40,6 +40,18 @@ pub(crate) struct Manifest {
     pub(crate) ledger: FileSeal,
     /// Search structures, in order of the faces they cover; what none covers is scanned.
     pub(crate) segments: Vec<SegmentEntry>,
+    /// What the store's content was known by; `null` where it was not known by anything.
+    #[serde(default)]
+    pub(crate) content: Option<u64>,
+    /// Whether nothing was left for a later publication to build.
+    #[serde(default)]
+    pub(crate) complete: bool,
+    /// Every face that was ever published has a smaller id than this.
+    #[serde(default)]
+    pub(crate) next_face: u64,
+    /// When faces came: from each id on, seconds since 1970; both ascend.
+    #[serde(default)]
+    pub(crate) added: Vec<(u64, i64)>,
 }
 
 /// A search structure over the faces whose ids are in `first_id..end_id`.

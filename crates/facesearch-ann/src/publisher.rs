@@ -1,6 +1,7 @@
 //! Writing a snapshot and making it the published one, in one step.
 
 mod collect;
+mod history;
 mod plan;
 mod segments;
 #[cfg(test)]
@@ -10,9 +11,13 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use facesearch_core::{FaceStore, GalleryError, Published, Publisher, StoreError};
+use facesearch_core::{
+    Contract, FaceStore, Gallery, GalleryError, Published, Publisher, StoreError,
+};
 
+pub use self::collect::SnapshotWriter;
 use self::collect::Tables;
+use self::history::History;
 use self::segments::{Build, New};
 use crate::files::{FORMAT, Kind, Mapped, io_error, sync_dir};
 use crate::manifest::{
@@ -135,30 +140,111 @@ impl SnapshotPublisher {
 
 impl Publisher for SnapshotPublisher {
     fn publish(&self, store: &dyn FaceStore, last: bool) -> Result<Published, StoreError> {
+        self.replace(store.contract(), Some(store), last, |w| collect::write_store(store, w))
+    }
+
+    fn is_current(&self, store: &dyn FaceStore) -> Result<bool, StoreError> {
+        let (Some(content), Some(standing)) = (store.fingerprint()?, self.standing()) else {
+            return Ok(false);
+        };
+        let same = standing.complete
+            && standing.content == Some(content)
+            && standing.contract == *store.contract();
+        // What is damaged is made anew, so that a run is what mends it.
+        Ok(same && Snapshot::open(&self.index).is_ok_and(|snapshot| snapshot.verify().is_ok()))
+    }
+}
+
+impl SnapshotPublisher {
+    /// Publishes what `fill` writes, without a store behind it: the index is then all there is.
+    ///
+    /// `contract` is that of every vector. Where `last` is false, building search structures for new
+    /// faces is left to a later publication; they are found all the same.
+    ///
+    /// # Errors
+    ///
+    /// What `fill` reports, and [`StoreError`] where the snapshot cannot be written; what was
+    /// published before then still stands.
+    pub fn publish_with<E: From<StoreError>>(
+        &self,
+        contract: &Contract,
+        last: bool,
+        fill: impl FnOnce(&mut SnapshotWriter) -> Result<(), E>,
+    ) -> Result<Published, E> {
+        self.replace(contract, None, last, fill)
+    }
+
+    /// Removes every file that is not of the published state: what was taken out of the index is
+    /// then in none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Io`] where a file cannot be removed.
+    pub fn forget_earlier(&self) -> Result<(), StoreError> {
+        let Some(standing) = self.standing() else { return Ok(()) };
+        for generation in self.generations()?.into_iter().filter(|g| *g != standing.generation) {
+            let dir = generation_dir(&self.index, generation);
+            fs::remove_dir_all(&dir).map_err(|source| io_error("remove", &dir, source))?;
+        }
+        sync_dir(&published(&self.index))
+    }
+
+    fn replace<E: From<StoreError>>(
+        &self,
+        contract: &Contract,
+        store: Option<&dyn FaceStore>,
+        last: bool,
+        fill: impl FnOnce(&mut SnapshotWriter) -> Result<(), E>,
+    ) -> Result<Published, E> {
         make_dir(&published(&self.index))?;
         let standing = self.standing();
         let generation = self.next_generation(standing.as_ref())?;
         let dir = generation_dir(&self.index, generation);
         make_dir(&dir)?;
-        let tables = collect::write_tables(store, &dir)?;
-        let segments = self.segments(&dir, &tables, last)?;
-        sync_dir(&dir)?;
-        sync_dir(&published(&self.index))?;
+        let written = self.write(&dir, contract, store, last, fill);
+        let (tables, segments) = written.inspect_err(|_| {
+            // A later publication would remove it too; sooner is better.
+            let _ = fs::remove_dir_all(&dir);
+        })?;
+        let before = standing.as_ref().map(|manifest| manifest.generation);
+        let history = History::of(standing, &tables);
         let manifest = Manifest {
             format: FORMAT,
             generation,
-            contract: store.contract().clone(),
+            contract: contract.clone(),
             vectors: tables.vectors,
             faces: tables.faces,
             photos: tables.photos,
             identities: tables.identities,
             ledger: tables.ledger,
             segments,
+            content: store.map(|store| store.fingerprint()).transpose()?.flatten(),
+            complete: last,
+            next_face: history.next_face,
+            added: history.added,
         };
         self.switch(&manifest)?;
-        self.clean_up(generation, standing.map(|manifest| manifest.generation));
+        self.clean_up(generation, before);
         tracing::info!(generation, faces = tables.count, last, "published");
         Ok(Published { generation, faces: tables.count })
+    }
+
+    /// The files of a generation, but for the manifest.
+    fn write<E: From<StoreError>>(
+        &self,
+        dir: &Path,
+        contract: &Contract,
+        store: Option<&dyn FaceStore>,
+        last: bool,
+        fill: impl FnOnce(&mut SnapshotWriter) -> Result<(), E>,
+    ) -> Result<(Tables, Vec<SegmentEntry>), E> {
+        let mut writer = SnapshotWriter::new(dir, contract.dimension as usize)?;
+        fill(&mut writer)?;
+        let tables = writer.finish(store)?;
+        let segments = self.segments(dir, &tables, last)?;
+        sync_dir(dir)?;
+        sync_dir(&published(&self.index))?;
+        Ok((tables, segments))
     }
 }
 

@@ -9,7 +9,7 @@ pub(crate) use batch::{Panels, nearest_of_each};
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
-use facesearch_core::{GalleryError, l2_squared};
+use facesearch_core::{GalleryError, Row, RowSet, l2_squared};
 use rayon::prelude::*;
 
 use crate::vectors::Vectors;
@@ -57,6 +57,32 @@ pub(crate) fn nearest(
     } else {
         parts.into_par_iter().map(scan).try_reduce(|| empty.clone(), |a, b| Ok(a.merge(b)))?
     };
+    Ok(list.finish(|row| definition(probe, vectors.get(row))))
+}
+
+/// Returns the `k` rows of `among` nearest to `probe`, as [`nearest`] does.
+///
+/// # Errors
+///
+/// [`GalleryError::Corrupt`] where a row is not as it was written.
+pub(crate) fn nearest_of(
+    vectors: &Vectors,
+    among: &RowSet,
+    probe: &[f32],
+    k: usize,
+) -> Result<Vec<(f64, u32)>, GalleryError> {
+    let rows: Vec<Row> = among.iter().collect();
+    let scan = |part: &[Row]| -> Result<Shortlist, GalleryError> {
+        let mut list = Shortlist::new(k, probe.len());
+        for Row(row) in part {
+            vectors.check(*row..row + 1)?;
+            list.offer(l2_squared(probe, vectors.get(*row)), *row);
+        }
+        Ok(list)
+    };
+    let empty = || Shortlist::new(k, probe.len());
+    let parts = rows.par_chunks(PART as usize).map(scan);
+    let list = parts.try_reduce(empty, |a, b| Ok(a.merge(b)))?;
     Ok(list.finish(|row| definition(probe, vectors.get(row))))
 }
 

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use facesearch_core::{
     Candidates, Contract, Effort, Embedding, FaceId, FaceView, Gallery, GalleryCounts,
-    GalleryError, IdentityIndex, Outcome, PhotoIndex, Row, l2_squared,
+    GalleryError, IdentityIndex, Outcome, PhotoIndex, Row, RowSet, l2_squared,
 };
 
 use rayon::prelude::*;
@@ -24,10 +24,14 @@ use crate::vectors::Vectors;
 /// How often opening starts over because another publication came in between.
 const ATTEMPTS: usize = 16;
 
+/// Where fewer than one row in so many is allowed, those are measured; and a search that would have
+/// to look at more than one in so many measures instead.
+const RARE: usize = 8;
+
 /// A complete, published state of an index.
 ///
-/// Opening maps the files and reads none but the small table of identities; every other block is
-/// checked against its checksum when it is first used. [`Gallery::candidates`] checks all that can
+/// Opening maps the files and reads none of them; a block is checked against its checksum when it is
+/// first used. [`Gallery::candidates`] checks all that can
 /// be reached from the rows it returns: their vectors, faces and photos, their identities and all
 /// rows of those. Whoever walks the tables on his own calls [`Gallery::verify`] first.
 pub struct Snapshot {
@@ -152,6 +156,22 @@ impl Snapshot {
         tables.chain(segments).map(FileSeal::bytes_on_disk).sum()
     }
 
+    /// The id that the next face gets, where no store gives it.
+    pub fn next_face_id(&self) -> FaceId {
+        FaceId(self.manifest.next_face)
+    }
+
+    /// Bytes that are mapped to be searched: the search structures, without the exact vectors.
+    pub fn bytes_searched(&self) -> u64 {
+        let files = self.segments.iter().flat_map(|(_, segment)| segment.files());
+        files.map(|file| file.bytes().len() as u64).sum()
+    }
+
+    /// How many rows no search structure covers, so that they are always measured.
+    pub fn rows_scanned(&self) -> usize {
+        self.uncovered.iter().map(|rows| rows.len()).sum()
+    }
+
     /// What was measured of each search structure when it was built, and how many faces it was
     /// built of.
     pub fn certificates(&self) -> impl Iterator<Item = (usize, Certificate)> {
@@ -205,6 +225,48 @@ impl Snapshot {
         Ok((found.into_iter().take(k).map(|(_, row)| row).collect(), false, examined))
     }
 
+    /// The nearest of `among`: few are measured; of many, those that are among the nearest of all.
+    fn search_among(
+        &self,
+        probe: &[f32],
+        k: usize,
+        effort: Effort,
+        among: &RowSet,
+    ) -> Result<(Vec<u32>, bool, u64), GalleryError> {
+        let all = self.faces.len();
+        let mut examined = 0;
+        // Where one row in `rarity` is allowed, `k` of them are expected among `k * rarity`.
+        let rarity = all.div_ceil(among.len().max(1));
+        let mut wanted = k.saturating_mul(rarity).saturating_add(k);
+        let measured_at_once = effort == Effort::Exact || rarity > RARE;
+        while !measured_at_once && wanted <= all / RARE {
+            let (mut rows, exact, more) = self.search(probe, wanted, effort)?;
+            examined += more;
+            rows.retain(|row| among.contains(Row(*row)));
+            if rows.len() >= k {
+                rows.truncate(k);
+                return Ok((rows, exact, examined));
+            }
+            wanted = wanted.saturating_mul(4);
+        }
+        examined += among.len() as u64;
+        let rows = scan::nearest_of(&self.vectors, among, probe, k)?;
+        Ok((rows.into_iter().map(|(_, row)| row).collect(), true, examined))
+    }
+
+    fn check_length(&self, probe: &Embedding) -> Result<(), GalleryError> {
+        let (expected, got) = (self.vectors.dim(), probe.dim());
+        if got == expected { Ok(()) } else { Err(GalleryError::Dimension { expected, got }) }
+    }
+
+    fn checked(
+        &self,
+        (rows, exact, examined): (Vec<u32>, bool, u64),
+    ) -> Result<Candidates, GalleryError> {
+        rows.iter().try_for_each(|row| self.check_row(*row))?;
+        Ok(Candidates { rows: rows.into_iter().map(Row).collect(), exact, examined })
+    }
+
     /// Checks what can be reached from a row through the accessors of [`Gallery`].
     fn check_row(&self, row: u32) -> Result<(), GalleryError> {
         self.check_face(row)?;
@@ -215,6 +277,7 @@ impl Snapshot {
         let word = &self.identity_is_good[identity as usize / 64];
         let bit = 1 << (identity % 64);
         if word.load(Ordering::Relaxed) & bit == 0 {
+            self.identities.check(identity)?;
             for Row(row) in self.identities.rows(identity) {
                 self.check_face(row)?;
             }
@@ -257,13 +320,31 @@ impl Gallery for Snapshot {
         k: usize,
         effort: Effort,
     ) -> Result<Candidates, GalleryError> {
-        let (expected, got) = (self.vectors.dim(), probe.dim());
-        if got != expected {
-            return Err(GalleryError::Dimension { expected, got });
-        }
-        let (rows, exact, examined) = self.search(probe.as_slice(), k, effort)?;
-        rows.iter().try_for_each(|row| self.check_row(*row))?;
-        Ok(Candidates { rows: rows.into_iter().map(Row).collect(), exact, examined })
+        self.check_length(probe)?;
+        self.checked(self.search(probe.as_slice(), k, effort)?)
+    }
+
+    fn candidates_among(
+        &self,
+        probe: &Embedding,
+        k: usize,
+        effort: Effort,
+        among: &RowSet,
+    ) -> Result<Candidates, GalleryError> {
+        self.check_length(probe)?;
+        self.checked(self.search_among(probe.as_slice(), k, effort, among)?)
+    }
+
+    fn verify_tables(&self) -> Result<(), GalleryError> {
+        self.faces.file().check_all()?;
+        self.photos.file().check_all()?;
+        self.identities.file().check_all()
+    }
+
+    fn added(&self, face: FaceId) -> Option<i64> {
+        let added = &self.manifest.added;
+        let until = added.partition_point(|(first, _)| *first <= face.0);
+        added[..until].last().map(|(_, at)| *at)
     }
 
     fn candidates_of_each(
@@ -296,6 +377,7 @@ impl Gallery for Snapshot {
         self.vectors.file().check_all()?;
         self.faces.file().check_all()?;
         self.photos.file().check_all()?;
+        self.identities.file().check_all()?;
         self.ledger.check_all()?;
         self.segments.iter().try_for_each(|(_, segment)| segment.check_all())?;
         (0..self.faces.len() as u32).try_for_each(|row| self.check_row(row))

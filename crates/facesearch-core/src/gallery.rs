@@ -8,6 +8,8 @@ use crate::contract::Contract;
 use crate::embedding::Embedding;
 use crate::error::GalleryError;
 use crate::face::{DetectedFace, FaceId, Quality};
+use crate::kernels::l2_squared;
+use crate::rows::RowSet;
 
 /// Position of a face in a gallery, from 0; rows are in order of [`FaceId`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -122,6 +124,44 @@ pub trait Gallery: Send + Sync {
         effort: Effort,
     ) -> Result<Vec<Candidates>, GalleryError> {
         probes.iter().map(|probe| self.candidates(probe, k, effort)).collect()
+    }
+
+    /// As [`candidates`](Self::candidates), of the rows in `among` alone: at least `k` of them, or all.
+    ///
+    /// Here it is the definition, which measures them all; a gallery that knows better does better.
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    fn candidates_among(
+        &self,
+        probe: &Embedding,
+        k: usize,
+        _effort: Effort,
+        among: &RowSet,
+    ) -> Result<Candidates, GalleryError> {
+        self.verify()?;
+        let measure = |row: Row| (l2_squared(probe.as_slice(), self.vector(row)).to_bits(), row);
+        let mut measured: Vec<_> = among.iter().map(measure).collect();
+        measured.sort_unstable();
+        let rows = measured.into_iter().take(k).map(|(_, row)| row).collect();
+        Ok(Candidates { rows, exact: true, examined: among.len() as u64 })
+    }
+
+    /// Checks the tables: what is known of each face, photo and identity, but for the vectors. Whoever
+    /// walks the tables on his own, and no vectors, calls this first.
+    ///
+    /// # Errors
+    ///
+    /// [`GalleryError::Corrupt`] where a byte is not as it was written.
+    fn verify_tables(&self) -> Result<(), GalleryError> {
+        self.verify()
+    }
+
+    /// When a face was first published, seconds since 1970, give or take a minute; `None` where that
+    /// is not known.
+    fn added(&self, _face: FaceId) -> Option<i64> {
+        None
     }
 
     /// Checks everything there is, once. Rows that [`candidates`](Self::candidates) returned, and

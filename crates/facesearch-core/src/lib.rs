@@ -27,6 +27,7 @@ mod kernels;
 mod metric;
 mod photo;
 mod progress;
+mod rows;
 mod store;
 mod text;
 mod topk;
@@ -43,6 +44,7 @@ pub use kernels::{KernelLevel, kernel_level, l2_squared};
 pub use metric::{Distance, Metric, Threshold};
 pub use photo::{ContentHash, FileStat, Photo};
 pub use progress::{NoProgress, Progress};
+pub use rows::RowSet;
 pub use store::{
     Change, FaceRecord, FaceStore, FileEntry, Outcome, PhotoRecord, Published, Publisher,
 };

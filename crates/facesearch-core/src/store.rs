@@ -175,6 +175,12 @@ pub trait FaceStore: Send + Sync {
     fn goes_by(&self, _label: &str) -> Result<Option<String>, StoreError> {
         Ok(None)
     }
+
+    /// A number that stands for the whole content: equal contents have equal ones, and others almost
+    /// certainly other ones. `None` where the store does not keep one.
+    fn fingerprint(&self) -> Result<Option<u64>, StoreError> {
+        Ok(None)
+    }
 }
 
 /// What a publication made visible.
@@ -200,7 +206,7 @@ pub trait Publisher: Send + Sync {
     fn publish(&self, store: &dyn FaceStore, last: bool) -> Result<Published, StoreError>;
 
     /// Whether readers already see just what publishing with `last` would show them; false where
-    /// that is not known. [`FaceStore::commits`] tells.
+    /// that is not known. [`FaceStore::fingerprint`] tells.
     ///
     /// # Errors
     ///

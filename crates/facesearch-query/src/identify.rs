@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use facesearch_core::{
-    Distance, Effort, Embedding, Gallery, GalleryError, IdentityIndex, PhotoIndex, Row, Threshold,
+    Candidates, Distance, Effort, Embedding, Gallery, GalleryError, IdentityIndex, PhotoIndex, Row,
+    RowSet, Threshold,
 };
 
 /// How to search, and how to judge.
@@ -77,11 +78,25 @@ pub fn identify(
     probe: &Embedding,
     options: &SearchOptions,
 ) -> Result<Answer, GalleryError> {
+    identify_among(gallery, probe, options, None)
+}
+
+/// As [`identify`], with only the rows in `among` there to be found; all where that is `None`.
+///
+/// # Errors
+///
+/// What [`Gallery::candidates_among`] reports.
+pub fn identify_among(
+    gallery: &dyn Gallery,
+    probe: &Embedding,
+    options: &SearchOptions,
+    among: Option<&RowSet>,
+) -> Result<Answer, GalleryError> {
     // The decision hangs on the nearest identity, so one is looked for even where none is shown.
-    let (mut candidates, exact, examined) =
-        nearest_identities(gallery, probe, options.k.max(1), options.effort)?;
+    let source = Source { gallery, probe, effort: options.effort, among };
+    let (mut candidates, exact, examined) = source.nearest_identities(options.k.max(1))?;
     for candidate in &mut candidates {
-        candidate.support = support(gallery, probe, candidate, options.threshold);
+        candidate.support = source.support(candidate, options.threshold);
     }
     let decision = match candidates.first() {
         Some(nearest) if options.threshold.accepts(nearest.distance) => Decision::Match,
@@ -107,19 +122,54 @@ pub fn nearest_identities(
     k: usize,
     effort: Effort,
 ) -> Result<(Vec<Candidate>, bool, u64), GalleryError> {
-    /// Rows asked for beyond `k` at first: most identities have a few photos each.
-    const SPARE: usize = 4;
-    let mut rows_wanted = k.saturating_mul(SPARE).max(20);
-    let mut examined = 0;
-    loop {
-        let found = gallery.candidates(probe, rows_wanted.min(gallery.len()), effort)?;
-        examined += found.examined;
-        let ranked = rank(gallery, probe, &found.rows);
-        if ranked.len() >= k || rows_wanted >= gallery.len() {
-            let candidates = ranked.into_iter().take(k).collect();
-            return Ok((candidates, found.exact, examined));
+    Source { gallery, probe, effort, among: None }.nearest_identities(k)
+}
+
+/// What is searched, and for what.
+struct Source<'a> {
+    gallery: &'a dyn Gallery,
+    probe: &'a Embedding,
+    effort: Effort,
+    among: Option<&'a RowSet>,
+}
+
+impl Source<'_> {
+    fn nearest_identities(&self, k: usize) -> Result<(Vec<Candidate>, bool, u64), GalleryError> {
+        /// Rows asked for beyond `k` at first: most identities have a few photos each.
+        const SPARE: usize = 4;
+        let mut rows_wanted = k.saturating_mul(SPARE).max(20);
+        let all = self.among.map_or(self.gallery.len(), RowSet::len);
+        let mut examined = 0;
+        loop {
+            let found = self.candidates(rows_wanted.min(all))?;
+            examined += found.examined;
+            let ranked = rank(self.gallery, self.probe, &found.rows);
+            if ranked.len() >= k || rows_wanted >= all {
+                let candidates = ranked.into_iter().take(k).collect();
+                return Ok((candidates, found.exact, examined));
+            }
+            rows_wanted = rows_wanted.saturating_mul(8);
         }
-        rows_wanted = rows_wanted.saturating_mul(8);
+    }
+
+    fn candidates(&self, k: usize) -> Result<Candidates, GalleryError> {
+        match self.among {
+            None => self.gallery.candidates(self.probe, k, self.effort),
+            Some(among) => self.gallery.candidates_among(self.probe, k, self.effort, among),
+        }
+    }
+
+    fn support(&self, candidate: &Candidate, threshold: Threshold) -> usize {
+        if !threshold.accepts(candidate.distance) {
+            return 0;
+        }
+        let CandidateName::Identity(identity) = candidate.name else { return 1 };
+        let within = |row: &Row| {
+            self.among.is_none_or(|among| among.contains(*row))
+                && threshold.accepts(distance(self.gallery, self.probe, *row))
+        };
+        let rows = self.gallery.rows_of(identity).into_iter().filter(within);
+        rows.map(|row| self.gallery.face(row).photo.0).collect::<BTreeSet<u32>>().len()
     }
 }
 
@@ -150,25 +200,6 @@ fn rank(gallery: &dyn Gallery, probe: &Embedding, rows: &[Row]) -> Vec<Candidate
 fn distance(gallery: &dyn Gallery, probe: &Embedding, row: Row) -> Distance {
     let squared = facesearch_core::l2_squared(probe.as_slice(), gallery.vector(row));
     Distance::from_squared(squared)
-}
-
-fn support(
-    gallery: &dyn Gallery,
-    probe: &Embedding,
-    candidate: &Candidate,
-    threshold: Threshold,
-) -> usize {
-    if !threshold.accepts(candidate.distance) {
-        return 0;
-    }
-    let CandidateName::Identity(identity) = candidate.name else { return 1 };
-    let photos: BTreeSet<u32> = gallery
-        .rows_of(identity)
-        .into_iter()
-        .filter(|row| threshold.accepts(distance(gallery, probe, *row)))
-        .map(|row| gallery.face(row).photo.0)
-        .collect();
-    photos.len()
 }
 
 #[cfg(test)]

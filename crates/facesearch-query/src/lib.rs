@@ -5,12 +5,15 @@
 //! here sees a gallery only through [`facesearch_core::Gallery`]: candidates may come from any
 //! structure, distances are always recomputed from the exact vectors.
 
+mod filter;
 mod identify;
 mod pairs;
 mod pipeline;
 
+pub use filter::Filter;
 pub use identify::{
-    Answer, Candidate, CandidateName, Decision, SearchOptions, identify, nearest_identities,
+    Answer, Candidate, CandidateName, Decision, SearchOptions, identify, identify_among,
+    nearest_identities,
 };
 pub use pairs::{PairTrial, PairsSummary, summarise};
 pub use pipeline::{PhotoProbe, Pipeline, Probe};

@@ -373,6 +373,10 @@ impl FaceStore for SledStore {
     fn goes_by(&self, label: &str) -> Result<Option<String>, StoreError> {
         self.stands_for(label)
     }
+
+    fn fingerprint(&self) -> Result<Option<u64>, StoreError> {
+        Ok(Some(self.progress().state.digest))
+    }
 }
 
 impl Drop for SledStore {

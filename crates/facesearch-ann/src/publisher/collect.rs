@@ -1,7 +1,7 @@
-//! From the store's faces to the tables of a snapshot, in one pass over the store.
+//! From faces to the tables of a snapshot, in one pass.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use facesearch_core::{
     ContentHash, FaceId, FaceRecord, FaceStore, FaceView, IdentityIndex, PhotoIndex, StoreError,
@@ -21,14 +21,26 @@ pub(super) struct Tables {
     pub(super) identities: FileSeal,
     pub(super) ledger: FileSeal,
     pub(super) count: u64,
+    /// The largest id, where there is a face.
+    pub(super) last_id: Option<FaceId>,
 }
 
-/// Writes the five tables of `store` into `dir`.
-pub(super) fn write_tables(store: &dyn FaceStore, dir: &Path) -> Result<Tables, StoreError> {
-    let mut collector = Collector::new(store, dir)?;
+/// Writes the faces and the ledger of `store`.
+pub(super) fn write_store(
+    store: &dyn FaceStore,
+    writer: &mut SnapshotWriter,
+) -> Result<(), StoreError> {
     let mut failure = None;
     let visited = store.for_each_face(&mut |record, vector| {
-        collector.push(record, &vector).map_err(|error| {
+        let (id, photo) = (record.id, record.photo);
+        let path = || -> Result<PathBuf, StoreError> {
+            let photo = store.photo(&photo)?.ok_or_else(|| StoreError::Corrupt {
+                path: PathBuf::from("store"),
+                what: format!("face {id} is in a photo that is not there"),
+            })?;
+            Ok(photo.path)
+        };
+        writer.push(record, &vector, path).map_err(|error| {
             let stop = error.to_string().into();
             failure = Some(error);
             stop
@@ -37,13 +49,13 @@ pub(super) fn write_tables(store: &dyn FaceStore, dir: &Path) -> Result<Tables, 
     // An error of ours comes back wrapped in the store's words: the original says more.
     match (failure, visited) {
         (Some(error), _) | (None, Err(error)) => Err(error),
-        (None, Ok(())) => collector.finish(),
+        (None, Ok(())) => Ok(()),
     }
 }
 
-struct Collector<'a> {
-    store: &'a dyn FaceStore,
-    dir: &'a Path,
+/// The faces of a publication, as they are written.
+pub struct SnapshotWriter {
+    dir: PathBuf,
     dim: usize,
     last_id: Option<FaceId>,
     vectors: DataFile,
@@ -56,12 +68,11 @@ struct Collector<'a> {
     identity_of_row: Vec<u32>,
 }
 
-impl<'a> Collector<'a> {
-    fn new(store: &'a dyn FaceStore, dir: &'a Path) -> Result<Self, StoreError> {
+impl SnapshotWriter {
+    pub(super) fn new(dir: &Path, dim: usize) -> Result<Self, StoreError> {
         Ok(Self {
-            store,
-            dir,
-            dim: store.contract().dimension as usize,
+            dir: dir.to_owned(),
+            dim,
             last_id: None,
             vectors: DataFile::create(dir.join(VECTORS))?,
             faces: FacesWriter::new(DataFile::create(dir.join(FACES))?),
@@ -72,19 +83,33 @@ impl<'a> Collector<'a> {
         })
     }
 
-    fn push(&mut self, record: FaceRecord, vector: &[f32]) -> Result<(), StoreError> {
-        let bad = |what: String| StoreError::Corrupt { path: self.dir.to_owned(), what };
+    /// Appends a face; ids ascend. Of each photo the path is asked once, when its first face comes.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Corrupt`] where the vector is not finite or of another dimension, or an id out of
+    /// order; [`StoreError::Io`] where the disk refuses; and what `path` reports.
+    pub fn push<E: From<StoreError>>(
+        &mut self,
+        record: FaceRecord,
+        vector: &[f32],
+        path: impl FnOnce() -> Result<PathBuf, E>,
+    ) -> Result<(), E> {
+        let bad = |what: String| StoreError::Corrupt { path: self.dir.clone(), what };
         if vector.len() != self.dim || vector.iter().any(|number| !number.is_finite()) {
-            return Err(bad(format!("the vector of face {} is not an embedding", record.id)));
+            Err(bad(format!("the vector of face {} is not an embedding", record.id)))?;
         }
         if self.last_id.is_some_and(|last| last >= record.id) {
-            return Err(bad(format!("face {} is out of order", record.id)));
+            Err(bad(format!("face {} is out of order", record.id)))?;
         }
         if self.identity_of_row.len() + 1 >= NO_ROW as usize {
-            return Err(bad("a snapshot holds no more than 4,294,967,294 faces".to_owned()));
+            Err(bad("a snapshot holds no more than 4,294,967,294 faces".to_owned()))?;
         }
         self.last_id = Some(record.id);
-        let photo = PhotoIndex(self.photo_number(&record)?);
+        let photo = match self.photo_numbers.get(&record.photo) {
+            Some(number) => PhotoIndex(*number),
+            None => self.add_photo(record.photo, &path()?)?,
+        };
         let identity = record.identity.map(|label| {
             let next = self.labels.len() as u32;
             *self.labels.entry(label).or_insert(next)
@@ -102,21 +127,15 @@ impl<'a> Collector<'a> {
     }
 
     /// Photos are numbered as their first faces come.
-    fn photo_number(&mut self, record: &FaceRecord) -> Result<u32, StoreError> {
-        if let Some(number) = self.photo_numbers.get(&record.photo) {
-            return Ok(*number);
-        }
-        let photo = self.store.photo(&record.photo)?.ok_or_else(|| StoreError::Corrupt {
-            path: self.dir.to_owned(),
-            what: format!("face {} is in a photo that is not there", record.id),
-        })?;
-        self.photos.push(&photo.path)?;
+    fn add_photo(&mut self, content: ContentHash, path: &Path) -> Result<PhotoIndex, StoreError> {
+        self.photos.push(path)?;
         let number = self.photo_numbers.len() as u32;
-        self.photo_numbers.insert(record.photo, number);
-        Ok(number)
+        self.photo_numbers.insert(content, number);
+        Ok(PhotoIndex(number))
     }
 
-    fn finish(mut self) -> Result<Tables, StoreError> {
+    /// Completes the tables; the ledger is that of `store`, or empty.
+    pub(super) fn finish(mut self, store: Option<&dyn FaceStore>) -> Result<Tables, StoreError> {
         let mut sorted = vec![0; self.labels.len()];
         for (place, number) in (0..).zip(self.labels.values()) {
             sorted[*number as usize] = place;
@@ -133,8 +152,9 @@ impl<'a> Collector<'a> {
             faces: self.faces.finish(&self.identity_of_row)?,
             photos: self.photos.finish()?,
             identities: write_identities(identities, labels, &self.identity_of_row)?,
-            ledger: write_ledger(self.store, DataFile::create(self.dir.join(LEDGER))?)?,
+            ledger: write_ledger(store, DataFile::create(self.dir.join(LEDGER))?)?,
             count,
+            last_id: self.last_id,
         })
     }
 }

@@ -7,7 +7,8 @@ use facesearch_core::{GalleryError, Row, StoreError};
 use super::{NO_IDENTITY, Strings};
 use crate::files::{DataFile, FileSeal, Header, Kind, Mapped, u32_at, u64_at};
 
-/// The mapped table. Checked whole when it is opened, because a label is looked up all over it.
+/// The mapped table. What is reached from a row is checked by [`check`](Self::check); a label is
+/// looked up all over it, so that this checks it whole.
 pub(crate) struct Identities {
     file: Mapped,
     labels: Strings,
@@ -17,7 +18,6 @@ pub(crate) struct Identities {
 
 impl Identities {
     pub(crate) fn new(file: Mapped) -> Result<Self, GalleryError> {
-        file.check_all()?;
         let labels = Strings::layout(&file)?;
         let rows = labels.end + (labels.count + 1) * 8;
         let this = Self { file, labels, rows };
@@ -25,6 +25,8 @@ impl Identities {
         if this.labels.count > NO_IDENTITY as usize || this.rows > len {
             return Err(this.file.corrupt("its size does not fit its number of identities"));
         }
+        let last = this.labels.end + this.labels.count * 8;
+        this.file.check(last..last + 8)?;
         let ends = |count| usize::try_from(u64_at(this.file.bytes(), this.labels.end + count * 8));
         let listed = ends(this.labels.count).ok().and_then(|rows| rows.checked_mul(4));
         if listed.and_then(|bytes| bytes.checked_add(this.rows)) != Some(len) {
@@ -37,6 +39,29 @@ impl Identities {
         self.labels.count
     }
 
+    pub(crate) fn file(&self) -> &Mapped {
+        &self.file
+    }
+
+    /// Checks an identity's label and the list of its rows.
+    pub(crate) fn check(&self, identity: u32) -> Result<(), GalleryError> {
+        let at = self.labels.end + identity as usize * 8;
+        self.file.check(self.labels.offsets_of(identity as usize))?;
+        self.file.check(self.labels.range(&self.file, identity as usize))?;
+        self.file.check(at..at + 16)?;
+        self.file.check(self.place_of_rows(identity))
+    }
+
+    /// Where in the file the rows of an identity are.
+    fn place_of_rows(&self, identity: u32) -> Range<usize> {
+        let at = self.labels.end + identity as usize * 8;
+        let [start, end] = [at, at + 8].map(|at| {
+            let rows = usize::try_from(u64_at(self.file.bytes(), at)).unwrap_or(usize::MAX);
+            self.rows.saturating_add(rows.saturating_mul(4))
+        });
+        start..end.max(start)
+    }
+
     /// The label of an identity. Panics where there is no such identity.
     pub(crate) fn label(&self, identity: u32) -> &str {
         let bytes = self.labels.get(&self.file, identity as usize);
@@ -44,8 +69,9 @@ impl Identities {
         std::str::from_utf8(bytes).unwrap_or_default()
     }
 
-    /// The identity with this label.
+    /// The identity with this label; nobody, where the table is damaged.
     pub(crate) fn find(&self, label: &str) -> Option<u32> {
+        self.file.check_all().ok()?;
         let mut range: Range<usize> = 0..self.len();
         while !range.is_empty() {
             let middle = range.start + range.len() / 2;
@@ -60,13 +86,8 @@ impl Identities {
 
     /// The rows of an identity, ascending. Panics where there is no such identity.
     pub(crate) fn rows(&self, identity: u32) -> impl ExactSizeIterator<Item = Row> {
-        let identity = identity as usize;
-        assert!(identity < self.len(), "no identity {identity} among {}", self.len());
-        let at = self.labels.end + identity * 8;
-        let bytes = self.file.bytes();
-        let [start, end] =
-            [at, at + 8].map(|at| self.rows.saturating_add(4 * u64_at(bytes, at) as usize));
-        let rows = bytes.get(start..end).unwrap_or_default();
+        assert!((identity as usize) < self.len(), "no identity {identity} among {}", self.len());
+        let rows = self.file.bytes().get(self.place_of_rows(identity)).unwrap_or_default();
         rows.chunks_exact(4).map(|row| Row(u32_at(row, 0)))
     }
 }

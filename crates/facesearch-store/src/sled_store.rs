@@ -14,6 +14,7 @@ mod commit;
 mod files;
 mod guard;
 mod journal;
+mod rewrite;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;
@@ -111,10 +112,35 @@ impl SledStore {
     ///
     /// As [`create_or_open`](Self::create_or_open), and [`StoreError::Io`] where there is none.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        if !dir.join("sled").is_dir() {
+        if !dir.join("sled").is_dir() && !rewrite::is_between(dir) {
             return Err(nothing_at(dir));
         }
         Self::open_or(dir, StoreOptions::default(), None)
+    }
+
+    /// Writes the store in `dir` anew, with nothing in its files but what it holds: sled only appends,
+    /// and what was removed stays in its log until the place is used again.
+    ///
+    /// The old database is there until the new one is complete; a process that dies in between leaves
+    /// one or the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn rewrite(dir: &Path) -> Result<(), StoreError> {
+        let store = Self::open(dir)?;
+        store.flush()?;
+        rewrite::rewrite(&store)?;
+        store.close_for_good()
+    }
+
+    fn close_for_good(mut self) -> Result<(), StoreError> {
+        let db = self.db.take();
+        guarded(&self.dir, || {
+            drop(db);
+            Ok(())
+        })?;
+        rewrite::swap(&self.dir)
     }
 
     fn open_or(
@@ -123,6 +149,7 @@ impl SledStore {
         create: Option<&Contract>,
     ) -> Result<Self, StoreError> {
         let lock = lock(dir)?;
+        rewrite::settle(dir)?;
         let checkpoint = checkpoint::read(dir)?;
         let db = open_database(dir, options)?;
         let get = |key: &[u8]| guarded(dir, || db.get(key));
@@ -381,6 +408,9 @@ impl FaceStore for SledStore {
 
 impl Drop for SledStore {
     fn drop(&mut self) {
+        if self.db.is_none() {
+            return;
+        }
         // Flushed, so that the checkpoint names all that is there: damage is told by it.
         if let Err(error) = self.flush() {
             tracing::warn!(%error, "the store could not be flushed when it was closed");

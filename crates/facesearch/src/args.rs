@@ -7,8 +7,8 @@ use facesearch_core::Contract;
 use facesearch_zoo::{Preset, Zoo};
 
 use crate::commands::{
-    audit, batch, bench, calibrate, cluster, demo, eval, identity, index, models, query, represent,
-    stats, verify,
+    audit, batch, bench, calibrate, cluster, demo, eval, export, identity, import, index, models,
+    optimize, purge, query, remove, represent, stats, verify,
 };
 use crate::exit::Failure;
 
@@ -85,6 +85,11 @@ pub(crate) enum Command {
     Calibrate(calibrate::CalibrateArgs),
     Eval(eval::EvalArgs),
     Bench(bench::BenchArgs),
+    Import(import::ImportArgs),
+    Export(export::ExportArgs),
+    Remove(remove::RemoveArgs),
+    Purge(purge::PurgeArgs),
+    Optimize(optimize::OptimizeArgs),
     Models(models::ModelsArgs),
     Demo(demo::DemoArgs),
 }
@@ -108,6 +113,61 @@ pub(crate) struct Search {
     /// Work per search: fast, balanced, high, exact, or a number of open candidates
     #[arg(long, default_value = "balanced", value_parser = effort)]
     pub(crate) effort: facesearch_core::Effort,
+
+    /// Say of each answer how it was found
+    #[arg(long)]
+    pub(crate) explain: bool,
+
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+}
+
+/// Which faces may be found
+#[derive(Debug, Args)]
+pub(crate) struct FilterArgs {
+    /// Only this identity; may be repeated
+    #[arg(long = "in", value_name = "IDENTITY")]
+    pub(crate) within: Vec<String>,
+
+    /// Not this identity; may be repeated
+    #[arg(long = "not-in", value_name = "IDENTITY")]
+    pub(crate) without: Vec<String>,
+
+    /// Only photos at or below this path, as the index has it
+    #[arg(long, value_name = "PATH")]
+    pub(crate) path_prefix: Option<PathBuf>,
+
+    /// Only faces that came into the index then or later: 2026-01-31, or 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) added_after: Option<i64>,
+
+    /// Only faces that came into the index before
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) added_before: Option<i64>,
+}
+
+impl FilterArgs {
+    /// The same for the library.
+    pub(crate) fn filter(&self) -> facesearch_query::Filter {
+        facesearch_query::Filter {
+            within: self.within.clone(),
+            without: self.without.clone(),
+            path_prefix: self.path_prefix.clone(),
+            added_after: self.added_after,
+            added_before: self.added_before,
+        }
+    }
+}
+
+/// Seconds since 1970; a day begins at midnight UTC.
+fn time(typed: &str) -> Result<i64, String> {
+    if let Ok(time) = typed.parse::<jiff::Timestamp>() {
+        return Ok(time.as_second());
+    }
+    let day = typed.parse::<jiff::civil::DateTime>();
+    let zoned = day.and_then(|day| day.to_zoned(jiff::tz::TimeZone::UTC));
+    let wrong = |_| "a day such as 2026-01-31, or a time such as 2026-01-31T12:00:00Z".to_owned();
+    zoned.map(|zoned| zoned.timestamp().as_second()).map_err(wrong)
 }
 
 /// A distance: a number that is not negative. 0 is a value, not "unset".
@@ -164,6 +224,18 @@ pub(crate) fn threshold_or_preset(typed: &str) -> Result<ThresholdChoice, String
         return Ok(ThresholdChoice::Preset(typed.to_owned()));
     }
     threshold(typed).map(ThresholdChoice::Distance)
+}
+
+/// As it is typed.
+pub(crate) fn effort_name(effort: facesearch_core::Effort) -> String {
+    use facesearch_core::Effort;
+    match effort {
+        Effort::Fast => "fast".into(),
+        Effort::Balanced => "balanced".into(),
+        Effort::High => "high".into(),
+        Effort::Exact => "exact".into(),
+        Effort::List(list) => list.to_string(),
+    }
 }
 
 fn effort(typed: &str) -> Result<facesearch_core::Effort, String> {

@@ -1,19 +1,36 @@
 //! By what a distance is judged: a fixed threshold, or one for a wanted rate of false alarms.
 
-use facesearch_core::{Gallery, Threshold};
-use facesearch_query::SearchOptions;
+use std::path::Path;
+
+use facesearch_ann::Snapshot;
+use facesearch_core::{Gallery, RowSet, Threshold};
+use facesearch_query::{Filter, SearchOptions};
 
 use crate::args::{Global, Search};
 use crate::calibration::Stored;
 use crate::exit::Failure;
-use crate::printer::Printer;
+use crate::printer::{Printer, shown};
 
 /// How to search in a gallery, and what its distances mean.
 pub(crate) struct Judge {
     /// How to search; its threshold decides.
     pub(crate) options: SearchOptions,
+    /// The rows that may be found; all where that is `None`.
+    pub(crate) among: Option<RowSet>,
+    /// What is searched, where answers are to be explained.
+    pub(crate) structure: Option<Structure>,
+    filter: Filter,
     calibration: Option<Stored>,
     people: usize,
+}
+
+/// What a gallery's faces are searched with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Structure {
+    /// Search structures.
+    pub(crate) segments: usize,
+    /// Faces in none of them.
+    pub(crate) scanned: usize,
 }
 
 /// Of those who are asked about, the share that is taken to be enrolled.
@@ -23,7 +40,7 @@ impl Judge {
     /// The judge that `search` asks for: the threshold typed, or that for `--fpir`, or the model's.
     pub(crate) fn new(
         search: &Search,
-        gallery: &dyn Gallery,
+        gallery: &Snapshot,
         global: &Global,
         out: &Printer,
     ) -> anyhow::Result<Self> {
@@ -59,7 +76,28 @@ impl Judge {
             threshold: Threshold::new(threshold).unwrap_or(Threshold::DEFAULT),
             effort: search.effort,
         };
-        Ok(Self { options, calibration, people })
+        let filter = search.filter.filter();
+        let among = match filter.is_empty() {
+            true => None,
+            false => Some(Self::among(&filter, gallery)?),
+        };
+        let structure = search.explain.then(|| Structure {
+            segments: gallery.certificates().count(),
+            scanned: gallery.rows_scanned(),
+        });
+        Ok(Self { options, among, structure, filter, calibration, people })
+    }
+
+    /// The rows that pass; somebody who is asked for but not there is an error.
+    fn among(filter: &Filter, gallery: &Snapshot) -> anyhow::Result<RowSet> {
+        let rows = filter.rows(gallery)?;
+        if let Some(nobody) = filter.within.iter().find(|l| gallery.find_identity(l).is_none()) {
+            let nobody = shown(Path::new(nobody));
+            return Err(Failure::input(format!(
+                "nobody in the index is called `{nobody}`; `facesearch export` lists the identities"
+            )));
+        }
+        Ok(rows)
     }
 
     /// The probability that the nearest identity, at `distance`, is the right one, if half of those
@@ -78,6 +116,6 @@ impl Judge {
     /// What an answer depends on, besides its image and the gallery.
     pub(crate) fn terms(&self) -> String {
         let learnt = self.calibration.as_ref().map(|stored| (stored.generation, stored.probes));
-        format!("{:?} calibrated {learnt:?}", self.options)
+        format!("{:?} {:?} calibrated {learnt:?}", self.options, self.filter)
     }
 }

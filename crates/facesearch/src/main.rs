@@ -8,6 +8,7 @@ mod calibration;
 mod commands;
 mod exit;
 mod import;
+mod imported;
 mod judge;
 mod open;
 mod page;
@@ -41,6 +42,11 @@ fn main() -> ExitCode {
         Command::Calibrate(args) => commands::calibrate::run(args, global, &mut out),
         Command::Eval(args) => commands::eval::run(args, global, &mut out),
         Command::Bench(args) => commands::bench::run(args, global, &mut out),
+        Command::Import(args) => commands::import::run(args, global, &mut out),
+        Command::Export(args) => commands::export::run(args, global, &mut out),
+        Command::Remove(args) => commands::remove::run(args, global, &mut out),
+        Command::Purge(args) => commands::purge::run(args, global, &mut out),
+        Command::Optimize(args) => commands::optimize::run(args, global, &mut out),
         Command::Models(args) => commands::models::run(args, global, &mut out),
         Command::Demo(args) => commands::demo::run(args, global, &mut out),
     };

@@ -14,6 +14,7 @@ use facesearch_zoo::{Artifact, Cache, FetchOptions, Model, ModelKind, Zoo};
 
 use crate::args::Global;
 use crate::exit::Failure;
+use crate::imported;
 use crate::printer::{Printer, shown};
 use crate::progress::Bar;
 use crate::recogniser::{self, NetworkArgs};
@@ -170,6 +171,15 @@ pub(crate) fn store(global: &Global, contract: &Contract) -> anyhow::Result<Sled
     Ok(SledStore::create_or_open(&global.index.join(STORE), contract)?)
 }
 
+/// An error where the index holds photos: vectors of elsewhere do not go beside them.
+pub(crate) fn refuse_store(global: &Global) -> anyhow::Result<()> {
+    if !global.index.join(STORE).exists() {
+        return Ok(());
+    }
+    let index = shown(&global.index);
+    Err(Failure::index(format!("{index} holds faces of photos; import into another `--index`")))
+}
+
 /// The publisher of the index.
 pub(crate) fn publisher(global: &Global) -> SnapshotPublisher {
     SnapshotPublisher::new(&global.index)
@@ -181,6 +191,7 @@ pub(crate) fn vision_of(
     global: &Global,
     out: &Printer,
 ) -> anyhow::Result<Vision> {
+    imported::refuse_photos(gallery.contract(), global)?;
     let args = VisionArgs::default().or_pinned(Some(gallery.contract()));
     let vision = vision(&args, global, out)?;
     gallery.contract().check(vision.contract()).map_err(|mismatch| {
@@ -258,7 +269,7 @@ fn pick<'z>(zoo: &'z Zoo, kind: ModelKind, name: Option<&str>) -> anyhow::Result
 }
 
 /// One pool of threads serves everything that runs in parallel in this process.
-fn set_threads(global: &Global) {
+pub(crate) fn set_threads(global: &Global) {
     // An error means that the pool is there already, from an earlier call with the same options.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads(global)).build_global();
 }

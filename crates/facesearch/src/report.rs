@@ -2,12 +2,16 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Instant;
 
-use facesearch_core::{BoundingBox, Gallery, Landmarks, VisionError};
-use facesearch_query::{Answer, Candidate, CandidateName, Decision, PhotoProbe};
+use facesearch_core::{
+    BoundingBox, DetectedFace, Embedding, Gallery, Landmarks, RowSet, VisionError,
+};
+use facesearch_query::{Answer, Candidate, CandidateName, Decision, PhotoProbe, identify_among};
 use serde::Serialize;
 
-use crate::judge::Judge;
+use crate::args;
+use crate::judge::{Judge, Structure};
 use crate::printer::{count, shown, shown_name};
 
 /// The answer for one image.
@@ -30,13 +34,40 @@ pub(crate) struct ImageReport {
     pub(crate) faces: Vec<FaceReport>,
 }
 
-/// The answer for one face.
+/// Where a face is in its photo.
 #[derive(Debug, Serialize)]
-pub(crate) struct FaceReport {
+pub(crate) struct Place {
     #[serde(rename = "box")]
     pub(crate) bbox: BoundingBox,
     pub(crate) score: f32,
     pub(crate) landmarks: Landmarks,
+}
+
+/// How an answer was found.
+#[derive(Debug, Serialize)]
+pub(crate) struct Explanation {
+    /// Vectors and codes compared with the face's.
+    pub(crate) examined: u64,
+    /// Faces that the filter lets through; all, where there is none.
+    pub(crate) allowed: usize,
+    /// Search structures there are.
+    pub(crate) segments: usize,
+    /// Faces that no search structure covers.
+    pub(crate) scanned: usize,
+    /// Whether the ranking is certainly that of a full scan.
+    pub(crate) exact: bool,
+    /// The effort asked for.
+    pub(crate) effort: String,
+    /// From the vector to the answer.
+    pub(crate) milliseconds: f64,
+}
+
+/// The answer for one face.
+#[derive(Debug, Serialize)]
+pub(crate) struct FaceReport {
+    /// Nowhere, where a vector was asked for.
+    #[serde(flatten)]
+    pub(crate) place: Option<Place>,
     /// `match` or `unknown`.
     pub(crate) decision: &'static str,
     /// Who it is; null when unknown. An unlabelled face goes by its photo.
@@ -51,6 +82,8 @@ pub(crate) struct FaceReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) probability: Option<f64>,
     pub(crate) candidates: Vec<CandidateReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) explain: Option<Explanation>,
 }
 
 /// One identity near a face.
@@ -79,14 +112,7 @@ impl ImageReport {
         gallery: &dyn Gallery,
         judge: &Judge,
     ) -> anyhow::Result<Self> {
-        let mut report = Self {
-            image: image.to_string_lossy().into_owned(),
-            model: gallery.contract().model.clone(),
-            threshold: judge.options.threshold.get(),
-            expected_false_alarms: None,
-            error: None,
-            faces: Vec::new(),
-        };
+        let mut report = Self::empty(image, gallery, judge);
         let photo = match photo {
             Ok(photo) => photo,
             Err(error) => {
@@ -96,32 +122,34 @@ impl ImageReport {
         };
         report.expected_false_alarms = judge.expected_false_alarms(photo.faces.len());
         for probe in photo.faces {
-            let answer = match &probe.embedding {
-                Some(embedding) => facesearch_query::identify(gallery, embedding, &judge.options)?,
-                None => Answer {
-                    decision: Decision::Unknown,
-                    candidates: Vec::new(),
-                    exact: true,
-                    examined: 0,
-                },
-            };
-            let candidates: Vec<_> =
-                answer.candidates.iter().map(|c| CandidateReport::new(c, gallery)).collect();
-            let nearest = candidates.first();
-            let is_match = answer.decision == Decision::Match;
-            report.faces.push(FaceReport {
-                bbox: probe.face.bbox,
-                score: probe.face.score,
-                landmarks: probe.face.landmarks,
-                decision: if is_match { "match" } else { "unknown" },
-                identity: nearest.filter(|_| is_match).map(|c| c.identity.clone()),
-                distance: nearest.map(|c| c.distance),
-                margin: margin(&candidates),
-                probability: nearest.and_then(|c| judge.probability(c.distance)),
-                candidates,
-            });
+            let DetectedFace { bbox, score, landmarks } = probe.face;
+            let place = Some(Place { bbox, score, landmarks });
+            report.faces.push(FaceReport::new(place, probe.embedding.as_ref(), gallery, judge)?);
         }
         Ok(report)
+    }
+
+    /// Searches `gallery` for a vector that came from elsewhere.
+    pub(crate) fn of_vector(
+        name: &Path,
+        vector: &Embedding,
+        gallery: &dyn Gallery,
+        judge: &Judge,
+    ) -> anyhow::Result<Self> {
+        let faces = vec![FaceReport::new(None, Some(vector), gallery, judge)?];
+        let expected_false_alarms = judge.expected_false_alarms(1);
+        Ok(Self { faces, expected_false_alarms, ..Self::empty(name, gallery, judge) })
+    }
+
+    fn empty(image: &Path, gallery: &dyn Gallery, judge: &Judge) -> Self {
+        Self {
+            image: image.to_string_lossy().into_owned(),
+            model: gallery.contract().model.clone(),
+            threshold: judge.options.threshold.get(),
+            expected_false_alarms: None,
+            error: None,
+            faces: Vec::new(),
+        }
     }
 
     /// Whether any face was named.
@@ -140,13 +168,18 @@ impl ImageReport {
         }
         let mut text = format!("{image}: {}", count(self.faces.len() as u64, "face", "faces"));
         for (i, face) in self.faces.iter().enumerate() {
-            let BoundingBox { x, y, width, height } = face.bbox;
-            let _ = write!(
-                text,
-                "\n  face {} at {x:.0},{y:.0} ({width:.0}x{height:.0}): {}",
-                i + 1,
-                face.verdict(self.threshold)
-            );
+            let _ = match &face.place {
+                Some(Place { bbox: BoundingBox { x, y, width, height }, .. }) => write!(
+                    text,
+                    "\n  face {} at {x:.0},{y:.0} ({width:.0}x{height:.0}): {}",
+                    i + 1,
+                    face.verdict(self.threshold)
+                ),
+                None => write!(text, "\n  {}", face.verdict(self.threshold)),
+            };
+            if let Some(explanation) = &face.explain {
+                let _ = write!(text, "\n    {}", explanation.for_people());
+            }
             for candidate in &face.candidates {
                 let _ = write!(text, "\n    {}", candidate.for_people());
             }
@@ -155,7 +188,64 @@ impl ImageReport {
     }
 }
 
+impl Explanation {
+    fn for_people(&self) -> String {
+        let Self { examined, allowed, segments, scanned, effort, milliseconds, .. } = self;
+        let certainty = if self.exact { "exact" } else { "approximate" };
+        let examined = count(*examined, "vector", "vectors");
+        let allowed = count(*allowed as u64, "face", "faces");
+        let segments = count(*segments as u64, "segment", "segments");
+        let scanned = count(*scanned as u64, "face", "faces");
+        format!(
+            "{certainty}, effort {effort}: {examined} examined for {allowed}, {segments} and \
+             {scanned} in none, {milliseconds:.1} ms"
+        )
+    }
+}
+
 impl FaceReport {
+    /// Searches for one face; one without a vector is nobody.
+    fn new(
+        place: Option<Place>,
+        probe: Option<&Embedding>,
+        gallery: &dyn Gallery,
+        judge: &Judge,
+    ) -> anyhow::Result<Self> {
+        let start = Instant::now();
+        let answer = match probe {
+            Some(probe) => identify_among(gallery, probe, &judge.options, judge.among.as_ref())?,
+            None => Answer {
+                decision: Decision::Unknown,
+                candidates: Vec::new(),
+                exact: true,
+                examined: 0,
+            },
+        };
+        let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+        let candidates: Vec<_> =
+            answer.candidates.iter().map(|c| CandidateReport::new(c, gallery)).collect();
+        let nearest = candidates.first();
+        let is_match = answer.decision == Decision::Match;
+        Ok(Self {
+            place,
+            decision: if is_match { "match" } else { "unknown" },
+            identity: nearest.filter(|_| is_match).map(|c| c.identity.clone()),
+            distance: nearest.map(|c| c.distance),
+            margin: margin(&candidates),
+            probability: nearest.and_then(|c| judge.probability(c.distance)),
+            explain: judge.structure.map(|Structure { segments, scanned }| Explanation {
+                examined: answer.examined,
+                allowed: judge.among.as_ref().map_or(gallery.len(), RowSet::len),
+                segments,
+                scanned,
+                exact: answer.exact,
+                effort: args::effort_name(judge.options.effort),
+                milliseconds,
+            }),
+            candidates,
+        })
+    }
+
     fn verdict(&self, threshold: f32) -> String {
         let surely = self.probability.map(|p| format!(", probability {p:.3}")).unwrap_or_default();
         match (&self.identity, self.distance) {

@@ -204,8 +204,11 @@ fn face_rows(report: &ImageReport) -> Vec<Vec<String>> {
         let mut row = empty(face.decision);
         let nearest = face.candidates.first();
         row[1] = (i + 1).to_string();
-        let b = face.bbox;
-        for (cell, value) in row[2..7].iter_mut().zip([b.x, b.y, b.width, b.height, face.score]) {
+        let place = face.place.iter().flat_map(|place| {
+            let b = place.bbox;
+            [b.x, b.y, b.width, b.height, place.score]
+        });
+        for (cell, value) in row[2..7].iter_mut().zip(place) {
             *cell = value.to_string();
         }
         row[8] = face.identity.clone().unwrap_or_default();

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
+use crate::imported;
 use crate::open::{self, VisionArgs};
 use crate::printer::{Printer, count, shown};
 use crate::progress::Bar;
@@ -78,6 +79,9 @@ pub(crate) fn run(args: &IndexArgs, global: &Global, out: &mut Printer) -> anyho
         Identity::Csv(file) => IdentityRule::Table(IdentityTable::read(file)?),
     };
     let pinned = open::pinned(global)?;
+    if let Some(contract) = &pinned {
+        imported::refuse_photos(contract, global)?;
+    }
     let vision = open::vision(&args.vision.or_pinned(pinned.as_ref()), global, out)?;
     let store = open::store(global, vision.contract())?;
     let publisher = open::publisher(global);

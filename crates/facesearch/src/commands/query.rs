@@ -1,23 +1,30 @@
 //! `facesearch query`: who is in this photo?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use facesearch_core::{Contract, Embedding, Gallery};
+use facesearch_exchange::{Columns, Format};
 
 use crate::args::{Global, Search};
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::judge::Judge;
 use crate::open;
 use crate::page::Page;
-use crate::printer::Printer;
+use crate::printer::{Printer, shown};
 use crate::report::ImageReport;
 
 /// Say who is in a photo: the nearest identities of every face in it
 #[derive(Debug, Args)]
 pub(crate) struct QueryArgs {
     /// Photos to look at
-    #[arg(required = true, value_name = "IMAGE")]
+    #[arg(required_unless_present = "vector", value_name = "IMAGE")]
     pub(crate) images: Vec<PathBuf>,
+
+    /// Embeddings to search for instead, one a row: .npy, .csv, any form that `import` reads, or `-`
+    /// for NumPy or CSV on stdin; no model is loaded
+    #[arg(long, value_name = "FILE|-", conflicts_with = "images")]
+    pub(crate) vector: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) search: Search,
@@ -50,6 +57,22 @@ pub(crate) fn ask(
     mut then: impl FnMut(ImageReport, &mut Printer) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let gallery = open::gallery(global)?;
+    let mut tell = |report: ImageReport, out: &mut Printer| {
+        if args.json {
+            out.json(&report)?;
+        } else {
+            out.line(report.for_people())?;
+        }
+        out.flush()?;
+        then(report, out)
+    };
+    if let Some(file) = &args.vector {
+        let judge = Judge::new(&args.search, &gallery, global, out)?;
+        for (name, vector) in vectors(file, gallery.contract())? {
+            tell(ImageReport::of_vector(&name, &vector, &gallery, &judge)?, out)?;
+        }
+        return Ok(());
+    }
     let vision = open::vision_of(&gallery, global, out)?;
     let mut page = args.html.as_ref().map(|file| (file, Page::new("Who is in these photos?")));
     let judge = Judge::new(&args.search, &gallery, global, out)?;
@@ -57,19 +80,42 @@ pub(crate) fn ask(
         let photos = vision.pipeline().probe_all(std::slice::from_ref(image), |p| open::read(p))?;
         for photo in photos {
             let report = ImageReport::new(image, photo, &gallery, &judge)?;
-            if args.json {
-                out.json(&report)?;
-            } else {
-                out.line(report.for_people())?;
-            }
-            out.flush()?;
             if let Some((_, page)) = &mut page {
                 page.answer(&report);
             }
-            then(report, out)?;
+            tell(report, out)?;
         }
     }
     page.map_or(Ok(()), |(file, page)| page.write(file))
+}
+
+/// The embeddings of a file, each with a name to answer by, as the index's metric wants them.
+fn vectors(file: &Path, contract: &Contract) -> anyhow::Result<Vec<(PathBuf, Embedding)>> {
+    let rows = if file.as_os_str() == "-" {
+        facesearch_exchange::read_one(std::io::stdin(), file)?
+    } else {
+        facesearch_exchange::read(file, Format::of(file)?, &Columns::default())?
+    };
+    let name = shown(file);
+    let vectors = (0..).zip(rows).map(|(i, row): (u64, _)| {
+        let row = row?;
+        let got = row.vector.len();
+        if got != contract.dimension as usize {
+            let (wanted, model) = (contract.dimension, &contract.model);
+            return Err(Failure::input(format!(
+                "vector {i} of {name} has {got} numbers, but the index holds vectors of {wanted}, \
+                 made by `{model}`; make the probe with the same model"
+            )));
+        }
+        let embedding = Embedding::new(row.vector, contract.metric)
+            .map_err(|error| Failure::input(format!("vector {i} of {name}: {error}")))?;
+        Ok((row.name.unwrap_or_else(|| format!("{name}#{i}")).into(), embedding))
+    });
+    let vectors = vectors.collect::<anyhow::Result<Vec<_>>>()?;
+    if vectors.is_empty() {
+        return Err(Failure::input(format!("{name} holds no embeddings")));
+    }
+    Ok(vectors)
 }
 
 /// What all images together amount to.

@@ -1,0 +1,39 @@
+//! `facesearch purge`: what was removed is gone from every file of the index.
+
+use clap::Args;
+use facesearch_core::{Gallery, GalleryError, Publisher};
+use facesearch_store::SledStore;
+
+use crate::args::Global;
+use crate::exit::Exit;
+use crate::imported::{Imported, is_imported};
+use crate::open;
+use crate::printer::{Printer, shown};
+
+/// Write the index anew, so that what was removed is in none of its files
+///
+/// The disk itself may keep what a deleted file held until it uses the place again.
+#[derive(Debug, Args)]
+pub(crate) struct PurgeArgs {}
+
+/// Exits with 0; with 4 where there is no index.
+pub(crate) fn run(_: &PurgeArgs, global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {
+    open::set_threads(global);
+    let contract = open::pinned(global)?
+        .ok_or_else(|| GalleryError::NotFound { path: global.index.clone() })?;
+    if is_imported(&contract) {
+        let index = Imported::open(global)?;
+        let contract = index.standing().map_or(contract, |standing| standing.contract().clone());
+        index.publish(&contract, true, |_, _| true, std::iter::empty())?;
+        index.forget_earlier()?;
+    } else {
+        let store = global.index.join(open::STORE);
+        SledStore::rewrite(&store)?;
+        let store = SledStore::open(&store)?;
+        let publisher = open::publisher(global);
+        publisher.publish(&store, true)?;
+        publisher.forget_earlier()?;
+    }
+    out.note(format!("{} holds nothing but what it finds", shown(&global.index)));
+    Ok(Exit::Success)
+}

@@ -1,0 +1,149 @@
+//! An index of vectors that came from a file, not from photos.
+//!
+//! There is no store behind it: what is published is all there is, and every change publishes the
+//! faces that stay and those that come. Its contract names `imported` where others name a detector.
+
+use std::fs::{self, File, TryLockError};
+use std::path::PathBuf;
+
+use facesearch_ann::{Snapshot, SnapshotPublisher};
+use facesearch_core::{
+    BoundingBox, ContentHash, Contract, DetectedFace, FaceId, FaceRecord, Gallery, GalleryError,
+    Landmarks, Published, Row, StoreError,
+};
+
+use crate::args::Global;
+use crate::exit::Failure;
+use crate::printer::shown;
+
+/// Stands in a contract where photos' faces have a detector.
+pub(crate) const IMPORTED: &str = "imported";
+
+/// Whether an index of this contract holds imported vectors.
+pub(crate) fn is_imported(contract: &Contract) -> bool {
+    contract.detector == IMPORTED
+}
+
+/// An error where photos are meant to be looked at for an index that has none.
+pub(crate) fn refuse_photos(contract: &Contract, global: &Global) -> anyhow::Result<()> {
+    if !is_imported(contract) {
+        return Ok(());
+    }
+    let (index, model) = (shown(&global.index), &contract.model);
+    Err(Failure::index(format!(
+        "{index} holds vectors imported as `{model}`, which no model here makes of a photo; search \
+         it with `facesearch query --vector FILE`, and keep photos in another `--index`"
+    )))
+}
+
+/// One face that comes from a file.
+pub(crate) struct Newcomer {
+    /// Its embedding, as the contract's metric wants it.
+    pub(crate) vector: Vec<f32>,
+    /// What it goes by where others have a photo.
+    pub(crate) name: PathBuf,
+    /// Who it is.
+    pub(crate) identity: Option<String>,
+}
+
+/// The index, held by this process alone.
+pub(crate) struct Imported {
+    standing: Option<Snapshot>,
+    publisher: SnapshotPublisher,
+    _lock: File,
+}
+
+impl Imported {
+    /// Takes hold of the index, which need not be there.
+    pub(crate) fn open(global: &Global) -> anyhow::Result<Self> {
+        let index = &global.index;
+        let io = |action, source: std::io::Error| StoreError::Io {
+            action,
+            path: index.clone(),
+            source: source.into(),
+        };
+        fs::create_dir_all(index).map_err(|source| io("make", source))?;
+        let lock =
+            File::options().create(true).truncate(false).write(true).open(index.join("lock"));
+        let lock = lock.map_err(|source| io("lock", source))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::Locked { path: index.clone() }.into());
+            }
+            Err(TryLockError::Error(source)) => return Err(io("lock", source).into()),
+        }
+        let standing = match Snapshot::open(index) {
+            Ok(snapshot) => Some(snapshot),
+            Err(GalleryError::NotFound { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Self { standing, publisher: SnapshotPublisher::new(index), _lock: lock })
+    }
+
+    /// What is published now.
+    pub(crate) fn standing(&self) -> Option<&Snapshot> {
+        self.standing.as_ref()
+    }
+
+    /// Publishes with one search structure over everything.
+    #[must_use]
+    pub(crate) fn with_single_structure(mut self) -> Self {
+        self.publisher = self.publisher.with_single_structure();
+        self
+    }
+
+    /// Publishes the rows that stay and the faces that come.
+    pub(crate) fn publish(
+        &self,
+        contract: &Contract,
+        last: bool,
+        stays: impl Fn(&Snapshot, Row) -> bool,
+        comers: impl Iterator<Item = anyhow::Result<Newcomer>>,
+    ) -> anyhow::Result<Published> {
+        if let Some(standing) = &self.standing {
+            // Nothing damaged is carried on under new checksums.
+            standing.verify()?;
+        }
+        self.publisher.publish_with(contract, last, |writer| -> anyhow::Result<()> {
+            let mut next = 0;
+            if let Some(standing) = &self.standing {
+                next = standing.next_face_id().0;
+                let rows = (0..standing.len() as u32).map(Row);
+                for row in rows.filter(|row| stays(standing, *row)) {
+                    let view = standing.face(row);
+                    let path = standing.photo_path(view.photo);
+                    let identity = view.identity.map(|who| standing.identity(who).to_owned());
+                    let (photo, face, quality) = (key(&path), view.face, view.quality);
+                    let record = FaceRecord { id: view.id, photo, face, quality, identity };
+                    let path = || -> anyhow::Result<PathBuf> { Ok(path) };
+                    writer.push(record, standing.vector(row), path)?;
+                }
+            }
+            for (id, comer) in (next..).zip(comers) {
+                let Newcomer { vector, name, identity } = comer?;
+                let (id, photo) = (FaceId(id), key(&name));
+                let record = FaceRecord { id, photo, face: NOWHERE, quality: None, identity };
+                writer.push(record, &vector, || -> anyhow::Result<PathBuf> { Ok(name) })?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Removes every file that is not of the published state.
+    pub(crate) fn forget_earlier(&self) -> anyhow::Result<()> {
+        Ok(self.publisher.forget_earlier()?)
+    }
+}
+
+/// Faces of one name are of one photo.
+fn key(name: &std::path::Path) -> ContentHash {
+    ContentHash(*blake3::hash(name.as_os_str().as_encoded_bytes()).as_bytes())
+}
+
+/// Where a face is of which no photo is known.
+const NOWHERE: DetectedFace = DetectedFace {
+    bbox: BoundingBox { x: 0.0, y: 0.0, width: 0.0, height: 0.0 },
+    score: 0.0,
+    landmarks: Landmarks([[0.0; 2]; 5]),
+};

@@ -14,6 +14,7 @@ mod damage;
 mod deepface;
 mod demo;
 mod eval;
+mod exchange;
 mod hostile;
 mod identity;
 mod incremental;

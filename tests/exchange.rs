@@ -1,0 +1,307 @@
+//! `facesearch import`, `export`, `query --vector`, filters, `remove`, `purge` and `optimize`, over
+//! files that NumPy, pandas and PyArrow wrote (`data/exchange/make.py`).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::{
+    demo, files_below, json_lines, photo, run, run_for, scratch, stderr, stdout, text,
+};
+
+/// What `make.py` writes: 9 vectors of 5 numbers.
+fn truth(i: usize) -> Vec<f32> {
+    (0..5).map(|j| (((i * 5 + j) * 37 % 101) as f32 - 50.0) / 64.0).collect()
+}
+
+fn sample(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/exchange").join(name)
+}
+
+/// Imports a sample and gives back what the index holds: identity, photo and numbers of each face.
+fn imported(name: &str, more: &[&str]) -> Vec<(String, String, Vec<f32>)> {
+    let dir = scratch();
+    let index = dir.path().join("index");
+    let file = sample(name);
+    let mut arguments = vec!["import", text(&file), "--index", text(&index), "--metric", "l2"];
+    arguments.extend(more);
+    run_for(0, &arguments);
+    exported(&index, dir.path())
+}
+
+fn exported(index: &Path, dir: &Path) -> Vec<(String, String, Vec<f32>)> {
+    let out = dir.join("out.csv");
+    run_for(0, &["export", text(&out), "--index", text(index)]);
+    let mut reader = csv::Reader::from_path(out).unwrap();
+    let rows = reader.records().map(Result::unwrap);
+    rows.map(|row| {
+        let numbers = row.iter().skip(3).map(|cell| cell.parse().unwrap()).collect();
+        (row[1].to_owned(), row[2].to_owned(), numbers)
+    })
+    .collect()
+}
+
+#[test]
+fn what_other_programs_wrote_is_read_number_for_number() {
+    let names = sample("names.npy");
+    for (file, more, has_names, has_identities) in [
+        ("f2.npy", &["--ids", text(&names)][..], true, false),
+        ("f4.npy", &[], false, false),
+        ("f8_big_endian.npy", &[], false, false),
+        ("plain.npz", &[], true, true),
+        ("packed.npz", &[], false, true),
+        ("list.parquet", &[], true, true),
+        ("wide.parquet", &[], false, true),
+        ("frame.csv", &[], true, true),
+        ("vectors.fvecs", &[], false, false),
+        ("deepface.pkl", &[], true, true),
+        ("deepface_old.pkl", &[], true, true),
+    ] {
+        let rows = imported(file, more);
+        assert_eq!(rows.len(), 9, "{file}");
+        for (i, (identity, name, vector)) in rows.into_iter().enumerate() {
+            assert_eq!(vector, truth(i), "{file} {i}");
+            if has_names {
+                assert!(name.ends_with(&format!("photo {i}.jpg")), "{file}: {name}");
+            }
+            let who = if i % 2 == 1 { "Zoë" } else { "Bob" };
+            assert_eq!(identity, if has_identities { who } else { "" }, "{file} {i}");
+        }
+    }
+    let packed = imported("packed.npz", &[]);
+    assert_eq!(packed[3].1, "103", "whole numbers are names too");
+}
+
+#[test]
+fn every_form_goes_out_and_comes_back() {
+    let dir = scratch();
+    let first = dir.path().join("first");
+    let source = sample("list.parquet");
+    run_for(0, &["import", text(&source), "--metric", "l2", "--index", text(&first)]);
+    let truth = exported(&first, dir.path());
+    for form in ["npy", "npz", "parquet", "csv", "fvecs"] {
+        let (file, again) = (dir.path().join(format!("out.{form}")), dir.path().join(form));
+        run_for(0, &["export", text(&file), "--index", text(&first)]);
+        run_for(0, &["import", text(&file), "--metric", "l2", "--index", text(&again)]);
+        let back = exported(&again, dir.path());
+        if matches!(form, "npy" | "fvecs") {
+            let vectors = |rows: &[(String, String, Vec<f32>)]| {
+                rows.iter().map(|row| row.2.clone()).collect::<Vec<Vec<f32>>>()
+            };
+            assert_eq!(vectors(&back), vectors(&truth), "{form}");
+        } else {
+            assert_eq!(back, truth, "{form}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_taken_is_refused_in_words_and_changes_nothing() {
+    let dir = scratch();
+    let index = dir.path().join("index");
+    let good = sample("f4.npy");
+    run_for(0, &["import", text(&good), "--index", text(&index)]);
+    let write = |name: &str, content: &[u8]| {
+        let path = dir.path().join(name);
+        fs::write(&path, content).unwrap();
+        path
+    };
+    for (file, code, word) in [
+        (write("short.csv", b"1,2,3\n"), 4, "dimension `5`"),
+        (write("uneven.csv", b"1,2,3,4,5\n1,2\n"), 3, "vector 1"),
+        (write("nan.csv", b"1,2,3,4,5\n1,2,NaN,4,5\n"), 3, "not finite"),
+        (write("zero.csv", b"0,0,0,0,0\n"), 3, "all zeros"),
+        (write("words.csv", b"1,2,3,4,5\n1,2,x,4,5\n"), 3, "`x` is not a number"),
+        (write("empty.csv", b""), 3, "no embeddings"),
+        (write("liar.npy", b"no array"), 3, "liar.npy is not a NumPy array"),
+        (write("cut.npy", &fs::read(&good).unwrap()[..180]), 3, "cut short"),
+        (write("liar.parquet", b"no table"), 3, "liar.parquet is not a Parquet file"),
+        (write("liar.npz", b"no archive"), 3, "liar.npz is not a NumPy archive"),
+        (write("cut.fvecs", &[5, 0, 0, 0, 1]), 3, "cut short"),
+        (write("what.bin", b""), 3, ".npy"),
+        (sample("columns_first.npy"), 3, "ascontiguousarray"),
+        (sample("evil.pkl"), 3, "nothing is run"),
+    ] {
+        let output = run_for(code, &["import", text(&file), "--index", text(&index)]);
+        assert!(stderr(&output).contains(word), "{}: {}", file.display(), stderr(&output));
+    }
+    assert!(!Path::new("executed").exists());
+    let other = ["import", text(&good), "--metric", "l2", "--index", text(&index)];
+    assert!(stderr(&run_for(4, &other)).contains("normalised-l2"));
+    assert_eq!(exported(&index, dir.path()).len(), 9);
+    // Photos cannot be asked for here, nor put here.
+    let photo = ["query", "a.jpg", "--index", text(&index)];
+    assert!(stderr(&run_for(4, &photo)).contains("--vector"));
+    let probe = write("probe.csv", b"1,2\n");
+    let output = run_for(3, &["query", "--vector", text(&probe), "--index", text(&index)]);
+    assert!(stderr(&output).contains("has 2 numbers"), "{}", stderr(&output));
+}
+
+/// 64 people with 20 vectors each, and a flood: one person with 3,000 nearly equal ones.
+fn crowd(dir: &Path) -> (PathBuf, Vec<(String, String, Vec<f32>)>) {
+    let mut state = 7u64;
+    let mut random = move || {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 40) as f32 / (1 << 24) as f32 - 0.5
+    };
+    let mut rows = Vec::new();
+    for person in 0..64 {
+        let centre: Vec<f32> = (0..8).map(|_| random()).collect();
+        for i in 0..20 {
+            let vector = centre.iter().map(|x| x + 0.2 * random()).collect();
+            rows.push((
+                format!("p{person}"),
+                format!("album/{}/{person}-{i}.jpg", person % 4),
+                vector,
+            ));
+        }
+    }
+    let centre = rows[0].2.clone();
+    for i in 0..3000 {
+        let vector = centre.iter().map(|x: &f32| x + 0.001 * random()).collect();
+        rows.push(("flood".into(), format!("flood/{i}.jpg"), vector));
+    }
+    let file = dir.join("crowd.csv");
+    let mut writer = csv::Writer::from_path(&file).unwrap();
+    let head = ["identity", "photo"].into_iter().map(String::from);
+    writer.write_record(head.chain((0..8).map(|i| i.to_string()))).unwrap();
+    for (identity, photo, vector) in &rows {
+        let cells = vector.iter().map(f32::to_string);
+        writer.write_record([identity.clone(), photo.clone()].into_iter().chain(cells)).unwrap();
+    }
+    writer.flush().unwrap();
+    (file, rows)
+}
+
+/// The nearest identities of those rows that pass, by the definition.
+fn nearest(
+    rows: &[(String, String, Vec<f32>)],
+    probe: &[f32],
+    k: usize,
+    passes: impl Fn(&str, &str) -> bool,
+) -> Vec<String> {
+    let mut measured: Vec<_> = rows
+        .iter()
+        .filter(|(identity, photo, _)| passes(identity, photo))
+        .map(|(identity, _, vector)| {
+            let terms = vector.iter().zip(probe).map(|(a, b)| f64::from(a - b).powi(2));
+            (terms.sum::<f64>(), identity.clone())
+        })
+        .collect();
+    measured.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut names: Vec<String> = Vec::new();
+    for (_, name) in measured {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.truncate(k);
+    names
+}
+
+#[test]
+fn filters_and_floods_give_what_a_plain_filtered_scan_gives() {
+    let dir = scratch();
+    let index = dir.path().join("index");
+    let (file, rows) = crowd(dir.path());
+    run_for(0, &["import", text(&file), "--metric", "l2", "--index", text(&index)]);
+    let probe = dir.path().join("probe.csv");
+    for i in (0..rows.len()).step_by(97) {
+        let vector = &rows[i].2;
+        fs::write(&probe, vector.iter().map(f32::to_string).collect::<Vec<_>>().join(",")).unwrap();
+        let ask = |more: &[&str]| -> Vec<String> {
+            let mut arguments =
+                vec!["query", "--vector", text(&probe), "--json", "--threshold", "9"];
+            arguments.extend(["--index", text(&index)]);
+            arguments.extend(more);
+            let found = &json_lines(&run_for(0, &arguments))[0]["faces"][0]["candidates"];
+            let names = found.as_array().unwrap().iter();
+            names.map(|candidate| candidate["identity"].as_str().unwrap().to_owned()).collect()
+        };
+        assert_eq!(ask(&[]), nearest(&rows, vector, 5, |_, _| true), "{i}");
+        let two = |who: &str, _: &str| matches!(who, "p3" | "p40");
+        assert_eq!(ask(&["--in", "p3", "--in", "p40"]), nearest(&rows, vector, 5, two));
+        let no_flood = |who: &str, _: &str| who != "flood";
+        assert_eq!(ask(&["--not-in", "flood"]), nearest(&rows, vector, 5, no_flood));
+        let album = |who: &str, path: &str| path.starts_with("album/2/") && who != "p2";
+        assert_eq!(
+            ask(&["--path-prefix", "album/2", "--not-in", "p2"]),
+            nearest(&rows, vector, 5, album)
+        );
+        assert_eq!(ask(&["--added-after", "2001-01-01"]), nearest(&rows, vector, 5, |_, _| true));
+    }
+    let before = ["query", "--vector", text(&probe), "--added-before", "2001-01-01T00:00:00Z"];
+    let output = run_for(1, &[&before[..], &["--json", "--index", text(&index)]].concat());
+    assert_eq!(json_lines(&output)[0]["faces"][0]["candidates"], serde_json::json!([]));
+    let nobody = ["query", "--vector", text(&probe), "--in", "nobody", "--index", text(&index)];
+    assert!(stderr(&run_for(3, &nobody)).contains("`nobody`"));
+    let explain = ["query", "--vector", text(&probe), "--explain", "--json", "--threshold", "9"];
+    let output = run_for(0, &[&explain[..], &["--index", text(&index)]].concat());
+    let explain = &json_lines(&output)[0]["faces"][0]["explain"];
+    assert_eq!((&explain["exact"], &explain["allowed"]), (&true.into(), &rows.len().into()));
+    assert!(explain["examined"].as_u64().unwrap() >= rows.len() as u64);
+}
+
+/// Files of an index that have these bytes.
+fn holding(index: &Path, bytes: &[u8]) -> Vec<PathBuf> {
+    let has =
+        |path: &PathBuf| fs::read(path).unwrap().windows(bytes.len()).any(|window| window == bytes);
+    files_below(index).into_iter().filter(has).collect()
+}
+
+/// The middle of a face's vector, as the files have it.
+fn bytes_of(vector: &[f32]) -> Vec<u8> {
+    vector.iter().take(16).flat_map(|number| number.to_le_bytes()).collect()
+}
+
+#[test]
+fn imported_faces_that_are_removed_are_not_found_and_purged_ones_are_nowhere() {
+    let dir = scratch();
+    let index = dir.path().join("index");
+    let (file, rows) = crowd(dir.path());
+    run_for(0, &["import", text(&file), "--metric", "l2", "--index", text(&index)]);
+    let victim = bytes_of(&rows[65].2);
+    assert!(!holding(&index, &victim).is_empty());
+    run_for(0, &["remove", "--identity", "p3", "--index", text(&index)]);
+    run_for(0, &["remove", "album/1", "--index", text(&index)]);
+    run_for(1, &["remove", "album/1", "--index", text(&index)]);
+    let left = exported(&index, dir.path());
+    assert_eq!(left.len(), rows.len() - 20 - 16 * 20);
+    assert!(left.iter().all(|(who, path, _)| who != "p3" && !path.starts_with("album/1/")));
+    run_for(0, &["purge", "--index", text(&index)]);
+    assert_eq!(holding(&index, &victim), Vec::<PathBuf>::new());
+    assert_eq!(exported(&index, dir.path()), left);
+    run_for(0, &["optimize", "--index", text(&index)]);
+    assert_eq!(exported(&index, dir.path()), left);
+    run_for(0, &["import", text(&file), "--index", text(&index)]);
+    assert_eq!(exported(&index, dir.path()).len(), left.len() + rows.len());
+}
+
+#[test]
+fn photos_that_are_removed_are_not_found_and_purged_ones_are_nowhere() {
+    let dir = scratch();
+    let index = dir.path().join("index");
+    let people = demo().join("people");
+    run_for(0, &["index", text(&people), "--index", text(&index)]);
+    let before = exported(&index, dir.path());
+    let obama = "Barack Obama";
+    let victim = before.iter().find(|(who, ..)| who == obama).expect("he is in the demo");
+    let bytes = bytes_of(&victim.2);
+    assert!(!holding(&index, &bytes).is_empty());
+    run_for(0, &["remove", "--identity", obama, "--index", text(&index)]);
+    let image = photo("obama3.jpg");
+    let output = run(&["query", "--json", text(&image), "--index", text(&index)]);
+    assert!(!stdout(&output).contains(obama), "{}", stdout(&output));
+    run_for(0, &["purge", "--index", text(&index)]);
+    assert_eq!(holding(&index, &bytes), Vec::<PathBuf>::new());
+    // A later run does not bring the faces back, and publishes nothing where nothing changed.
+    let again = ["index", text(&people), "--json", "--index", text(&index)];
+    let run = json_lines(&run_for(0, &again)).remove(0);
+    assert_eq!(run["generation"], serde_json::Value::Null, "{run}");
+    let left: Vec<_> = before.iter().filter(|(who, ..)| who != obama).cloned().collect();
+    assert_eq!(exported(&index, dir.path()), left);
+    let path = Path::new(&left[0].1).to_owned();
+    run_for(0, &["remove", text(&path), "--index", text(&index)]);
+    assert!(exported(&index, dir.path()).iter().all(|(_, photo, _)| Path::new(photo) != path));
+    let import = ["import", text(&sample("f4.npy")), "--index", text(&index)];
+    assert!(stderr(&run_for(4, &import)).contains("another `--index`"));
+}

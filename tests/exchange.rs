@@ -147,7 +147,7 @@ fn crowd(dir: &Path) -> (PathBuf, Vec<(String, String, Vec<f32>)>) {
     for person in 0..64 {
         let centre: Vec<f32> = (0..8).map(|_| random()).collect();
         for i in 0..20 {
-            let vector = centre.iter().map(|x| x + 0.2 * random()).collect();
+            let vector: Vec<f32> = centre.iter().map(|x| x + 0.2 * random()).collect();
             rows.push((
                 format!("p{person}"),
                 format!("album/{}/{person}-{i}.jpg", person % 4),
@@ -302,6 +302,7 @@ fn photos_that_are_removed_are_not_found_and_purged_ones_are_nowhere() {
     let path = Path::new(&left[0].1).to_owned();
     run_for(0, &["remove", text(&path), "--index", text(&index)]);
     assert!(exported(&index, dir.path()).iter().all(|(_, photo, _)| Path::new(photo) != path));
-    let import = ["import", text(&sample("f4.npy")), "--index", text(&index)];
+    let file = sample("f4.npy");
+    let import = ["import", text(&file), "--index", text(&index)];
     assert!(stderr(&run_for(4, &import)).contains("another `--index`"));
 }

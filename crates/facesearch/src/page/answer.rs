@@ -34,7 +34,9 @@ fn of_face(number: usize, face: &FaceReport, report: &ImageReport) -> Markup {
         }
         div.faces {
             div.face {
-                (crop(Path::new(&report.image), &face.bbox, "the face asked about"))
+                @if let Some(place) = &face.place {
+                    (crop(Path::new(&report.image), &place.bbox, "the face asked about"))
+                }
                 "asked about"
             }
             @for candidate in &face.candidates { (of_candidate(candidate, report.threshold)) }

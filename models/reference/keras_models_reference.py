@@ -31,7 +31,7 @@ def vgg_face():
     x = layers.Dropout(0.5)(x)
     x = layers.Conv2D(2622, (1, 1))(x)
     x = layers.Activation("softmax")(layers.Flatten()(x))
-    return tf.keras.Model(picture, x), layers.Flatten()(embedding), 2
+    return tf.keras.Model(picture, x), layers.Flatten()(embedding), 8
 
 
 def deepid():

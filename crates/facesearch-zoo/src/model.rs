@@ -58,6 +58,13 @@ pub struct ByHand {
 }
 
 impl ByHand {
+    /// What to do to have the model, which is called `name`, in one sentence and a command.
+    pub fn advice(&self, name: &str) -> String {
+        let Self { file, address, .. } = self;
+        let unpack = if address.ends_with(".zip") { ", unpack it" } else { "" };
+        format!("download {address}{unpack} and run `facesearch models import {file} --as {name}`")
+    }
+
     /// The first of the places where there is a file.
     pub fn found(&self) -> Option<PathBuf> {
         self.places.iter().map(|place| crate::home::expand(place)).find(|place| place.is_file())

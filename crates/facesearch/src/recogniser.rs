@@ -179,9 +179,9 @@ impl Source<'_> {
         if let Some(by_hand) = &model.by_hand {
             let Some(path) = by_hand.found() else {
                 return Err(Failure::model(format!(
-                    "the weights of `{}` are not here: download {} and run\n  facesearch models \
-                     import {} --as {}",
-                    model.name, by_hand.address, by_hand.file, model.name
+                    "the weights of `{}` are not here; {}",
+                    model.name,
+                    by_hand.advice(&model.name)
                 )));
             };
             self.out.note(format!("taking the weights of {} from {}", model.name, shown(&path)));

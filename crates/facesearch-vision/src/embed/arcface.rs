@@ -18,7 +18,6 @@ use facesearch_core::{Metric, VisionError};
 use super::keras_layers::{KerasLayers, Norm, in_order};
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
 use crate::network::{Graph, NodeId, Window};
-use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
 use crate::weights::Weights;
 
 const NAME: &str = "arcface";
@@ -41,12 +40,7 @@ impl ArcFace {
     /// [`VisionError::Model`] where an array is missing or of another shape, or the device refuses
     /// them.
     pub fn embedder(weights: Weights, device: &Device) -> Result<NetworkEmbedder, VisionError> {
-        let input = ChipInput {
-            size: [SIDE; 2],
-            colours: ColourOrder::Bgr,
-            normalisation: Normalisation::Base,
-        };
-        let recogniser = Recogniser { name: NAME.to_owned(), input, metric: Metric::Cosine };
+        let recogniser = Recogniser::fed_as_by_deepface(NAME, [SIDE; 2], Metric::Cosine);
         NetworkEmbedder::new(recogniser, Self::graph(weights)?, device)
     }
 

@@ -15,7 +15,6 @@ use facesearch_core::{Metric, VisionError};
 use super::keras_layers::KerasLayers;
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
 use crate::network::{Graph, NodeId, Pool, Window};
-use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
 use crate::weights::Weights;
 
 const NAME: &str = "deepid";
@@ -33,12 +32,7 @@ impl DeepId {
     /// [`VisionError::Model`] where an array is missing or of another shape, or the device refuses
     /// them.
     pub fn embedder(weights: Weights, device: &Device) -> Result<NetworkEmbedder, VisionError> {
-        let input = ChipInput {
-            size: [47, 55],
-            colours: ColourOrder::Bgr,
-            normalisation: Normalisation::Base,
-        };
-        let recogniser = Recogniser { name: NAME.to_owned(), input, metric: Metric::NormalisedL2 };
+        let recogniser = Recogniser::fed_as_by_deepface(NAME, [47, 55], Metric::NormalisedL2);
         NetworkEmbedder::new(recogniser, Self::graph(weights)?, device)
     }
 

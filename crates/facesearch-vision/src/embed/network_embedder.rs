@@ -4,7 +4,7 @@ use candle_core::Device;
 use facesearch_core::{BoxError, Chip, Embedder, Embedding, Metric, VisionError};
 
 use crate::network::{Graph, Network, NetworkError};
-use crate::preprocess::ChipInput;
+use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
 use crate::weights::WeightsError;
 
 /// What a recognition model is, apart from its network.
@@ -16,6 +16,16 @@ pub(crate) struct Recogniser {
     pub(crate) input: ChipInput,
     /// How its embeddings are compared.
     pub(crate) metric: Metric,
+}
+
+impl Recogniser {
+    /// One that gets what deepface gives all networks unless it is told otherwise: blue, green,
+    /// red, `x / 255`. Its thresholds were measured so.
+    pub(crate) fn fed_as_by_deepface(name: &str, size: [u32; 2], metric: Metric) -> Self {
+        let (colours, normalisation) = (ColourOrder::Bgr, Normalisation::Base);
+        let input = ChipInput { size, colours, normalisation };
+        Self { name: name.to_owned(), input, metric }
+    }
 }
 
 /// A network and what it is fed. The model files of this crate and the importers make it.

@@ -20,7 +20,6 @@ use facesearch_core::{Metric, VisionError};
 use super::keras_layers::{KerasLayers, Norm};
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
 use crate::network::{Activation, Conv2d, Graph, NodeId, Pool, Window};
-use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
 use crate::weights::Weights;
 
 const NAME: &str = "openface";
@@ -40,12 +39,7 @@ impl OpenFace {
     /// [`VisionError::Model`] where an array is missing or of another shape, or the device refuses
     /// them.
     pub fn embedder(weights: Weights, device: &Device) -> Result<NetworkEmbedder, VisionError> {
-        let input = ChipInput {
-            size: [SIDE; 2],
-            colours: ColourOrder::Bgr,
-            normalisation: Normalisation::Base,
-        };
-        let recogniser = Recogniser { name: NAME.to_owned(), input, metric: Metric::NormalisedL2 };
+        let recogniser = Recogniser::fed_as_by_deepface(NAME, [SIDE; 2], Metric::NormalisedL2);
         NetworkEmbedder::new(recogniser, Self::graph(weights)?, device)
     }
 

@@ -82,9 +82,9 @@ fn pull(models: &[&Model], global: &Global, out: &mut Printer) -> anyhow::Result
     for model in models {
         if let Some(by_hand) = &model.by_hand {
             out.note(format!(
-                "`{}` is not fetched, because the SHA-256 of its file is not known here: download \
-                 {} and run `facesearch models import {} --as {}`",
-                model.name, by_hand.address, by_hand.file, model.name
+                "`{}` is not fetched, because the SHA-256 of its file is not known here: {}",
+                model.name,
+                by_hand.advice(&model.name)
             ));
         }
     }

@@ -2,11 +2,20 @@
 //!
 //! By Jacobi's rotations (1846), which need no library, converge for every symmetric matrix, and
 //! give the same bits on every machine because nothing is summed in an order that depends on it.
+//! Where there are too many dimensions for that, the few leading directions are approached by
+//! iterating a subspace (Halko et al., *Finding structure with randomness*, SIAM Review 2011), and
+//! only what spreads inside it is rotated.
 
 use rayon::prelude::*;
 
+use super::random::Random;
+use crate::kernels::turn;
+
 /// Vectors that the covariance is taken of at most.
 const SAMPLE: usize = 1 << 13;
+
+/// How often the subspace is turned towards the greatest spread.
+const PASSES: usize = 3;
 
 /// Rounds over the whole matrix; six to ten are enough.
 const ROUNDS: usize = 16;
@@ -33,15 +42,93 @@ impl Directions {
 
     /// The first `count` directions: for each dimension its part in each.
     pub(super) fn transposed(&self, count: usize) -> Vec<f32> {
-        let dims = 0..self.rows.len();
+        let dims = 0..self.rows.first().map_or(0, Vec::len);
         dims.flat_map(|i| self.rows[..count].iter().map(move |row| row[i] as f32)).collect()
     }
 }
 
 /// The principal directions of a sample. `None` where its numbers are too large to square.
 pub(super) fn principal_directions(sample: &[&[f32]], centre: &[f32]) -> Option<Directions> {
-    let mut matrix = covariance(sample, centre);
+    rotated(covariance(sample, centre))
+}
+
+/// The `count` directions of about the greatest spread, where `dim` is too great to find all. `None`
+/// as above.
+pub(super) fn leading_directions(
+    sample: &[&[f32]],
+    centre: &[f32],
+    count: usize,
+) -> Option<Directions> {
     let dim = centre.len();
+    let mut random = Random(dim as u64);
+    let mut axes: Vec<Vec<f64>> =
+        (0..count).map(|_| (0..dim).map(|_| random.normal()).collect()).collect();
+    for _ in 0..PASSES {
+        make_orthonormal(&mut axes);
+        let seen = coordinates(sample, centre, &axes);
+        axes = weighted_sums(sample, centre, &seen);
+        if axes.iter().flatten().any(|x| !x.is_finite()) {
+            return None;
+        }
+    }
+    make_orthonormal(&mut axes);
+    let seen = coordinates(sample, centre, &axes);
+    let seen: Vec<&[f32]> = seen.iter().map(Vec::as_slice).collect();
+    let inside = rotated(covariance(&seen, &vec![0.0; count]))?;
+    let combined = |parts: &Vec<f64>| {
+        let mut row = vec![0.0; dim];
+        for (part, axis) in parts.iter().zip(&axes) {
+            row.iter_mut().zip(axis).for_each(|(sum, x)| *sum += part * x);
+        }
+        row
+    };
+    Some(Directions { rows: inside.rows.par_iter().map(combined).collect(), ..inside })
+}
+
+/// Makes each axis of unit length and free of those before it, twice over against rounding.
+fn make_orthonormal(axes: &mut [Vec<f64>]) {
+    for i in 0..axes.len() {
+        let (before, after) = axes.split_at_mut(i);
+        let axis = &mut after[0];
+        for other in before.iter().chain(before.iter()) {
+            let shared: f64 = axis.iter().zip(other).map(|(x, y)| x * y).sum();
+            axis.iter_mut().zip(other).for_each(|(x, y)| *x -= shared * y);
+        }
+        let norm = axis.iter().map(|x| x * x).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
+        axis.iter_mut().for_each(|x| *x /= norm);
+    }
+}
+
+/// Each vector's part in each axis.
+fn coordinates(sample: &[&[f32]], centre: &[f32], axes: &[Vec<f64>]) -> Vec<Vec<f32>> {
+    let basis: Vec<f32> =
+        (0..centre.len()).flat_map(|i| axes.iter().map(move |axis| axis[i] as f32)).collect();
+    let turned = |vector: &&[f32]| {
+        let mut turned = vec![0.0; axes.len()];
+        turn(vector, centre, &basis, &mut turned);
+        turned
+    };
+    sample.par_iter().map(turned).collect()
+}
+
+/// For each coordinate the sum of all vectors, each as often as it has of that coordinate.
+fn weighted_sums(sample: &[&[f32]], centre: &[f32], seen: &[Vec<f32>]) -> Vec<Vec<f64>> {
+    let count = seen.first().map_or(0, Vec::len);
+    let sums_of = |i: usize| {
+        let mut sums = vec![0.0f32; count];
+        for (vector, seen) in sample.iter().zip(seen) {
+            let off = vector[i] - centre[i];
+            sums.iter_mut().zip(seen).for_each(|(sum, x)| *sum += off * x);
+        }
+        sums
+    };
+    let sums: Vec<Vec<f32>> = (0..centre.len()).into_par_iter().map(sums_of).collect();
+    (0..count).map(|j| sums.iter().map(|sums| f64::from(sums[j])).collect()).collect()
+}
+
+/// The eigenvectors of a covariance. `None` where it is not finite.
+fn rotated(mut matrix: Vec<Vec<f64>>) -> Option<Directions> {
+    let dim = matrix.len();
     if matrix.iter().flatten().any(|x| !x.is_finite()) {
         return None;
     }
@@ -138,6 +225,27 @@ mod tests {
         assert!(found.variances.is_sorted_by(|a, b| a >= b));
         assert_eq!(found.needed_for(0.99), 2);
         assert_eq!(found.needed_for(1.0), 6);
+    }
+
+    #[test]
+    fn leading_directions_carry_nearly_as_much_as_principal_ones() {
+        let mut random = Random(4);
+        let vectors: Vec<Vec<f32>> = (0..600)
+            .map(|_| (0..40).map(|i| random.normal() * 0.8f32.powi((i * 7) % 40)).collect())
+            .collect();
+        let sample: Vec<&[f32]> = vectors.iter().map(Vec::as_slice).collect();
+        let all = principal_directions(&sample, &[0.0; 40]).unwrap();
+        let some = leading_directions(&sample, &[0.0; 40], 12).unwrap();
+        let [best, found] = [&all, &some].map(|d| d.variances[..12].iter().sum::<f64>());
+        assert!(found > 0.99 * best, "{found} of {best}");
+        for (a, b) in some.rows.iter().zip(&all.rows).take(4) {
+            let dot: f64 = a.iter().zip(b).map(|(x, y)| x * y).sum();
+            assert!(dot.abs() > 0.99, "{dot}");
+        }
+        let flat = vec![[0.5f32; 40]; 9];
+        let flat: Vec<&[f32]> = flat.iter().map(|v| &v[..]).collect();
+        let found = leading_directions(&flat, &[0.5; 40], 12).unwrap();
+        assert!(found.rows.iter().flatten().all(|x| x.is_finite()));
     }
 
     #[test]

@@ -9,7 +9,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::eigen::principal_directions;
+use super::eigen::{leading_directions, principal_directions};
 use crate::kernels::{LINE, turn};
 
 /// At most so many numbers are looked at to learn from.
@@ -18,9 +18,14 @@ const SAMPLE: usize = 1 << 22;
 /// Of the sample's numbers, one in this many may be cut off.
 const CUT_OFF: usize = 20_000;
 
-/// Vectors of these lengths are turned: shorter ones are compared whole anyway, and the directions
-/// of longer ones take too long to find.
+/// Vectors of these lengths are turned to all their directions; shorter ones are compared whole anyway.
 const TURNED: RangeInclusive<usize> = 129..=512;
+
+/// Of longer ones so many leading directions are kept.
+const LEADING: usize = 512;
+
+/// Long vectors that the leading directions are learnt from.
+const LEADING_SAMPLE: usize = 1 << 12;
 
 /// The share of the spread that codes keep, where that spares a cache line.
 const KEPT: f64 = 0.99;
@@ -41,18 +46,42 @@ pub(crate) struct Quantiser {
 impl Quantiser {
     /// Learns from some of the `n` vectors that `vector` gives.
     pub(crate) fn learn<'a>(n: usize, dim: usize, vector: impl Fn(usize) -> &'a [f32]) -> Self {
-        let size = (SAMPLE / dim).max(256);
-        let sample: Vec<&[f32]> = (0..n).step_by(n.div_ceil(size).max(1)).map(vector).collect();
+        let is_long = dim > *TURNED.end();
+        let sample = sample(n, if is_long { LEADING_SAMPLE } else { SAMPLE / dim }, vector);
         let centre = mean(&sample, dim);
-        let directions =
-            TURNED.contains(&dim).then(|| principal_directions(&sample, &centre)).flatten();
-        let mut this = Self { centre, basis: Vec::new(), code_dim: dim, step: 1.0 };
+        let directions = match () {
+            () if is_long => leading_directions(&sample, &centre, LEADING),
+            () if TURNED.contains(&dim) => principal_directions(&sample, &centre),
+            () => None,
+        };
+        let mut this = Self::plain(centre);
         if let Some(directions) = directions {
             this.code_dim = directions.needed_for(KEPT).next_multiple_of(LINE).min(dim);
             this.basis = directions.transposed(this.code_dim);
         }
         this.step = this.step_for(&sample);
         this
+    }
+
+    /// The same with a byte for every dimension, whatever the directions.
+    pub(crate) fn learn_whole<'a>(
+        n: usize,
+        dim: usize,
+        vector: impl Fn(usize) -> &'a [f32],
+    ) -> Self {
+        let sample = sample(n, SAMPLE / dim, vector);
+        let mut this = Self::plain(mean(&sample, dim));
+        this.step = this.step_for(&sample);
+        this
+    }
+
+    fn plain(centre: Vec<f32>) -> Self {
+        Self { code_dim: centre.len(), centre, basis: Vec::new(), step: 1.0 }
+    }
+
+    /// Whether codes are of a few directions out of many.
+    pub(crate) fn is_reduced(&self) -> bool {
+        self.centre.len() > *TURNED.end() && !self.basis.is_empty()
     }
 
     /// The step with which hardly anything is cut off.
@@ -108,6 +137,11 @@ impl Quantiser {
             turn(vector, &self.centre, &self.basis, turned);
         }
     }
+}
+
+/// Some of the `n` vectors that `vector` gives: about `size`, and not too few.
+fn sample<'a>(n: usize, size: usize, vector: impl Fn(usize) -> &'a [f32]) -> Vec<&'a [f32]> {
+    (0..n).step_by(n.div_ceil(size.max(256)).max(1)).map(vector).collect()
 }
 
 fn mean(sample: &[&[f32]], dim: usize) -> Vec<f32> {

@@ -166,6 +166,32 @@ fn tiny_graphs_can_be_built() {
 }
 
 #[test]
+fn long_vectors_of_few_directions_get_short_codes() {
+    let short = clustered(700, 24, 41);
+    let mut random = Random(42);
+    let axes: Vec<Vec<f32>> =
+        (0..24).map(|_| (0..600).map(|_| random.normal() / 24.5).collect()).collect();
+    let long = |v: &Vec<f32>| -> Vec<f32> {
+        let along = |i: usize| v.iter().zip(&axes).map(|(x, axis)| x * axis[i]).sum();
+        (0..600).map(along).collect()
+    };
+    let vectors: Vec<Vec<f32>> = short.iter().map(long).collect();
+    let (quantiser, graph) = build(&vectors);
+    assert!(quantiser.is_reduced() && quantiser.code_dim == 64, "{}", quantiser.code_dim);
+    all_are_reached(&graph);
+    let views: Vec<_> = graph.levels.iter().map(Level::view).collect();
+    let mut scratch = Scratch::default();
+    for (row, vector) in (0..).zip(&vectors).step_by(17) {
+        quantiser.probe(vector, &mut scratch.probe, &mut scratch.turned);
+        let Ok(()) =
+            descend(graph.codes.view(), &views, vectors.len(), 32, &mut scratch, |_| Trusted);
+        let found: Vec<u32> =
+            scratch.found().take(20).map(|(_, node)| graph.order[node as usize]).collect();
+        assert!(oracle(&vectors, vector, 5).iter().all(|near| found.contains(near)), "row {row}");
+    }
+}
+
+#[test]
 fn codes_keep_distances() {
     let vectors = clustered(2_000, 24, 6);
     let quantiser = Quantiser::learn(vectors.len(), 24, |i| &vectors[i]);

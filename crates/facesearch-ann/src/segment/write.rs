@@ -20,6 +20,9 @@ pub enum GraphBuilder {
     HnswRs,
 }
 
+/// Recall@10 that codes of a few directions must reach to be used.
+const ENOUGH: f32 = 0.99;
+
 /// Builds the structure of the `n` vectors that `vector` gives and writes it to `file`.
 pub(crate) fn write_segment<'a>(
     mut file: DataFile,
@@ -28,12 +31,21 @@ pub(crate) fn write_segment<'a>(
     builder: GraphBuilder,
     vector: impl Fn(usize) -> &'a [f32] + Sync,
 ) -> Result<FileSeal, StoreError> {
-    let quantiser = Quantiser::learn(n, dim, &vector);
-    let graph = match builder {
-        GraphBuilder::Flat => flat::build(n, &quantiser, BuildOptions::default(), &vector),
-        GraphBuilder::HnswRs => hnsw::build(n, &quantiser, &vector),
+    let build = |quantiser: &Quantiser| {
+        let graph = match builder {
+            GraphBuilder::Flat => flat::build(n, quantiser, BuildOptions::default(), &vector),
+            GraphBuilder::HnswRs => hnsw::build(n, quantiser, &vector),
+        };
+        let certificate = certify(&graph, quantiser, &vector);
+        (graph, certificate)
     };
-    let certificate = certify(&graph, &quantiser, &vector);
+    let mut quantiser = Quantiser::learn(n, dim, &vector);
+    let (mut graph, mut certificate) = build(&quantiser);
+    if quantiser.is_reduced() && certificate.recall_at_10 < ENOUGH {
+        tracing::info!(faces = n, ?certificate, "a few directions do not tell these faces apart");
+        quantiser = Quantiser::learn_whole(n, dim, &vector);
+        (graph, certificate) = build(&quantiser);
+    }
     tracing::info!(faces = n, ?certificate, "built a search structure");
     let layout = Layout {
         nodes: n,

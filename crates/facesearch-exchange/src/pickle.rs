@@ -113,7 +113,7 @@ impl<'a> Machine<'a> {
                     self.make(Object::Tuple(items))?;
                 }
                 b't' | b'l' | b'd' => {
-                    let items = self.to_mark()?;
+                    let items = self.above_mark()?;
                     self.make(match opcode {
                         b't' => Object::Tuple(items),
                         b'l' => Object::List(items),
@@ -121,7 +121,7 @@ impl<'a> Machine<'a> {
                     })?;
                 }
                 b'a' | b'e' => {
-                    let items = if opcode == b'a' { vec![self.pop()?] } else { self.to_mark()? };
+                    let items = if opcode == b'a' { vec![self.pop()?] } else { self.above_mark()? };
                     match self.top()? {
                         Object::List(list) => list.extend(items),
                         _ => return Err("it appends to what is no list".into()),
@@ -132,7 +132,7 @@ impl<'a> Machine<'a> {
                         let value = self.pop()?;
                         vec![self.pop()?, value]
                     } else {
-                        self.to_mark()?
+                        self.above_mark()?
                     };
                     match self.top()? {
                         Object::Dict(dict) => dict.extend(pairs(&items)?),
@@ -187,7 +187,7 @@ impl<'a> Machine<'a> {
         value.ok_or_else(|| "it takes more than it has".into())
     }
 
-    fn to_mark(&mut self) -> Result<Vec<Value>, String> {
+    fn above_mark(&mut self) -> Result<Vec<Value>, String> {
         let mark = self.marks.pop().ok_or("it misses a mark")?;
         Ok(self.stack.split_off(mark))
     }

@@ -311,7 +311,8 @@ def rerank(base, probes, found):
     ordered = []
     for ids, probe in zip(found, probes):
         ids = ids[ids >= 0]
-        ordered.append(ids[np.argsort(((base[ids] - probe) ** 2).sum(1), kind="stable")][:K])
+        near = ids[np.argsort(((base[ids] - probe) ** 2).sum(1), kind="stable")][:K]
+        ordered.append(np.pad(near, (0, K - len(near)), constant_values=-1))
     return np.stack(ordered)
 
 

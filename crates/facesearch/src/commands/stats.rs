@@ -63,11 +63,27 @@ struct Stats<'a> {
     bytes_published: u64,
     bytes_store: u64,
     bytes_per_face: Option<f64>,
+    /// The search structures, each with what was measured when it was built.
+    segments: Vec<SegmentLine>,
+    /// Faces that no search structure covers: they are measured in every search.
+    faces_scanned: u64,
+    /// Bytes mapped to be searched, exact vectors not counted.
+    bytes_searched: u64,
     /// Share of strangers who are given a name at the model's threshold; null where nothing says.
     false_alarm_rate: Option<f64>,
     /// Whether that is from `facesearch calibrate`, rather than from a few of the index's people.
     calibrated: bool,
     contract: &'a Contract,
+}
+
+/// A search structure. Recalls are those of the default effort.
+#[derive(Debug, Serialize)]
+struct SegmentLine {
+    faces: usize,
+    recall_at_1: f32,
+    recall_at_10: f32,
+    /// Queries that were answered both ways to measure that.
+    probes: u32,
 }
 
 /// A line of the ledger.
@@ -119,6 +135,17 @@ pub(crate) fn run(args: &StatsArgs, global: &Global, out: &mut Printer) -> anyho
         bytes_published: gallery.bytes_on_disk(),
         bytes_store,
         bytes_per_face: (faces > 0).then(|| bytes as f64 / faces as f64),
+        segments: gallery
+            .certificates()
+            .map(|(faces, measured)| SegmentLine {
+                faces,
+                recall_at_1: measured.recall_at_1,
+                recall_at_10: measured.recall_at_10,
+                probes: measured.probes,
+            })
+            .collect(),
+        faces_scanned: gallery.rows_scanned() as u64,
+        bytes_searched: gallery.bytes_searched(),
         false_alarm_rate,
         calibrated,
         contract: gallery.contract(),
@@ -217,6 +244,17 @@ fn for_people(stats: &Stats<'_>) -> Vec<String> {
             contract.detector, contract.min_face, contract.preprocessing
         ),
     ];
+    for SegmentLine { faces, recall_at_1, recall_at_10, probes } in &stats.segments {
+        lines.push(format!(
+            "  searched  {} by a graph that finds {recall_at_1:.4} of the nearest and {recall_at_10:.4} \
+             of the ten nearest ({probes} queries answered both ways)",
+            count(*faces as u64, "face", "faces")
+        ));
+    }
+    if stats.faces_scanned > 0 {
+        let scanned = count(stats.faces_scanned, "face", "faces");
+        lines.push(format!("  searched  {scanned} exactly, all of them each time"));
+    }
     let threshold = contract.threshold;
     lines.push(match (stats.false_alarm_rate, stats.calibrated) {
         (Some(rate), true) => format!("  strangers {rate:.4} are given a name at {threshold}"),

@@ -13,7 +13,7 @@ several times, and the best time of each group counts.
 
 import importlib
 import json
-import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -284,19 +284,18 @@ def resident():
 
 def build(name, peer, base, path):
     """Builds, saves, and notes what the build took."""
-    temporary = path.with_suffix(".part")
-    os.system(f"rm -rf '{temporary}'")
-    temporary.mkdir(parents=True)
+    # In its place at once, for ScaNN notes where its files are; the note made last says it is whole.
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
     base = np.array(base)
     wall, cpu = time.time(), time.process_time()
-    steps = peer.build(base, temporary)
+    steps = peer.build(base, path)
     next(steps)
     took = {"build_wall": round(time.time() - wall, 1)}
     took["build_cpu"] = round(time.process_time() - cpu, 1)
     next(steps, None)
-    files = sum(file.stat().st_size for file in temporary.rglob("*") if file.is_file())
-    (temporary / "took.json").write_text(json.dumps({"name": name, **took, "file_mb": files / 1e6}))
-    temporary.rename(path)
+    files = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    (path / "took.json").write_text(json.dumps({"name": name, **took, "file_mb": files / 1e6}))
 
 
 def hits(found, truth):
@@ -372,7 +371,7 @@ def main():
     n = int.from_bytes(open(vectors, "rb").read(24)[16:], "little")
     base = np.memmap(vectors, np.float32, "r", 64, (n, int(dim)))
     if command == "build":
-        if not path.exists():
+        if not (path / "took.json").exists():
             build(name, make(), base, path)
         return
     probes = np.fromfile(where / "probes.f32", np.float32).reshape(-1, int(dim))

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use facesearch_core::Contract;
+use facesearch_core::{Contract, Metric};
 use facesearch_zoo::{Preset, Zoo};
 
 use crate::commands::{
@@ -184,6 +184,13 @@ pub(crate) fn rate(typed: &str) -> Result<f64, String> {
         Ok(rate) if rate > 0.0 && rate < 1.0 => Ok(rate),
         _ => Err("a rate is a number above 0 and below 1, such as 0.001".into()),
     }
+}
+
+/// A metric by its name.
+pub(crate) fn metric(typed: &str) -> Result<Metric, String> {
+    let known = [Metric::L2, Metric::NormalisedL2, Metric::Cosine, Metric::Angular];
+    let found = known.into_iter().find(|metric| metric.name() == typed);
+    found.ok_or_else(|| "l2, normalised-l2, cosine or angular".into())
 }
 
 /// A threshold as typed: a number, or the name of one that somebody published.

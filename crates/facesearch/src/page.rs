@@ -116,6 +116,7 @@ mod tests {
         assert!(!text.contains("<script>alert") && !text.contains("<img src=http"));
         assert!(!text.contains("http://x\"") && !text.contains("https://"));
         assert_eq!(text.matches("<svg").count(), 2);
-        assert!(!text.contains("NaN"));
+        // The page's own script asks `Number.isNaN`.
+        assert!(!text.replace("isNaN", "").contains("NaN"));
     }
 }

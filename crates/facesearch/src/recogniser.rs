@@ -13,9 +13,9 @@ use facesearch_vision::{
 };
 use facesearch_zoo::{Cache, Digest, FetchOptions, Imported, Model, ModelKind, NetworkUse, Zoo};
 
-use crate::args::Global;
+use crate::args::{Global, metric};
 use crate::exit::Failure;
-use crate::import::{self, Request};
+use crate::model_import::{self, Request};
 use crate::open;
 use crate::printer::{Printer, shown};
 
@@ -66,12 +66,6 @@ fn colours(typed: &str) -> Result<ColourOrder, String> {
         "bgr" => Ok(ColourOrder::Bgr),
         _ => Err("rgb or bgr".into()),
     }
-}
-
-fn metric(typed: &str) -> Result<Metric, String> {
-    let known = [Metric::L2, Metric::NormalisedL2, Metric::Cosine, Metric::Angular];
-    let found = known.into_iter().find(|metric| metric.name() == typed);
-    found.ok_or_else(|| "l2, normalised-l2, cosine or angular".into())
 }
 
 /// A recogniser that is ready, and what an index of its embeddings is pinned to.
@@ -146,7 +140,7 @@ impl Source<'_> {
     /// an index finds it again.
     fn file(&self, path: &Path, network: &NetworkArgs) -> anyhow::Result<Recogniser> {
         let request = Request { path, name: None, architecture: None, network, threshold: None };
-        let (name, imported) = import::take_in(self.cache, self.zoo, &request, self.device)?;
+        let (name, imported) = model_import::take_in(self.cache, self.zoo, &request, self.device)?;
         self.imported(&name, &imported, None)
     }
 
@@ -192,7 +186,8 @@ impl Source<'_> {
                 network: &NetworkArgs::default(),
                 threshold: None,
             };
-            let (name, imported) = import::take_in(self.cache, self.zoo, &request, self.device)?;
+            let (name, imported) =
+                model_import::take_in(self.cache, self.zoo, &request, self.device)?;
             return self.imported(&name, &imported, network.metric);
         }
         let options = FetchOptions { offline: self.global.offline, ..FetchOptions::default() };
@@ -331,7 +326,7 @@ pub(crate) fn aligner(how: &str, [width, height]: [u32; 2]) -> Option<Box<dyn Al
 /// The identity of a model's weights: the SHA-256 of its file, or of the SHA-256s of its files.
 fn weights_of(model: &Model) -> String {
     let digests: Vec<Digest> = model.artifacts.iter().map(|artifact| artifact.sha256).collect();
-    import::digest_of_all(&digests).map(|digest| digest.to_string()).unwrap_or_default()
+    model_import::digest_of_all(&digests).map(|digest| digest.to_string()).unwrap_or_default()
 }
 
 /// The model's threshold for a metric, L2: its own, or the one published for that metric.

@@ -12,9 +12,9 @@ use facesearch_store::Statement;
 use maud::html;
 use serde::Serialize;
 
-use super::eval::source::{by_folder, metric, named_rows};
+use super::eval::source::{by_folder, named_rows};
 use super::identity;
-use crate::args::{Global, threshold};
+use crate::args::{Global, metric, threshold};
 use crate::exit::{Exit, Failure};
 use crate::open;
 use crate::page::{Page, crop};

@@ -36,7 +36,7 @@ pub(crate) struct ImportArgs {
     pub(crate) model: Option<String>,
 
     /// How they are compared (default: the index's, or normalised-l2)
-    #[arg(long, value_name = "l2|normalised-l2|cosine|angular", value_parser = metric)]
+    #[arg(long, value_name = "l2|normalised-l2|cosine|angular", value_parser = args::metric)]
     pub(crate) metric: Option<Metric>,
 
     /// Largest distance that counts as the same person (default: the index's, or 0.55)
@@ -46,13 +46,6 @@ pub(crate) struct ImportArgs {
     /// The summary as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-fn metric(typed: &str) -> Result<Metric, String> {
-    [Metric::L2, Metric::NormalisedL2, Metric::Cosine, Metric::Angular]
-        .into_iter()
-        .find(|metric| metric.name() == typed)
-        .ok_or_else(|| "one of l2, normalised-l2, cosine, angular".into())
 }
 
 /// What was done.

@@ -18,7 +18,8 @@ use crate::progress::Bar;
 /// What is judged, and by which threshold
 #[derive(Debug, Args)]
 pub(crate) struct SourceArgs {
-    /// Judge embeddings that are there already: one row of numbers a face (numpy's .npy)
+    /// Judge embeddings that are there already: one row of numbers a face (numpy's .npy), compared
+    /// by --metric, l2 unless it says otherwise
     #[arg(long, value_name = "FILE.npy", requires = "names")]
     pub(crate) embeddings: Option<PathBuf>,
 
@@ -26,24 +27,12 @@ pub(crate) struct SourceArgs {
     #[arg(long, value_name = "FILE.txt", requires = "embeddings")]
     pub(crate) names: Option<PathBuf>,
 
-    /// How the rows of --embeddings are compared: l2, normalised-l2, cosine or angular
-    #[arg(long, default_value = "l2", value_parser = metric, requires = "embeddings")]
-    pub(crate) metric: Metric,
-
     /// Largest distance that counts as the same person (default: the model's, 0.55)
     #[arg(long, value_name = "D", value_parser = threshold)]
     pub(crate) threshold: Option<f32>,
 
     #[command(flatten)]
     pub(crate) vision: VisionArgs,
-}
-
-/// A metric by its name.
-pub(crate) fn metric(typed: &str) -> Result<Metric, String> {
-    [Metric::L2, Metric::NormalisedL2, Metric::Cosine, Metric::Angular]
-        .into_iter()
-        .find(|metric| metric.name() == typed)
-        .ok_or_else(|| "one of l2, normalised-l2, cosine, angular".into())
 }
 
 /// Faces with names, all embedded alike.
@@ -62,7 +51,8 @@ impl Source {
     /// All rows of the stored embeddings; `None` where the options name none.
     pub(crate) fn stored(args: &SourceArgs) -> anyhow::Result<Option<Self>> {
         let (Some(file), Some(names)) = (&args.embeddings, &args.names) else { return Ok(None) };
-        let mut faces = named_rows(file, names, args.metric)?;
+        let metric = args.vision.network.metric.unwrap_or(Metric::L2);
+        let mut faces = named_rows(file, names, metric)?;
         faces.sort_by(|a, b| a.0.cmp(&b.0));
         if let Some(twice) = faces.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             let what = format!("{} names `{}` twice", shown(names), twice[0].0);
@@ -70,7 +60,7 @@ impl Source {
         }
         Ok(Some(Self {
             model: shown(file),
-            metric: args.metric,
+            metric,
             threshold: args.threshold.unwrap_or(Threshold::DEFAULT.get()),
             faces: faces.into_iter().map(|(name, face)| (name, Some(face))).collect(),
             unreadable: 0,

@@ -7,7 +7,7 @@ use facesearch_zoo::Zoo;
 
 use crate::args::{Global, threshold};
 use crate::exit::{Exit, Failure};
-use crate::import::{Request, take_in};
+use crate::model_import::{Request, take_in};
 use crate::open;
 use crate::printer::{Printer, shown};
 use crate::recogniser::NetworkArgs;

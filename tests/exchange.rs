@@ -295,7 +295,15 @@ fn photos_that_are_removed_are_not_found_and_purged_ones_are_nowhere() {
     assert_eq!(holding(&index, &bytes), Vec::<PathBuf>::new());
     // A later run does not bring the faces back, and publishes nothing where nothing changed.
     let again = ["index", text(&people), "--json", "--index", text(&index)];
-    let run = json_lines(&run_for(0, &again)).remove(0);
+    let mut run = json_lines(&run_for(0, &again)).remove(0);
+    // Photos written a moment ago are read once more, in case they changed within their timestamp.
+    for _ in 0..10 {
+        if run["unchanged"] == run["files"] {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        run = json_lines(&run_for(0, &again)).remove(0);
+    }
     assert_eq!(run["generation"], serde_json::Value::Null, "{run}");
     let left: Vec<_> = before.iter().filter(|(who, ..)| who != obama).cloned().collect();
     assert_eq!(exported(&index, dir.path()), left);

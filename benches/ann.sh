@@ -30,13 +30,16 @@ peer() { "$python" "$here/ann/peers.py" "$1" "$2" "$dir" "$dim" "$cache"; }
 ours make >&2
 results=$dir/results.jsonl
 : >"$results"
+# A peer that cannot be built or asked takes no other with it, and is named at the end.
+built=() failed=()
 for peer in ${peers//,/ }; do
-    peer build "$peer" >&2 || true
+    if peer build "$peer" >&2; then built+=("$peer"); else failed+=("$peer (build)"); fi
 done
 for round in $(seq "$rounds"); do
     ours sweep | tee -a "$results" >&2
-    for peer in ${peers//,/ }; do
-        peer sweep "$peer" 2>&1 | tee -a "$results" >&2 || true
+    for peer in ${built[@]+"${built[@]}"}; do
+        peer sweep "$peer" 2>&1 | tee -a "$results" >&2 || failed+=("$peer (round $round)")
     done
 done
 "$python" "$here/ann/report.py" "$results" "$n"
+for peer in ${failed[@]+"${failed[@]}"}; do echo "left out or incomplete: $peer"; done

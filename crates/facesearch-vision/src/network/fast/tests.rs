@@ -30,6 +30,11 @@ fn flat(x: &Tensor) -> Vec<f32> {
     x.flatten_all().unwrap().to_vec1().unwrap()
 }
 
+/// How far from plain candle a number may be, as a part of the largest one. Winograd's transforms
+/// round ten times as coarsely as the definition, and of the millions of numbers that a property test
+/// compares the worst was 2.3e-5; a wrong index or weight shows as more than 1e-2.
+const TOLERANCE: f32 = 1e-4;
+
 /// Runs both executors on random numbers and compares all outputs, relative to the largest.
 fn check(graph: Graph, batch: usize, height: usize, width: usize) {
     let dims = (batch, graph.input_channels(), height, width);
@@ -48,7 +53,7 @@ fn check(graph: Graph, batch: usize, height: usize, width: usize) {
             let scale = want.iter().fold(1f32, |most, x| most.max(x.abs()));
             for (i, (g, w)) in got.iter().zip(&want).enumerate() {
                 let off = (g - w).abs() / scale;
-                assert!(off <= 2e-5, "output {output} at {level:?}, {i}: {g}, not {w}");
+                assert!(off <= TOLERANCE, "output {output} at {level:?}, {i}: {g}, not {w}");
             }
         }
         // Each image alone gives the same bits as in the batch.

@@ -19,6 +19,15 @@ impl Lowering {
                     Some(Value::Constant(array)) => array.dims.clone(),
                     None => return Err(node.unknown_use("no input")),
                 };
+                // Bounds count from the end where they are negative, and are cut to what there is.
+                let rank = dims.len() as i64;
+                let bound = |name, default| {
+                    let bound = node.whole(name).unwrap_or(default);
+                    let from_end = if bound < 0 { bound.saturating_add(rank) } else { bound };
+                    from_end.clamp(0, rank) as usize
+                };
+                let (start, end) = (bound("start", 0), bound("end", rank));
+                let dims = dims.get(start..end).unwrap_or_default();
                 let dims: Vec<i64> = dims.iter().map(|d| *d as i64).collect();
                 return Ok(Some(Array::whole(vec![dims.len()], dims)));
             }
@@ -35,7 +44,8 @@ impl Lowering {
         let Some(x) = inputs.first() else { return Ok(None) };
         let folded = match node.operator.as_str() {
             "Identity" | "Dropout" => x.clone(),
-            "Cast" => cast(node, x),
+            "Cast" if is_real(node) => Array::real(x.dims.clone(), x.reals()),
+            "Cast" => Array::whole(x.dims.clone(), x.wholes()),
             "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => {
                 let dims = self.new_dims(node, &x.dims)?;
                 if count(&dims) != Some(x.len()) {
@@ -195,12 +205,9 @@ impl Lowering {
     }
 }
 
-fn cast(node: &Node, x: &Array) -> Array {
-    match node.whole("to") {
-        Some(1 | 10 | 11 | 16) => Array::real(x.dims.clone(), x.reals()),
-        Some(_) => Array::whole(x.dims.clone(), x.wholes()),
-        None => x.clone(),
-    }
+/// Whether a `Cast` gives real numbers, of whatever width; all are f32 here.
+pub(super) fn is_real(cast: &Node) -> bool {
+    matches!(cast.whole("to"), Some(1 | 10 | 11 | 16))
 }
 
 /// An array of `dims` whose number at each place is that of `x` at the place `from` tells; the

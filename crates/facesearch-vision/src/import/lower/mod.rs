@@ -172,7 +172,10 @@ impl Lowering {
 
     fn layers(&mut self, node: &Node) -> Result<Map, ImportError> {
         match node.operator.as_str() {
-            "Identity" | "Dropout" | "Cast" => self.map(node, 0),
+            "Identity" | "Dropout" => self.map(node, 0),
+            // Halves become f32, too, as their weights do.
+            "Cast" if fold::is_real(node) => self.map(node, 0),
+            "Cast" => Err(node.unknown_use("numbers of the picture made whole")),
             "Relu" => self.activation(node, Activation::Relu),
             "Sigmoid" => self.activation(node, Activation::Sigmoid),
             "Exp" => self.activation(node, Activation::Exp),

@@ -31,8 +31,8 @@ fn flat(x: &Tensor) -> Vec<f32> {
 }
 
 /// How far from plain candle a number may be, as a part of the largest one. Winograd's transforms
-/// round ten times as coarsely as the definition, and of the millions of numbers that a property test
-/// compares the worst was 2.3e-5; a wrong index or weight shows as more than 1e-2.
+/// round more coarsely than the definition: among the many numbers of a property test one was 2.3e-5
+/// off. A wrong index or weight is off by as much as the numbers themselves.
 const TOLERANCE: f32 = 1e-4;
 
 /// Runs both executors on random numbers and compares all outputs, relative to the largest.

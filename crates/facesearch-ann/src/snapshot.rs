@@ -24,8 +24,7 @@ use crate::vectors::Vectors;
 /// How often opening starts over because another publication came in between.
 const ATTEMPTS: usize = 16;
 
-/// Where fewer than one row in so many is allowed, those are measured; and a search that would have
-/// to look at more than one in so many measures instead.
+/// Where fewer than one row in so many is allowed, those are measured.
 const RARE: usize = 8;
 
 /// A complete, published state of an index.
@@ -105,7 +104,8 @@ impl Snapshot {
                 None => Rows::From(entry.first_row),
                 Some(seal) => Rows::Mapped(open(&entry.row_map_name(), Kind::RowMap, seal)?),
             };
-            segments.push((entry.clone(), Segment::new(file, rows)?));
+            let present = entry.end_row.saturating_sub(entry.first_row) as usize;
+            segments.push((entry.clone(), Segment::new(file, rows, present)?));
         }
         let uncovered = uncovered(&segments, &faces, &vectors)?;
         let words = identities.len().div_ceil(64);
@@ -206,16 +206,15 @@ impl Snapshot {
             return Ok((found.into_iter().map(|(_, row)| row).collect(), true, u64::from(all)));
         }
         let (mut rows, mut examined) = (Vec::new(), 0);
-        for (_, segment) in &self.segments {
-            examined += segment.search(probe, k, effort, &mut rows)?;
+        let mut scanned = self.uncovered.clone();
+        for (entry, segment) in &self.segments {
+            match segment.search(probe, k, effort, &mut rows)? {
+                Some(codes) => examined += codes,
+                None => scanned.push(entry.first_row..entry.end_row),
+            }
         }
-        let mut found = Vec::with_capacity(rows.len() + k);
-        for row in rows {
-            let vector = self.checked_vector(row)?;
-            // Bits of floats that are not negative order as the floats do.
-            found.push((l2_squared(probe, vector).to_bits(), row));
-        }
-        for rows in &self.uncovered {
+        let mut found = self.measured(probe, rows)?;
+        for rows in &scanned {
             examined += rows.len() as u64;
             for (_, row) in scan::nearest(&self.vectors, rows.clone(), probe, k)? {
                 found.push((l2_squared(probe, self.vectors.get(row)).to_bits(), row));
@@ -225,7 +224,13 @@ impl Snapshot {
         Ok((found.into_iter().take(k).map(|(_, row)| row).collect(), false, examined))
     }
 
-    /// The nearest of `among`: few are measured; of many, those that are among the nearest of all.
+    /// Rows with their squared distances: bits of floats that are not negative order as the floats do.
+    fn measured(&self, probe: &[f32], rows: Vec<u32>) -> Result<Vec<(u32, u32)>, GalleryError> {
+        let measured = |row| Ok((l2_squared(probe, self.checked_vector(row)?).to_bits(), row));
+        rows.into_iter().map(measured).collect()
+    }
+
+    /// The nearest of `among`: few are measured; for many, the graphs are walked.
     fn search_among(
         &self,
         probe: &[f32],
@@ -235,19 +240,30 @@ impl Snapshot {
     ) -> Result<(Vec<u32>, bool, u64), GalleryError> {
         let all = self.faces.len();
         let mut examined = 0;
-        // Where one row in `rarity` is allowed, `k` of them are expected among `k * rarity`.
         let rarity = all.div_ceil(among.len().max(1));
-        let mut wanted = k.saturating_mul(rarity).saturating_add(k);
-        let measured_at_once = effort == Effort::Exact || rarity > RARE;
-        while !measured_at_once && wanted <= all / RARE {
-            let (mut rows, exact, more) = self.search(probe, wanted, effort)?;
-            examined += more;
-            rows.retain(|row| among.contains(Row(*row)));
-            if rows.len() >= k {
-                rows.truncate(k);
-                return Ok((rows, exact, examined));
+        let scanned =
+            |segment: &Segment| segment.is_scanned_sooner(effort, k.saturating_mul(rarity));
+        let measured_at_once = effort == Effort::Exact
+            || rarity > RARE
+            || self.segments.iter().all(|(_, segment)| scanned(segment));
+        if !measured_at_once {
+            let keep = |row| among.contains(Row(row));
+            let uncovered = self.uncovered.iter().cloned().flatten();
+            let mut rows: Vec<u32> = uncovered.filter(|row| keep(*row)).collect();
+            examined += rows.len() as u64;
+            let mut walked = true;
+            for (_, segment) in &self.segments {
+                match segment.search_where(probe, k, effort, rarity, keep, &mut rows)? {
+                    Some(codes) => examined += codes,
+                    None => walked = false,
+                }
             }
-            wanted = wanted.saturating_mul(4);
+            if walked {
+                let mut found = self.measured(probe, rows)?;
+                found.sort_unstable();
+                let rows = found.into_iter().take(k).map(|(_, row)| row).collect();
+                return Ok((rows, false, examined));
+            }
         }
         examined += among.len() as u64;
         let rows = scan::nearest_of(&self.vectors, among, probe, k)?;

@@ -13,7 +13,7 @@ pub(crate) use write::{DataFile, io_error, sync_dir};
 use serde::{Deserialize, Serialize};
 
 /// The version of the whole published format; readers take no other.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// Bytes that share one checksum. Small, because a graph search touches a few bytes in each of
 /// many blocks.

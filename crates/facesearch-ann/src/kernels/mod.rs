@@ -13,62 +13,129 @@ mod tests;
 
 use facesearch_core::{KernelLevel, kernel_level};
 
-/// Codes are padded with zeros to a multiple of this many bytes: a cache line.
+/// The bytes of a code are a multiple of this: a cache line.
 pub(crate) const LINE: usize = 64;
+
+/// Wide and narrow numbers of a code come in groups of so many bytes.
+pub(crate) const GROUP: usize = 16;
+
+/// A step of a narrow number is worth so many of a wide one, as a power of two.
+pub(crate) const NARROW_SHIFT: u32 = 2;
 
 /// Codes no longer than this are compared whole: giving one up early would cost more than it spares.
 const WHOLE: usize = 2 * LINE;
 
-/// The longest code whose distances fit 32 bits: `(383 * 383) * MAX_CODE < 2^31`.
-pub(crate) const MAX_CODE: usize = 14_592;
+/// So many numbers of a code, and distances fit 32 bits: `(383 * 383) * MAX_NUMBERS < 2^31`.
+pub(crate) const MAX_NUMBERS: usize = 14_592;
 
 /// Stands for a distance beyond the bound.
 pub(crate) const TOO_FAR: u32 = u32::MAX;
 
-/// Codes of equal length, one after another.
-#[derive(Clone, Copy)]
-pub(crate) struct Codes<'a> {
-    bytes: &'a [u8],
+/// What the bytes of a code are: first `wide` numbers of a byte each, `0..=255`; then numbers of half
+/// a byte, `0..=15`, each of which stands for four times as much. Of a [`GROUP`] of bytes the low
+/// halves come first, then the high ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    wide: usize,
     stride: usize,
 }
 
+impl Shape {
+    /// `None` unless `stride` is a positive multiple of [`LINE`], `wide` a multiple of [`GROUP`] no
+    /// greater, and the numbers no more than [`MAX_NUMBERS`].
+    pub(crate) fn new(wide: usize, stride: usize) -> Option<Self> {
+        let sound = stride > 0
+            && stride.is_multiple_of(LINE)
+            && wide.is_multiple_of(GROUP)
+            && wide <= stride
+            && stride <= MAX_NUMBERS
+            && 2 * stride - wide <= MAX_NUMBERS;
+        sound.then_some(Self { wide, stride })
+    }
+
+    /// Bytes of a code.
+    #[inline(always)]
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Numbers of a byte.
+    #[inline(always)]
+    pub(crate) fn wide(&self) -> usize {
+        self.wide
+    }
+
+    /// Numbers of a code, wide ones first.
+    #[inline(always)]
+    pub(crate) fn numbers(&self) -> usize {
+        self.wide + 2 * (self.stride - self.wide)
+    }
+
+    /// The byte of a narrow number, and how far it is shifted there.
+    pub(crate) fn place(&self, number: usize) -> (usize, u32) {
+        let narrow = number - self.wide;
+        let byte = self.wide + narrow / (2 * GROUP) * GROUP + narrow % GROUP;
+        (byte, if narrow % (2 * GROUP) < GROUP { 0 } else { 4 })
+    }
+
+    /// The numbers of a code in wide steps, in order.
+    pub(crate) fn decode<'a>(&self, code: &'a [u8]) -> impl Iterator<Item = i16> + use<'a> {
+        let (wide, narrow) = code.split_at(self.wide);
+        let halves = |group: &[u8]| {
+            let mut numbers = [0; 2 * GROUP];
+            for (i, byte) in group.iter().enumerate() {
+                numbers[i] = i16::from(byte & 15) << NARROW_SHIFT;
+                numbers[GROUP + i] = i16::from(byte >> 4) << NARROW_SHIFT;
+            }
+            numbers
+        };
+        wide.iter().map(|byte| i16::from(*byte)).chain(narrow.chunks(GROUP).flat_map(halves))
+    }
+}
+
+/// Codes of one shape, one after another.
+#[derive(Clone, Copy)]
+pub(crate) struct Codes<'a> {
+    bytes: &'a [u8],
+    shape: Shape,
+}
+
 impl<'a> Codes<'a> {
-    /// Panics unless `stride` is a positive multiple of [`LINE`] that divides the bytes.
-    pub(crate) fn new(bytes: &'a [u8], stride: usize) -> Self {
-        assert!(stride > 0 && stride.is_multiple_of(LINE) && stride <= MAX_CODE, "bad stride");
-        assert!(bytes.len().is_multiple_of(stride), "codes do not fill their bytes");
-        Self { bytes, stride }
+    /// Panics where the bytes are not whole codes.
+    pub(crate) fn new(bytes: &'a [u8], shape: Shape) -> Self {
+        assert!(bytes.len().is_multiple_of(shape.stride), "codes do not fill their bytes");
+        Self { bytes, shape }
     }
 
     /// One code. Panics where there is none.
     #[inline(always)]
     pub(crate) fn get(&self, node: u32) -> &'a [u8] {
-        &self.bytes[node as usize * self.stride..][..self.stride]
+        &self.bytes[node as usize * self.shape.stride..][..self.shape.stride]
     }
 
     /// The part of a code that is always looked at.
     #[inline(always)]
     pub(crate) fn first_lines(&self, node: u32) -> &'a [u8] {
-        &self.get(node)[..self.stride.min(WHOLE)]
+        &self.get(node)[..self.shape.stride.min(WHOLE)]
     }
 
     #[inline(always)]
-    pub(crate) fn stride(&self) -> usize {
-        self.stride
+    pub(crate) fn shape(&self) -> Shape {
+        self.shape
     }
 }
 
 /// Appends to `out` the squared distance of `probe` from each of `nodes`, in order; [`TOO_FAR`] for
 /// those beyond `bound`, which are given up as soon as that is certain.
 ///
-/// `probe` has one number in `-128..=383` for each byte of a code. Panics where a node has no code.
+/// `probe` has one number in `-128..=383` for each number of a code. Panics where a node has no code.
 #[inline]
 pub(crate) fn measure(probe: &[i16], codes: Codes, nodes: &[u32], bound: u32, out: &mut Vec<u32>) {
-    assert_eq!(probe.len(), codes.stride(), "probe and codes differ in length");
+    assert_eq!(probe.len(), codes.shape.numbers(), "probe and codes differ in length");
     #[cfg(target_arch = "x86_64")]
     match kernel_level() {
         // SAFETY: `kernel_level` reports a level only where the CPU has its instructions, and the
-        // assertion above has established equal lengths; `Codes` has whole lines.
+        // assertion above has established what they ask of the probe; `Codes` has whole codes.
         KernelLevel::Avx512 => return unsafe { avx512::measure(probe, codes, nodes, bound, out) },
         // SAFETY: as above.
         KernelLevel::Avx2 => return unsafe { avx2::measure(probe, codes, nodes, bound, out) },
@@ -77,22 +144,20 @@ pub(crate) fn measure(probe: &[i16], codes: Codes, nodes: &[u32], bound: u32, ou
     portable::measure(probe, codes, nodes, bound, out);
 }
 
-/// The squared distance of two codes. Panics if their lengths differ.
+/// The squared distance of two codes. Panics unless both are of that shape.
 #[inline]
-pub(crate) fn between(a: &[u8], b: &[u8]) -> u32 {
-    assert_eq!(a.len(), b.len(), "codes of different length");
+pub(crate) fn between(shape: Shape, a: &[u8], b: &[u8]) -> u32 {
+    assert!(a.len() == shape.stride && b.len() == shape.stride, "codes of another shape");
     #[cfg(target_arch = "x86_64")]
-    if a.len().is_multiple_of(LINE) {
-        match kernel_level() {
-            // SAFETY: `kernel_level` reports a level only where the CPU has its instructions; equal
-            // lengths and whole lines were established above.
-            KernelLevel::Avx512 => return unsafe { avx512::between(a, b) },
-            // SAFETY: as above.
-            KernelLevel::Avx2 => return unsafe { avx2::between(a, b) },
-            KernelLevel::Portable => {}
-        }
+    match kernel_level() {
+        // SAFETY: `kernel_level` reports a level only where the CPU has its instructions; the lengths
+        // were established above.
+        KernelLevel::Avx512 => return unsafe { avx512::between(shape, a, b) },
+        // SAFETY: as above.
+        KernelLevel::Avx2 => return unsafe { avx2::between(shape, a, b) },
+        KernelLevel::Portable => {}
     }
-    portable::between(a, b)
+    portable::between(shape, a, b)
 }
 
 /// Turns `vector` about `centre`: adds to each number of `turned` the parts that `basis` has of each
@@ -137,12 +202,12 @@ pub(crate) fn products(panel: &[f32], rows: &[f32], sums: &mut [[f32; LANES]; RO
 pub(crate) fn prefetch(bytes: &[u8]) {
     #[cfg(target_arch = "x86_64")]
     {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
         let before = bytes.as_ptr() as usize % LINE;
         let first = bytes.as_ptr().wrapping_sub(before);
         for line in (0..before + bytes.len()).step_by(LINE) {
             // SAFETY: every x86-64 CPU has SSE, and a prefetch of any address is harmless.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(line).cast()) };
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(first.wrapping_add(line).cast()) };
         }
     }
     #[cfg(not(target_arch = "x86_64"))]

@@ -1,11 +1,12 @@
 //! The definition, which the other kernels are tested against.
 
-use super::{Codes, LANES, ROWS, TOO_FAR};
+use super::{Codes, LANES, ROWS, Shape, TOO_FAR};
 
 pub(super) fn measure(probe: &[i16], codes: Codes, nodes: &[u32], bound: u32, out: &mut Vec<u32>) {
+    let shape = codes.shape();
     out.extend(nodes.iter().map(|node| {
-        let pairs = probe.iter().zip(codes.get(*node));
-        let sum = pairs.map(|(p, c)| square(i32::from(*p) - i32::from(*c))).sum::<u32>();
+        let pairs = probe.iter().zip(shape.decode(codes.get(*node)));
+        let sum = pairs.map(|(p, c)| square(i32::from(*p) - i32::from(c))).sum::<u32>();
         if sum > bound { TOO_FAR } else { sum }
     }));
 }
@@ -41,8 +42,9 @@ pub(super) fn products<const FUSED: bool>(
     *sums = all;
 }
 
-pub(super) fn between(a: &[u8], b: &[u8]) -> u32 {
-    a.iter().zip(b).map(|(x, y)| square(i32::from(*x) - i32::from(*y))).sum()
+pub(super) fn between(shape: Shape, a: &[u8], b: &[u8]) -> u32 {
+    let pairs = shape.decode(a).zip(shape.decode(b));
+    pairs.map(|(x, y)| square(i32::from(x) - i32::from(y))).sum()
 }
 
 fn square(difference: i32) -> u32 {

@@ -8,14 +8,16 @@ proptest! {
     #[test]
     fn every_kernel_gives_the_portable_result(
         lines in 1usize..5,
+        groups in 0usize..=5 * LINE / GROUP,
         bytes in vec(any::<u8>(), 5 * 5 * LINE),
-        probe in vec(-128i16..=383, 5 * LINE),
+        probe in vec(-128i16..=383, 10 * LINE),
         nodes in vec(0u32..5, 0..40),
         bound in prop_oneof![Just(u32::MAX - 1), 0u32..12_000_000],
     ) {
         let stride = lines * LINE;
-        let codes = Codes::new(&bytes[..5 * stride], stride);
-        let probe = &probe[..stride];
+        let shape = Shape::new((groups * GROUP).min(stride), stride).unwrap();
+        let codes = Codes::new(&bytes[..5 * stride], shape);
+        let probe = &probe[..shape.numbers()];
         let mut want = Vec::new();
         portable::measure(probe, codes, &nodes, bound, &mut want);
         let (a, b) = (codes.get(0), codes.get(4));
@@ -27,7 +29,7 @@ proptest! {
                 unsafe { avx2::measure(probe, codes, &nodes, bound, &mut got) };
                 prop_assert_eq!(&got, &want);
                 // SAFETY: as above.
-                prop_assert_eq!(unsafe { avx2::between(a, b) }, portable::between(a, b));
+                prop_assert_eq!(unsafe { avx2::between(shape, a, b) }, portable::between(shape, a, b));
             }
             got.clear();
             if is_x86_feature_detected!("avx512bw") {
@@ -35,13 +37,13 @@ proptest! {
                 unsafe { avx512::measure(probe, codes, &nodes, bound, &mut got) };
                 prop_assert_eq!(&got, &want);
                 // SAFETY: as above.
-                prop_assert_eq!(unsafe { avx512::between(a, b) }, portable::between(a, b));
+                prop_assert_eq!(unsafe { avx512::between(shape, a, b) }, portable::between(shape, a, b));
             }
         }
         let mut got = Vec::new();
         measure(probe, codes, &nodes, bound, &mut got);
         prop_assert_eq!(got, want);
-        prop_assert_eq!(between(a, b), portable::between(a, b));
+        prop_assert_eq!(between(shape, a, b), portable::between(shape, a, b));
     }
 }
 
@@ -97,9 +99,29 @@ proptest! {
 
 #[test]
 fn the_longest_code_does_not_overflow() {
-    let code = vec![0u8; MAX_CODE];
+    let code = vec![0u8; MAX_NUMBERS];
     let mut out = Vec::new();
-    measure(&vec![383; MAX_CODE], Codes::new(&code, MAX_CODE), &[0], u32::MAX, &mut out);
-    assert_eq!(out, [383 * 383 * MAX_CODE as u32]);
+    let shape = Shape::new(MAX_NUMBERS, MAX_NUMBERS).unwrap();
+    measure(&vec![383; MAX_NUMBERS], Codes::new(&code, shape), &[0], u32::MAX, &mut out);
+    assert_eq!(out, [383 * 383 * MAX_NUMBERS as u32]);
     assert!(out[0] < i32::MAX as u32);
+}
+
+#[test]
+fn each_number_has_a_place_of_its_own() {
+    for (wide, stride) in [(0, 64), (48, 64), (64, 64), (80, 192)] {
+        let shape = Shape::new(wide, stride).unwrap();
+        assert_eq!(shape.numbers(), wide + 2 * (stride - wide));
+        for number in wide..shape.numbers() {
+            let mut code = vec![0; stride];
+            let (byte, shift) = shape.place(number);
+            code[byte] = 15 << shift;
+            let mut want = vec![0; shape.numbers()];
+            want[number] = 60;
+            assert!(shape.decode(&code).eq(want), "{number} of {shape:?}");
+        }
+    }
+    for (wide, stride) in [(8, 64), (80, 64), (64, 96), (0, 0), (0, MAX_NUMBERS)] {
+        assert_eq!(Shape::new(wide, stride), None);
+    }
 }

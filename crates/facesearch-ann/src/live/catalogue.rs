@@ -16,7 +16,7 @@ use super::bits::Bits;
 use super::file;
 use super::part::{Files, Part};
 use crate::files::{DataFile, FORMAT, FileSeal, Header, Kind, Mapped, io_error, sync_dir};
-use crate::kernels::MAX_CODE;
+use crate::kernels::MAX_NUMBERS;
 use crate::manifest::{checked_body, with_checksum};
 use crate::segment::{GraphBuilder, Rows, Segment, write_segment};
 use crate::vectors::Vectors;
@@ -88,7 +88,10 @@ impl Catalogue {
         }
         let ids = map("ids", Kind::Ids, &entry.ids)?;
         let segment = match &entry.segment {
-            Some(seal) => Some(Segment::new(map("segment", Kind::Segment, seal)?, Rows::From(0))?),
+            Some(seal) => {
+                let file = map("segment", Kind::Segment, seal)?;
+                Some(Segment::new(file, Rows::From(0), vectors.len())?)
+            }
             None => None,
         };
         let removed = match &entry.removed {
@@ -122,7 +125,7 @@ impl Catalogue {
         }
         let ids = out.seal(header(Kind::Ids, 0))?;
         let mut entry = Entry { number, vectors, ids, segment: None, removed: None };
-        if n > scanned && self.dim <= MAX_CODE {
+        if n > scanned && self.dim <= MAX_NUMBERS {
             let part = self.part(&entry)?;
             let builder = GraphBuilder::default();
             let out = create("segment")?;

@@ -111,9 +111,10 @@ impl Part {
         {
             let mut items = Vec::new();
             let is_there = |item: u32| !self.is_removed(item);
-            segment.search_where(probe, k, effort, is_there, &mut items)?;
+            let rarity = vectors.len().div_ceil(self.len().max(1));
+            let walked = segment.search_where(probe, k, effort, rarity, is_there, &mut items)?;
             // Where too many of the near ones are removed, the graph does not help.
-            if items.len() >= k.min(self.len()) {
+            if walked.is_some() {
                 for item in items {
                     vectors.check(item..item + 1)?;
                     found.push((definition(probe, vectors.get(item)), self.files.id(item)));

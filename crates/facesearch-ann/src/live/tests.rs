@@ -158,7 +158,7 @@ fn the_graphs_in_memory_and_on_disk_find_nearly_all() {
     }
     while index.maintain().unwrap() {}
     assert_eq!(index.sizes(), (vec![6_000], 0));
-    assert!(recall() > 0.98);
+    assert!(recall() > 0.98, "{}", recall());
     // A neighbourhood that was removed does not hide what is behind it.
     for id in 0..5_500 {
         assert!(index.remove(FaceId(id)));

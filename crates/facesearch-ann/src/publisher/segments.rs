@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::plan;
 use crate::files::{DataFile, FileSeal, Header, Kind, io_error};
-use crate::kernels::MAX_CODE;
+use crate::kernels::MAX_NUMBERS;
 use crate::manifest::SegmentEntry;
 use crate::segment::{GraphBuilder, Segment, write_segment};
 use crate::snapshot::Snapshot;
@@ -39,7 +39,7 @@ pub(super) fn complete(
     standing: Option<&Snapshot>,
     build: Build,
 ) -> Result<Vec<SegmentEntry>, StoreError> {
-    if new.vectors.dim() > MAX_CODE {
+    if new.vectors.dim() > MAX_NUMBERS {
         return Ok(Vec::new());
     }
     let plan = plan::segments(new.ids, build.single);

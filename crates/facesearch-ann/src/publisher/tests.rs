@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use facesearch_core::*;
 
+use crate::files::FORMAT;
 use crate::testing::{FakeStore, Random, clustered, oracle, photo_path, search};
 use crate::{Snapshot, SnapshotPublisher};
 
@@ -236,11 +237,11 @@ fn a_future_format_is_named() {
     let path = dir.path().join("published/MANIFEST");
     let text = fs::read_to_string(&path).unwrap();
     let (body, _) = text.split_once(",\"checksum\"").unwrap();
-    let body = body.replace("\"format\":1", "\"format\":77");
+    let body = body.replace(&format!("\"format\":{FORMAT}"), "\"format\":77");
     let checksum = blake3::hash(body.as_bytes()).to_hex();
     fs::write(&path, format!("{body},\"checksum\":\"{checksum}\"}}\n")).unwrap();
     let error = Snapshot::open(dir.path()).err().unwrap();
-    assert!(matches!(error, GalleryError::Format { found: 77, wanted: 1, .. }), "{error}");
+    assert!(matches!(error, GalleryError::Format { found: 77, wanted: FORMAT, .. }), "{error}");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! The same walk finds neighbours when a graph is built and candidates when it is searched. Distances
 //! are those of codes; order is by distance, then by node, so a walk is repeatable.
 
+use std::marker::PhantomData;
+
 use crate::kernels::{Codes, measure, prefetch};
 
 /// Stands in a row of links for "no more".
@@ -105,17 +107,101 @@ pub(crate) trait Guard {
 }
 
 /// For memory that needs no asking.
-pub(crate) struct Trusted;
+pub(crate) struct Trusted<E = std::convert::Infallible>(PhantomData<E>);
 
-impl Guard for Trusted {
-    type Error = std::convert::Infallible;
+impl<E> Trusted<E> {
+    pub(crate) fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<E> Guard for Trusted<E> {
+    type Error = E;
     #[inline(always)]
-    fn links(&self, _: u32) -> Result<(), Self::Error> {
+    fn links(&self, _: u32) -> Result<(), E> {
         Ok(())
     }
     #[inline(always)]
-    fn code(&self, _: u32) -> Result<(), Self::Error> {
+    fn code(&self, _: u32) -> Result<(), E> {
         Ok(())
+    }
+}
+
+/// Which nodes are wanted. The others are walked over all the same: they lead on.
+pub(crate) trait Filter<E> {
+    /// Whether all are.
+    const ALL: bool;
+    fn keeps(&self, node: u32) -> Result<bool, E>;
+}
+
+/// Every node.
+pub(crate) struct Everything;
+
+impl<E> Filter<E> for Everything {
+    const ALL: bool = true;
+    fn keeps(&self, _: u32) -> Result<bool, E> {
+        Ok(true)
+    }
+}
+
+/// Those for which this is true.
+pub(crate) struct Only<F>(pub(crate) F);
+
+impl<E, F: Fn(u32) -> Result<bool, E>> Filter<E> for Only<F> {
+    const ALL: bool = false;
+    fn keeps(&self, node: u32) -> Result<bool, E> {
+        self.0(node)
+    }
+}
+
+/// How far a walk goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Breadth {
+    /// At most so many nodes are kept, and followed.
+    width: usize,
+    /// Left aside are nodes farther than the `nearest`th best so far of those wanted by more than this factor, in
+    /// 1024ths, of squared distances: where the best are much nearer than all others, the walk ends
+    /// early, and where many are about as near it goes on (Al-Jazzazi et al., *Distance adaptive beam
+    /// search*, 2025).
+    nearest: usize,
+    reach_1024: u64,
+    /// Of a walk for some of the nodes, so many of these are kept, and have to be met where it may not go
+    /// on for ever.
+    wanted: usize,
+}
+
+impl Breadth {
+    /// The `width` best nodes, however near they are.
+    pub(crate) fn all_of(width: usize) -> Self {
+        Self { width, nearest: width, reach_1024: 1024, wanted: width }
+    }
+
+    /// Nodes that are not farther than `reach` times the squared distance of the `nearest`th best, and
+    /// at most `width` of them.
+    pub(crate) fn within(reach: f64, nearest: usize, width: usize) -> Self {
+        let nearest = nearest.min(width);
+        Self { width, nearest, reach_1024: (reach.max(1.0) * 1024.0) as u64, wanted: width }
+    }
+
+    /// The same for a walk of whose nodes one in `rarity` is wanted, `wanted` of them or more.
+    pub(crate) fn for_some(self, rarity: usize, wanted: usize) -> Self {
+        let wanted = wanted.max(self.nearest);
+        Self { width: self.width.max(wanted).saturating_mul(rarity), wanted, ..self }
+    }
+
+    /// At most so many nodes are followed.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The greatest distance that is of interest; `best` are those wanted, nearest first.
+    #[inline(always)]
+    fn bound(&self, pool: &[Entry], best: &[Entry]) -> u32 {
+        let far = best.get(self.nearest - 1).map_or(u32::MAX, |entry| {
+            let far = u64::from(entry.distance).saturating_mul(self.reach_1024) / 1024;
+            u32::try_from(far).unwrap_or(u32::MAX)
+        });
+        pool.get(self.width - 1).map_or(far, |last| far.min(last.distance))
     }
 }
 
@@ -135,6 +221,8 @@ pub(crate) struct Scratch {
     pub(crate) turned: Vec<f32>,
     /// The best nodes so far, nearest first.
     pool: Vec<Entry>,
+    /// Where not every node is wanted, the nearest of those that are.
+    wanted: Vec<Entry>,
     seen: Seen,
     fresh: Vec<u32>,
     distances: Vec<u32>,
@@ -143,9 +231,18 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// What the last walk found: squared distances of codes, and nodes, nearest first.
+    /// What the last walk met: squared distances of codes, and nodes, nearest first.
     pub(crate) fn found(&self) -> impl ExactSizeIterator<Item = (u32, u32)> {
         self.pool.iter().map(|entry| (entry.distance, entry.node >> 1))
+    }
+
+    /// The same of a walk for some of the nodes. `None` where it was too narrow for them: nodes that are not
+    /// wanted took the places.
+    pub(crate) fn wanted(&self, breadth: Breadth) -> Option<impl Iterator<Item = u32>> {
+        let horizon = self.pool.get(breadth.width - 1).map_or(u32::MAX, |last| last.distance);
+        let near = self.wanted.partition_point(|entry| entry.distance <= horizon);
+        let enough = horizon == u32::MAX || near == breadth.wanted;
+        enough.then(|| self.wanted[..near].iter().map(|entry| entry.node >> 1))
     }
 }
 
@@ -186,20 +283,22 @@ impl Seen {
     }
 }
 
-/// Walks from `starts` until the `width` best nodes seen have no nearer neighbours; they are then in
-/// [`Scratch::found`]. `scratch.probe` is what they are near to; `nodes` bounds their numbers.
-pub(crate) fn walk<L: Links, G: Guard>(
+/// Walks from `starts` until the best nodes seen, as many as `breadth` says, have no nearer neighbours;
+/// they are then in [`Scratch::found`], and some that are farther. `scratch.probe` is what they are near to; `nodes` bounds their numbers.
+pub(crate) fn walk<L: Links, G: Guard, F: Filter<G::Error>>(
     codes: Codes,
     links: L,
     nodes: usize,
     starts: impl IntoIterator<Item = u32>,
-    width: usize,
+    breadth: Breadth,
     scratch: &mut Scratch,
     guard: &G,
+    filter: &F,
 ) -> Result<(), G::Error> {
-    let Scratch { probe, pool, seen, fresh, distances, examined, .. } = scratch;
+    let Scratch { probe, pool, wanted, seen, fresh, distances, examined, .. } = scratch;
     seen.clear(nodes);
     pool.clear();
+    wanted.clear();
     fresh.clear();
     for start in starts {
         seen.insert_row(std::iter::once(start), 1, fresh);
@@ -214,21 +313,29 @@ pub(crate) fn walk<L: Links, G: Guard>(
         for node in fresh.iter() {
             guard.code(*node)?;
         }
-        // What is farther than the last of a full pool would not get in.
-        let bound = if pool.len() < width { u32::MAX } else { pool[width - 1].distance };
+        let bound = breadth.bound(pool, if F::ALL { pool } else { wanted });
         measure(probe, codes, fresh, bound, distances);
         *examined += fresh.len() as u64;
         for (node, distance) in fresh.iter().zip(distances.iter()) {
-            let place = insert(pool, Entry { distance: *distance, node: node << 1 }, width);
+            if *distance > bound {
+                continue;
+            }
+            let entry = Entry { distance: *distance, node: node << 1 };
+            let place = insert(pool, entry, breadth.width);
             if place < next + AT_ONCE {
                 links.prefetch(*node);
             }
             next = next.min(place);
+            if !F::ALL && filter.keeps(*node)? {
+                insert(wanted, entry, breadth.wanted);
+            }
         }
         fresh.clear();
         let mut followed = 0;
+        let bound = breadth.bound(pool, if F::ALL { pool } else { wanted });
         while let Some(entry) = pool.get_mut(next)
             && followed < AT_ONCE
+            && entry.distance <= bound
         {
             next += 1;
             if entry.node & 1 == 1 {

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use facesearch_core::{Effort, l2_squared};
 use rayon::prelude::*;
 
-use super::beam::{Scratch, Trusted};
-use super::graph::{Graph, Level, descend};
+use super::beam::{Breadth, Scratch};
+use super::graph::{Graph, Level, find};
 use super::quantiser::Quantiser;
 use super::random::Random;
 use crate::scan::{Panels, Shortlist};
@@ -25,14 +25,18 @@ pub struct Certificate {
     pub recall_at_1: f32,
     /// The same of the ten nearest.
     pub recall_at_10: f32,
+    /// How fast distances grow: the `w`th nearest is, squared, about `(w / k)` to this power times as far
+    /// as the `k`th.
+    pub growth: f32,
 }
 
 /// Recall@1 and recall@10 that each effort is to reach. The default promises 0.999 and 0.99, and aims
 /// a little higher, because the probes of the measurement are only a sample.
-const GOALS: [(f64, f64); 3] = [(0.98, 0.95), (0.9992, 0.9925), (0.9997, 0.999)];
+const GOALS: [(f64, f64); 3] = [(0.98, 0.95), (0.999, 0.9925), (0.9997, 0.999)];
 
-const WIDTHS: [usize; 18] =
-    [16, 24, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 512, 768, 1024];
+const WIDTHS: [usize; 20] = [
+    16, 24, 32, 48, 64, 80, 96, 128, 160, 192, 224, 256, 320, 384, 512, 640, 768, 1024, 1536, 2048,
+];
 
 /// So many, and no more than there are vectors.
 const PROBES: usize = 2048;
@@ -52,7 +56,24 @@ impl Certificate {
         };
         width + measured_exactly(k).saturating_sub(measured_exactly(K))
     }
+
+    /// The walk for an effort, when `k` neighbours are wanted.
+    pub(super) fn breadth(&self, effort: Effort, k: usize) -> Breadth {
+        breadth(self.width(effort, k), k, self.growth)
+    }
 }
+
+/// The walk that on average ends with the `width` nearest, `k` or more of which are wanted.
+///
+/// It ends where the `width`th nearest is expected: a probe that has as many as that about as near as its
+/// `k`th is followed farther, up to [`AT_MOST`] times as far, and one that has few, less.
+fn breadth(width: usize, k: usize, growth: f32) -> Breadth {
+    let nearest = k.max(K);
+    let reach = (width as f64 / nearest as f64).max(1.0).powf(f64::from(growth));
+    Breadth::within(reach, nearest, width.max(nearest).saturating_mul(AT_MOST))
+}
+
+const AT_MOST: usize = 4;
 
 /// How many of the walk's best are measured exactly, when `k` neighbours are wanted.
 pub(crate) fn measured_exactly(k: usize) -> usize {
@@ -68,11 +89,13 @@ pub(super) fn certify<'a>(
     let n = graph.order.len();
     let probes = probes(n, &vector);
     let truth = truth(n, &probes, &vector);
+    let growth = growth(graph, quantiser, &probes);
     let mut widths = [*WIDTHS.last().expect("there are some") as u32; 3];
     let mut recalls = (0.0, 0.0);
     let mut goals = GOALS.iter().enumerate().peekable();
     for width in WIDTHS {
-        let (at_1, at_10) = recall(graph, quantiser, &vector, &probes, &truth, width);
+        let breadth = breadth(width, K, growth);
+        let (at_1, at_10) = recall(graph, quantiser, &vector, &probes, &truth, breadth);
         if goals.peek().is_some_and(|(effort, _)| *effort <= 1) {
             recalls = (at_1, at_10);
         }
@@ -88,6 +111,7 @@ pub(super) fn certify<'a>(
         probes: probes.len() as u32,
         recall_at_1: recalls.0 as f32,
         recall_at_10: recalls.1 as f32,
+        growth,
     }
 }
 
@@ -161,6 +185,28 @@ fn truth<'a>(
     probes.par_iter().zip(lists).map(nearest).collect()
 }
 
+/// The mean growth of distances from the `K`th nearest to the [`FAR`]th.
+fn growth(graph: &Graph, quantiser: &Quantiser, probes: &[Vec<f32>]) -> f32 {
+    let views: Vec<_> = graph.levels.iter().map(Level::view).collect();
+    let n = graph.order.len();
+    let of = |scratch: &mut Scratch, probe: &Vec<f32>| {
+        quantiser.probe(probe, &mut scratch.probe, &mut scratch.turned);
+        let breadth = Breadth::all_of(FAR);
+        find(graph.codes.view(), &views, n, breadth, scratch);
+        let found: Vec<f64> = scratch.found().map(|(distance, _)| f64::from(distance)).collect();
+        let (near, far) = (*found.get(K - 1)?, *found.last()?);
+        let growth = (far / near).ln() / (found.len() as f64 / K as f64).ln();
+        growth.is_finite().then_some(growth)
+    };
+    let all: Vec<f64> = probes.par_iter().map_init(Scratch::default, of).flatten().collect();
+    let mean = all.iter().sum::<f64>() / all.len().max(1) as f64;
+    // Logarithms differ in the last digits from one machine to another; files should not.
+    ((mean * 1024.0).round() / 1024.0) as f32
+}
+
+/// Far enough to tell growth from chance.
+const FAR: usize = 512;
+
 /// Recall at 1 and at 10. A vector as near as one of the nearest is as good: copies of one face
 /// cannot be told apart.
 fn recall<'a>(
@@ -169,13 +215,13 @@ fn recall<'a>(
     vector: &(impl Fn(usize) -> &'a [f32] + Sync),
     probes: &[Vec<f32>],
     truth: &[Vec<u32>],
-    width: usize,
+    breadth: Breadth,
 ) -> (f64, f64) {
     let views: Vec<_> = graph.levels.iter().map(Level::view).collect();
     let n = graph.order.len();
     let hits = |scratch: &mut Scratch, (probe, truth): (&Vec<f32>, &Vec<u32>)| {
         quantiser.probe(probe, &mut scratch.probe, &mut scratch.turned);
-        let Ok(()) = descend(graph.codes.view(), &views, n, width, scratch, |_| Trusted);
+        find(graph.codes.view(), &views, n, breadth, scratch);
         let found = scratch.found().take(measured_exactly(K));
         let items: BTreeSet<u32> = found.map(|(_, node)| graph.order[node as usize]).collect();
         let mut best: Vec<u32> = items

@@ -29,7 +29,18 @@ pub(super) struct Directions {
 }
 
 impl Directions {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The variance along each, falling.
+    pub(super) fn variances(&self) -> &[f64] {
+        &self.variances
+    }
+
     /// How many of the first carry this share of the spread.
+    #[cfg(test)]
     pub(super) fn needed_for(&self, share: f64) -> usize {
         let all: f64 = self.variances.iter().sum();
         let mut so_far = 0.0;

@@ -7,8 +7,8 @@
 
 use rayon::prelude::*;
 
-use super::beam::{Links, NO_LINK, Rows, Scratch, Trusted};
-use super::graph::{CodeTable, Graph, Level, MAX_LEVELS, descend};
+use super::beam::{Breadth, Links, NO_LINK, Rows, Scratch};
+use super::graph::{CodeTable, Graph, Level, MAX_LEVELS, find};
 use super::prune::{Near, Rule, prune};
 use super::quantiser::Quantiser;
 use super::random::Random;
@@ -127,14 +127,15 @@ impl<'a> Growing<'a> {
         let Worker { scratch, near, taken } = worker;
         let code = self.codes.get(node);
         scratch.probe.clear();
-        scratch.probe.extend(code.iter().map(|byte| i16::from(*byte)));
-        let Ok(()) = descend(self.codes, views, self.inserted, self.width, scratch, |_| Trusted);
+        scratch.probe.extend(self.codes.shape().decode(code));
+        let breadth = Breadth::all_of(self.width);
+        find(self.codes, views, self.inserted, breadth, scratch);
         near.clear();
         near.extend(scratch.found());
         // Batch mates are not in the graph yet; those nearer than the farthest found are neighbours.
         let farthest = near.last().map_or(u32::MAX, |(distance, _)| *distance);
         for mate in first..node {
-            let distance = between(code, self.codes.get(mate));
+            let distance = between(self.codes.shape(), code, self.codes.get(mate));
             if distance < farthest {
                 near.push((distance, mate));
             }
@@ -170,7 +171,9 @@ impl<'a> Growing<'a> {
         let Worker { near, taken, .. } = worker;
         let code = self.codes.get(node);
         near.clear();
-        let measured = |other: &u32| -> Near { (between(code, self.codes.get(*other)), *other) };
+        let shape = self.codes.shape();
+        let measured =
+            |other: &u32| -> Near { (between(shape, code, self.codes.get(*other)), *other) };
         near.extend(row.iter().map(measured));
         prune(self.codes, near, self.rule, taken);
         taken.clone()

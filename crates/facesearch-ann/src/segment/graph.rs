@@ -1,10 +1,14 @@
 //! A graph in memory, as builders leave it and before it is written.
 
+use std::convert::Infallible;
+
 use rayon::prelude::*;
 
-use crate::kernels::{Codes, LINE};
+use crate::kernels::{Codes, LINE, Shape};
 
-use super::beam::{Guard, Links, NO_LINK, Rows, Scratch, walk};
+use super::beam::{
+    Breadth, Everything, Filter, Guard, Links, NO_LINK, Rows, Scratch, Trusted, walk,
+};
 use super::quantiser::Quantiser;
 
 /// More levels than any graph needs: each has a few dozen times as many nodes as the one above.
@@ -54,7 +58,7 @@ pub(crate) struct Graph {
 pub(crate) struct CodeTable {
     bytes: Vec<u8>,
     start: usize,
-    stride: usize,
+    shape: Shape,
 }
 
 impl CodeTable {
@@ -64,7 +68,8 @@ impl CodeTable {
         order: &[u32],
         vector: impl Fn(usize) -> &'a [f32] + Sync,
     ) -> Self {
-        let stride = quantiser.stride();
+        let shape = quantiser.shape;
+        let stride = shape.stride();
         let len = order.len() * stride;
         let mut bytes = vec![0; len + LINE];
         let start = bytes.as_ptr().align_offset(LINE);
@@ -74,11 +79,11 @@ impl CodeTable {
         codes.for_each_init(Vec::new, |turned, (code, item)| {
             quantiser.encode(vector(*item as usize), code, turned);
         });
-        Self { bytes, start, stride }
+        Self { bytes, start, shape }
     }
 
     pub(crate) fn view(&self) -> Codes<'_> {
-        Codes::new(self.bytes(), self.stride)
+        Codes::new(self.bytes(), self.shape)
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -86,20 +91,42 @@ impl CodeTable {
     }
 }
 
-/// Finds the `width` nodes nearest to `scratch.probe`: down the levels by single steps, then along
+/// Finds the nodes nearest to `scratch.probe`: down the levels by single steps, then along
 /// the last one with the whole pool. `levels` is from the one with all nodes up; `nodes` are all.
-pub(crate) fn descend<L: Links, G: Guard>(
+pub(crate) fn descend<L: Links, G: Guard, F: Filter<G::Error>>(
     codes: Codes,
     levels: &[L],
     nodes: usize,
-    width: usize,
+    breadth: Breadth,
     scratch: &mut Scratch,
     guard: impl Fn(usize) -> G,
+    filter: &F,
 ) -> Result<(), G::Error> {
     let mut start = 0;
     for (level, links) in levels.iter().enumerate().skip(1).rev() {
-        walk(codes, *links, nodes, [start], 1, scratch, &guard(level))?;
+        walk(
+            codes,
+            *links,
+            nodes,
+            [start],
+            Breadth::all_of(1),
+            scratch,
+            &guard(level),
+            &Everything,
+        )?;
         start = scratch.found().next().map_or(start, |(_, node)| node);
     }
-    walk(codes, levels[0], nodes, [start], width, scratch, &guard(0))
+    walk(codes, levels[0], nodes, [start], breadth, scratch, &guard(0), filter)
+}
+
+/// [`descend`] among all nodes, in memory that needs no asking.
+pub(crate) fn find<L: Links>(
+    codes: Codes,
+    levels: &[L],
+    nodes: usize,
+    breadth: Breadth,
+    scratch: &mut Scratch,
+) {
+    let guard = |_| Trusted::<Infallible>::new();
+    let Ok(()) = descend(codes, levels, nodes, breadth, scratch, guard, &Everything);
 }

@@ -9,7 +9,7 @@ use facesearch_core::GalleryError;
 use super::certificate::Certificate;
 use super::graph::MAX_LEVELS;
 use crate::files::{Header, Mapped, u32_at};
-use crate::kernels::{LINE, MAX_CODE};
+use crate::kernels::{LINE, MAX_NUMBERS, Shape};
 
 /// Where sections begin.
 pub(super) const SECTIONS: usize = 192;
@@ -21,8 +21,9 @@ const NUMBERS: usize = 32;
 pub(super) struct Layout {
     pub(super) nodes: usize,
     pub(super) dim: usize,
-    /// Numbers of a code.
+    /// Numbers of a code that come from vectors; more may be there, all zero.
     pub(super) code_dim: usize,
+    pub(super) shape: Shape,
     /// Whether vectors are turned before they are coded.
     pub(super) turned: bool,
     pub(super) step: f32,
@@ -38,10 +39,6 @@ impl Layout {
     /// "no more", fit.
     pub(super) fn link_for(nodes: usize) -> usize {
         if nodes < 1 << 24 { 3 } else { 4 }
-    }
-
-    pub(super) fn stride(&self) -> usize {
-        self.code_dim.next_multiple_of(LINE)
     }
 
     pub(super) fn basis_at(&self) -> usize {
@@ -65,7 +62,7 @@ impl Layout {
     }
 
     fn end(&self) -> usize {
-        self.codes_at() + self.nodes * self.stride()
+        self.codes_at() + self.nodes * self.shape.stride()
     }
 
     /// The bytes between header and sections.
@@ -84,6 +81,9 @@ impl Layout {
             self.code_dim as u32,
             u32::from(self.turned),
             self.link as u32,
+            self.shape.wide() as u32,
+            self.shape.stride() as u32,
+            c.growth.to_bits(),
         ];
         let levels = self.levels.iter().flat_map(|(nodes, degree)| [*nodes as u32, *degree as u32]);
         let mut all = [0u32; NUMBERS];
@@ -101,9 +101,11 @@ impl Layout {
         let bad = || file.corrupt("its numbers contradict each other");
         let nodes = u32::try_from(file.header().count).map_err(|_| bad())? as usize;
         let [dim, level_count, code_dim, link] = [0, 1, 9, 11].map(|i| number(i) as usize);
+        let shape = Shape::new(number(12) as usize, number(13) as usize).ok_or_else(bad)?;
         if code_dim == 0
             || code_dim > dim
-            || dim > MAX_CODE
+            || code_dim > shape.numbers()
+            || dim > MAX_NUMBERS
             || level_count == 0
             || level_count > MAX_LEVELS
             || nodes == 0
@@ -119,6 +121,7 @@ impl Layout {
             nodes,
             dim,
             code_dim,
+            shape,
             turned: number(10) == 1,
             step: f32::from_bits(number(2)),
             link,
@@ -128,6 +131,7 @@ impl Layout {
                 probes: number(6),
                 recall_at_1: f32::from_bits(number(7)),
                 recall_at_10: f32::from_bits(number(8)),
+                growth: f32::from_bits(number(14)),
             },
         };
         let falling = layout.levels.is_sorted_by(|a, b| a.0 >= b.0);

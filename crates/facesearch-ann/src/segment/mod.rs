@@ -24,13 +24,16 @@ use std::cell::RefCell;
 
 use facesearch_core::{Effort, GalleryError};
 
-use self::beam::{Guard, Links, Packed, Scratch, Trusted};
+use self::beam::{Breadth, Everything, Filter, Guard, Links, Only, Packed, Scratch, Trusted};
 use self::graph::descend;
 use self::layout::{Layout, SECTIONS};
 use self::quantiser::Quantiser;
 use crate::files::{Header, Mapped, u32_at};
 use crate::kernels::Codes;
 use crate::tables::NO_ROW;
+
+/// A walk that may follow more than one node in so many costs no less than a scan.
+const SPARSE: usize = 4;
 
 thread_local! {
     /// Each thread keeps the memory of its walks, so that a search allocates next to nothing.
@@ -43,6 +46,8 @@ pub(crate) struct Segment {
     layout: Layout,
     quantiser: Quantiser,
     rows: Rows,
+    /// How many of its faces were not removed since.
+    present: usize,
 }
 
 /// Which row each item of a segment is now.
@@ -68,7 +73,8 @@ impl Rows {
 }
 
 impl Segment {
-    pub(crate) fn new(file: Mapped, rows: Rows) -> Result<Self, GalleryError> {
+    /// `present` of its faces are still there.
+    pub(crate) fn new(file: Mapped, rows: Rows, present: usize) -> Result<Self, GalleryError> {
         let layout = Layout::read(&file)?;
         file.check(SECTIONS..layout.items_at())?;
         let floats =
@@ -81,8 +87,9 @@ impl Segment {
         {
             return Err(map.corrupt("it has not one row for each node"));
         }
-        let quantiser = Quantiser { centre, basis, code_dim: layout.code_dim, step: layout.step };
-        Ok(Self { file, layout, quantiser, rows })
+        let Layout { code_dim, shape, step, .. } = layout;
+        let quantiser = Quantiser { centre, basis, code_dim, shape, step };
+        Ok(Self { file, layout, quantiser, rows, present })
     }
 
     /// How many faces it was built of.
@@ -108,8 +115,8 @@ impl Segment {
         self.layout.certificate.width(effort, k).saturating_mul(32) > self.layout.nodes
     }
 
-    /// Adds to `rows` those likely to be nearest to `probe`, more than `k` where there are; returns
-    /// how many codes were compared.
+    /// Adds to `rows` those likely to be nearest to `probe`, more than `k` where there are; returns how
+    /// many codes were compared, or `None` where a scan is due: too many faces were removed.
     ///
     /// # Errors
     ///
@@ -120,11 +127,26 @@ impl Segment {
         k: usize,
         effort: Effort,
         rows: &mut Vec<u32>,
-    ) -> Result<u64, GalleryError> {
-        self.search_where(probe, k, effort, |_| true, rows)
+    ) -> Result<Option<u64>, GalleryError> {
+        let Rows::From(first) = self.rows else {
+            let rarity = self.len().div_ceil(self.present.max(1));
+            return self.search_where(probe, k, effort, rarity, |_| true, rows);
+        };
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.examined = 0;
+            let breadth = self.layout.certificate.breadth(effort, k);
+            self.walk(probe, breadth, scratch, &Everything)?;
+            for (_, node) in scratch.found().take(measured_exactly(k)) {
+                rows.push(first + self.item(node)?);
+            }
+            Ok(Some(scratch.examined))
+        })
     }
 
-    /// The same of those rows that `keep` lets through; there may be fewer than `k` then.
+    /// The same of those rows that `keep` lets through, about one in `rarity`.
+    ///
+    /// Where all that is near is not let through, such as the many photos of somebody left out, a walk
+    /// may be too narrow; then a wider one is made, as long as a scan would cost more.
     ///
     /// # Errors
     ///
@@ -134,40 +156,58 @@ impl Segment {
         probe: &[f32],
         k: usize,
         effort: Effort,
+        rarity: usize,
         keep: impl Fn(u32) -> bool,
         rows: &mut Vec<u32>,
-    ) -> Result<u64, GalleryError> {
+    ) -> Result<Option<u64>, GalleryError> {
+        let row = |node: u32| Ok(self.rows.of(self.item(node)?)?.filter(|row| keep(*row)));
+        let filter = Only(|node: u32| row(node).map(|row: Option<u32>| row.is_some()));
+        let certificate = &self.layout.certificate;
+        let width = certificate.width(effort, k);
         SCRATCH.with_borrow_mut(|scratch| {
             scratch.examined = 0;
-            self.quantiser.probe(probe, &mut scratch.probe, &mut scratch.turned);
-            self.walk(self.layout.certificate.width(effort, k), scratch)?;
-            let wanted = rows.len() + measured_exactly(k);
-            for (_, node) in scratch.found() {
-                if rows.len() == wanted {
-                    break;
+            let mut rarity = rarity.max(1);
+            loop {
+                let breadth = certificate.breadth(effort, k).for_some(rarity, width);
+                if breadth.width().saturating_mul(SPARSE) > self.len() {
+                    return Ok(None);
                 }
-                rows.extend(self.rows.of(self.item(node)?)?.filter(|row| keep(*row)));
+                self.walk(probe, breadth, scratch, &filter)?;
+                if let Some(nodes) = scratch.wanted(breadth) {
+                    for node in nodes.take(measured_exactly(k)) {
+                        rows.extend(row(node)?);
+                    }
+                    return Ok(Some(scratch.examined));
+                }
+                rarity = rarity.saturating_mul(4);
             }
-            Ok(scratch.examined)
         })
     }
 
-    fn walk(&self, width: usize, scratch: &mut Scratch) -> Result<(), GalleryError> {
+    fn walk<F: Filter<GalleryError>>(
+        &self,
+        probe: &[f32],
+        breadth: Breadth,
+        scratch: &mut Scratch,
+        filter: &F,
+    ) -> Result<(), GalleryError> {
+        self.quantiser.probe(probe, &mut scratch.probe, &mut scratch.turned);
         match self.layout.link {
-            3 => self.walk_links(Packed::<3>::new, width, scratch),
-            _ => self.walk_links(Packed::<4>::new, width, scratch),
+            3 => self.walk_links(Packed::<3>::new, breadth, scratch, filter),
+            _ => self.walk_links(Packed::<4>::new, breadth, scratch, filter),
         }
     }
 
-    fn walk_links<'a, L: Links>(
+    fn walk_links<'a, L: Links, F: Filter<GalleryError>>(
         &'a self,
         links: impl Fn(&'a [u8], usize) -> L,
-        width: usize,
+        breadth: Breadth,
         scratch: &mut Scratch,
+        filter: &F,
     ) -> Result<(), GalleryError> {
         let Layout { nodes, levels, link, .. } = &self.layout;
         let bytes = self.file.bytes();
-        let codes = Codes::new(&bytes[self.layout.codes_at()..], self.layout.stride());
+        let codes = Codes::new(&bytes[self.layout.codes_at()..], self.layout.shape);
         let views: Vec<L> = levels
             .iter()
             .enumerate()
@@ -177,16 +217,16 @@ impl Segment {
             })
             .collect();
         if self.file.is_whole() {
-            let Ok(()) = descend(codes, &views, *nodes, width, scratch, |_| Trusted);
-            return Ok(());
+            return descend(codes, &views, *nodes, breadth, scratch, |_| Trusted::new(), filter);
         }
-        descend(codes, &views, *nodes, width, scratch, |level| Checked {
+        let guard = |level| Checked {
             file: &self.file,
             codes: self.layout.codes_at(),
-            stride: self.layout.stride(),
+            stride: self.layout.shape.stride(),
             links: self.layout.links_at(level),
             row: link * levels[level].1,
-        })
+        };
+        descend(codes, &views, *nodes, breadth, scratch, guard, filter)
     }
 
     fn item(&self, node: u32) -> Result<u32, GalleryError> {

@@ -30,7 +30,8 @@ pub(super) fn prune(codes: Codes, candidates: &mut Vec<Near>, rule: Rule, taken:
         }
         let code = codes.get(*node);
         let covered = taken.iter().any(|other| {
-            rule.alpha_64 * u64::from(between(codes.get(*other), code)) <= 64 * u64::from(*distance)
+            let apart = between(codes.shape(), codes.get(*other), code);
+            rule.alpha_64 * u64::from(apart) <= 64 * u64::from(*distance)
         });
         if !covered {
             taken.push(*node);

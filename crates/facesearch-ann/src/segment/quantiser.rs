@@ -1,16 +1,18 @@
-//! From `f32` to bytes: turned so that what differs most comes first, then one step for all.
+//! From `f32` to codes: turned so that what differs most comes first, then one step for all.
 //!
-//! Long vectors are turned to the directions of their greatest spread (principal components), so that
-//! the first bytes of two codes tell most of their distance and far ones are given up early, and so that
-//! directions in which vectors hardly differ need no bytes. With one step, the sum of squared
-//! differences of codes is the squared distance in units of the step, so codes are compared with
-//! whole numbers alone. **Trap:** what lies far from the centre is cut off at the ends of a byte, and
-//! the last directions may be missing; codes only propose, exact vectors decide.
+//! Vectors are turned to the directions of their greatest spread (principal components). The first
+//! numbers of a code, where vectors differ much, have a byte each; those that follow differ less, and
+//! half a byte of four times the step holds them; directions in which vectors hardly differ are left
+//! out. A walk spends its time waiting for codes, a cache line at a time, so the shortest code is
+//! chosen whose error is small beside the spread. The sum of squared differences of codes is the
+//! squared distance in units of the step, so codes are compared with whole numbers alone. **Trap:**
+//! what lies far from the centre is cut off at the ends of a number, and the last directions may be
+//! missing; codes only propose, exact vectors decide.
 
 use std::ops::RangeInclusive;
 
 use super::eigen::{leading_directions, principal_directions};
-use crate::kernels::{LINE, turn};
+use crate::kernels::{GROUP, LINE, NARROW_SHIFT, Shape, turn};
 
 /// At most so many numbers are looked at to learn from.
 const SAMPLE: usize = 1 << 22;
@@ -18,8 +20,12 @@ const SAMPLE: usize = 1 << 22;
 /// Of the sample's numbers, one in this many may be cut off.
 const CUT_OFF: usize = 20_000;
 
-/// Vectors of these lengths are turned to all their directions; shorter ones are compared whole anyway.
-const TURNED: RangeInclusive<usize> = 129..=512;
+/// The same of narrow numbers, which reach less far.
+const NARROW_CUT_OFF: usize = 1_000;
+
+/// Vectors of these lengths are turned to all their directions; the codes of shorter ones are a line
+/// anyway.
+const TURNED: RangeInclusive<usize> = LINE + 1..=512;
 
 /// Of longer ones so many leading directions are kept.
 const LEADING: usize = 512;
@@ -27,8 +33,15 @@ const LEADING: usize = 512;
 /// Long vectors that the leading directions are learnt from.
 const LEADING_SAMPLE: usize = 1 << 12;
 
-/// The share of the spread that codes keep, where that spares a cache line.
-const KEPT: f64 = 0.99;
+/// The mean squared error of codes may be this share of the spread, where that spares a cache line.
+const ERROR: f64 = 0.01;
+
+/// In choosing a shape, numbers are expected to lie within so many deviations.
+const REACH: f64 = 4.0;
+
+/// The middle of a wide number, and of a narrow one in wide steps.
+const WIDE_MIDDLE: f32 = 127.5;
+const NARROW_MIDDLE: f32 = 30.0;
 
 /// A way to turn vectors into codes.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,9 +50,10 @@ pub(crate) struct Quantiser {
     pub(crate) centre: Vec<f32>,
     /// For each dimension what it adds to each number of a code; empty where those are the same.
     pub(crate) basis: Vec<f32>,
-    /// How many numbers a code has.
+    /// How many numbers a vector has once it is turned; the rest of a code is zero.
     pub(crate) code_dim: usize,
-    /// How far two neighbouring codes are apart.
+    pub(crate) shape: Shape,
+    /// How far two neighbouring wide numbers are apart.
     pub(crate) step: f32,
 }
 
@@ -56,7 +70,8 @@ impl Quantiser {
         };
         let mut this = Self::plain(centre);
         if let Some(directions) = directions {
-            this.code_dim = directions.needed_for(KEPT).next_multiple_of(LINE).min(dim);
+            this.shape = shape_for(directions.variances(), this.shape);
+            this.code_dim = this.shape.numbers().min(directions.len());
             this.basis = directions.transposed(this.code_dim);
         }
         this.step = this.step_for(&sample);
@@ -76,7 +91,9 @@ impl Quantiser {
     }
 
     fn plain(centre: Vec<f32>) -> Self {
-        Self { code_dim: centre.len(), centre, basis: Vec::new(), step: 1.0 }
+        let stride = centre.len().next_multiple_of(LINE);
+        let shape = Shape::new(stride, stride).expect("a dimension within bounds");
+        Self { code_dim: centre.len(), centre, basis: Vec::new(), shape, step: 1.0 }
     }
 
     /// Whether codes are of a few directions out of many.
@@ -87,45 +104,43 @@ impl Quantiser {
     /// The step with which hardly anything is cut off.
     fn step_for(&self, sample: &[&[f32]]) -> f32 {
         let mut turned = Vec::new();
-        let mut off: Vec<f32> = Vec::with_capacity(sample.len() * self.code_dim);
+        let (mut wide, mut narrow) = (Vec::new(), Vec::new());
         for vector in sample {
             self.turn(vector, &mut turned);
-            off.extend(turned.iter().map(|x| x.abs()));
+            let (first, rest) = turned.split_at(turned.len().min(self.shape.wide()));
+            wide.extend(first.iter().map(|x| x.abs()));
+            narrow.extend(rest.iter().map(|x| x.abs()));
         }
-        let reach = match off.len().checked_sub(1) {
-            None => 0.0,
-            Some(last) => {
-                let at = last - off.len() / CUT_OFF;
-                *off.select_nth_unstable_by(at, f32::total_cmp).1
-            }
-        };
-        (reach / 127.5).clamp(f32::MIN_POSITIVE, f32::MAX)
+        let of_wide = reach(&mut wide, CUT_OFF) / WIDE_MIDDLE;
+        let of_narrow = reach(&mut narrow, NARROW_CUT_OFF) / (NARROW_MIDDLE + NARROW_STEP / 2.0);
+        of_wide.max(of_narrow).clamp(f32::MIN_POSITIVE, f32::MAX)
     }
 
-    /// Bytes of a code, padding included.
-    pub(crate) fn stride(&self) -> usize {
-        self.code_dim.next_multiple_of(LINE)
-    }
-
-    /// Writes the code of `vector`; `code` is [`stride`](Self::stride) long, `turned` is scratch.
+    /// Writes the code of `vector`; `code` has a stride's bytes, `turned` is scratch.
     pub(crate) fn encode(&self, vector: &[f32], code: &mut [u8], turned: &mut Vec<f32>) {
         self.turn(vector, turned);
         code.fill(0);
-        for (byte, x) in code.iter_mut().zip(turned) {
-            *byte = self.scale(*x).clamp(0.0, 255.0) as u8;
+        for (number, x) in turned.iter().enumerate() {
+            if number < self.shape.wide() {
+                code[number] = (x / self.step + WIDE_MIDDLE).round().clamp(0.0, 255.0) as u8;
+            } else {
+                let (byte, shift) = self.shape.place(number);
+                let half = (x / self.step + NARROW_MIDDLE) / NARROW_STEP;
+                code[byte] |= (half.round().clamp(0.0, 15.0) as u8) << shift;
+            }
         }
     }
 
     /// Writes `vector` as a probe: like a code, but reaching half a range beyond a byte.
     pub(crate) fn probe(&self, vector: &[f32], probe: &mut Vec<i16>, turned: &mut Vec<f32>) {
         self.turn(vector, turned);
+        let wide = turned.len().min(self.shape.wide());
+        let scaled =
+            |x: &f32, middle: f32| (x / self.step + middle).round().clamp(-128.0, 383.0) as i16;
         probe.clear();
-        probe.extend(turned.iter().map(|x| self.scale(*x).clamp(-128.0, 383.0) as i16));
-        probe.resize(self.stride(), 0);
-    }
-
-    fn scale(&self, x: f32) -> f32 {
-        (x / self.step + 127.5).round()
+        probe.extend(turned[..wide].iter().map(|x| scaled(x, WIDE_MIDDLE)));
+        probe.extend(turned[wide..].iter().map(|x| scaled(x, NARROW_MIDDLE)));
+        probe.resize(self.shape.numbers(), 0);
     }
 
     fn turn(&self, vector: &[f32], turned: &mut Vec<f32>) {
@@ -137,6 +152,40 @@ impl Quantiser {
             turn(vector, &self.centre, &self.basis, turned);
         }
     }
+}
+
+/// A step of a narrow number in wide steps.
+const NARROW_STEP: f32 = (1 << NARROW_SHIFT) as f32;
+
+/// The shortest shape whose error is small, for numbers of these variances, which fall; `whole` where
+/// none is shorter.
+fn shape_for(variances: &[f64], whole: Shape) -> Shape {
+    let all: f64 = variances.iter().sum();
+    let error = |shape: &Shape| {
+        let kept = shape.numbers().min(variances.len());
+        let wide = shape.wide().min(kept);
+        let reach = |at: usize| REACH * variances.get(at).copied().unwrap_or(0.0).sqrt();
+        let of_wide = if wide > 0 { reach(0) / f64::from(WIDE_MIDDLE) } else { 0.0 };
+        let of_narrow = reach(wide) / f64::from(NARROW_MIDDLE + NARROW_STEP / 2.0);
+        let step = of_wide.max(of_narrow);
+        // A number rounded to a step is off by a twelfth of its square.
+        let coarse = f64::from(NARROW_STEP).powi(2);
+        let rounding = step * step / 12.0 * (wide as f64 + coarse * (kept - wide) as f64);
+        rounding + variances[kept..].iter().sum::<f64>()
+    };
+    let of_stride = |stride: usize| {
+        let shapes = (0..=stride).step_by(GROUP).filter_map(|wide| Shape::new(wide, stride));
+        let best = shapes.min_by(|a, b| error(a).total_cmp(&error(b)))?;
+        (error(&best) <= ERROR * all).then_some(best)
+    };
+    (LINE..whole.stride()).step_by(LINE).find_map(of_stride).unwrap_or(whole)
+}
+
+/// How far numbers reach, one in `cut_off` left out; zero where there are none.
+fn reach(numbers: &mut [f32], cut_off: usize) -> f32 {
+    let Some(last) = numbers.len().checked_sub(1) else { return 0.0 };
+    let at = last - numbers.len() / cut_off;
+    *numbers.select_nth_unstable_by(at, f32::total_cmp).1
 }
 
 /// Some of the `n` vectors that `vector` gives: about `size`, and not too few.

@@ -4,7 +4,9 @@
 //! cannot be reached cannot be found, so after a build every node is visited from the entry, and the
 //! ones missed are linked from near nodes that were reached.
 
-use super::beam::{Links, NO_LINK, Scratch, Trusted, walk};
+use std::convert::Infallible;
+
+use super::beam::{Breadth, Everything, Links, NO_LINK, Scratch, Trusted, walk};
 use super::graph::Level;
 use crate::kernels::Codes;
 
@@ -29,8 +31,18 @@ pub(super) fn reach_all(codes: Codes, level: &mut Level) -> usize {
             continue;
         }
         scratch.probe.clear();
-        scratch.probe.extend(codes.get(node).iter().map(|byte| i16::from(*byte)));
-        let Ok(()) = walk(codes, level.view(), level.count, [0], TRIES, &mut scratch, &Trusted);
+        scratch.probe.extend(codes.shape().decode(codes.get(node)));
+        let breadth = Breadth::all_of(TRIES);
+        let Ok(()) = walk(
+            codes,
+            level.view(),
+            level.count,
+            [0],
+            breadth,
+            &mut scratch,
+            &Trusted::<Infallible>::new(),
+            &Everything,
+        );
         let near: Vec<u32> = scratch.found().map(|(_, near)| near).collect();
         let (from, place) = place_for_link(level, &parent, &near);
         level.row_mut(from)[place] = node;

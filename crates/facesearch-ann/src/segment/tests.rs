@@ -1,9 +1,9 @@
 //! Graphs of both builders against the definition.
 
-use facesearch_core::{Effort, Gallery, Publisher, Row};
+use facesearch_core::{Effort, Embedding, Gallery, Metric, Publisher, Row, RowSet};
 
-use super::beam::{Links, NO_LINK, Scratch, Trusted};
-use super::graph::{Graph, Level, descend};
+use super::beam::{Breadth, Links, NO_LINK, Scratch};
+use super::graph::{Graph, Level, find};
 use super::quantiser::Quantiser;
 use super::{flat, hnsw};
 use crate::testing::{FakeStore, Random, clustered, oracle, search};
@@ -18,8 +18,7 @@ fn recall(graph: &Graph, quantiser: &Quantiser, vectors: &[Vec<f32>], width: usi
     let mut hits = 0;
     for probe in strangers.iter().chain(known) {
         quantiser.probe(probe, &mut scratch.probe, &mut scratch.turned);
-        let Ok(()) =
-            descend(graph.codes.view(), &views, vectors.len(), width, &mut scratch, |_| Trusted);
+        find(graph.codes.view(), &views, vectors.len(), Breadth::all_of(width), &mut scratch);
         let found = scratch.found().take(20).map(|(_, node)| graph.order[node as usize]);
         let mut found: Vec<u32> = found.collect();
         let near: Vec<Vec<f32>> = found.iter().map(|row| vectors[*row as usize].clone()).collect();
@@ -177,14 +176,13 @@ fn long_vectors_of_few_directions_get_short_codes() {
     };
     let vectors: Vec<Vec<f32>> = short.iter().map(long).collect();
     let (quantiser, graph) = build(&vectors);
-    assert!(quantiser.is_reduced() && quantiser.code_dim == 64, "{}", quantiser.code_dim);
+    assert!(quantiser.is_reduced() && quantiser.shape.stride() == 64, "{:?}", quantiser.shape);
     all_are_reached(&graph);
     let views: Vec<_> = graph.levels.iter().map(Level::view).collect();
     let mut scratch = Scratch::default();
     for (row, vector) in (0..).zip(&vectors).step_by(17) {
         quantiser.probe(vector, &mut scratch.probe, &mut scratch.turned);
-        let Ok(()) =
-            descend(graph.codes.view(), &views, vectors.len(), 32, &mut scratch, |_| Trusted);
+        find(graph.codes.view(), &views, vectors.len(), Breadth::all_of(32), &mut scratch);
         let found: Vec<u32> =
             scratch.found().take(20).map(|(_, node)| graph.order[node as usize]).collect();
         assert!(oracle(&vectors, vector, 5).iter().all(|near| found.contains(near)), "row {row}");
@@ -197,7 +195,7 @@ fn codes_keep_distances() {
     let quantiser = Quantiser::learn(vectors.len(), 24, |i| &vectors[i]);
     let mut random = Random(7);
     let (mut scratch, mut turned) = (Vec::new(), Vec::new());
-    let mut code = vec![0; quantiser.stride()];
+    let mut code = vec![0; quantiser.shape.stride()];
     for _ in 0..500 {
         let [a, b] = [0; 2].map(|_| &vectors[random.below(vectors.len())]);
         quantiser.encode(a, &mut code, &mut turned);
@@ -205,7 +203,7 @@ fn codes_keep_distances() {
         let mut found = Vec::new();
         crate::kernels::measure(
             &scratch,
-            crate::kernels::Codes::new(&code, code.len()),
+            crate::kernels::Codes::new(&code, quantiser.shape),
             &[0],
             u32::MAX,
             &mut found,
@@ -213,5 +211,38 @@ fn codes_keep_distances() {
         let got = (found[0] as f32).sqrt() * quantiser.step;
         let want = facesearch_core::l2_squared(a, b).sqrt();
         assert!((got - want).abs() < 0.02, "{got}, not {want}");
+    }
+}
+
+#[test]
+fn a_filter_finds_the_nearest_of_those_it_leaves() {
+    let vectors = clustered(16_000, 16, 51);
+    let dir = tempfile::tempdir().unwrap();
+    let store = FakeStore::with(16, &vectors);
+    SnapshotPublisher::new(dir.path()).publish(&store, true).unwrap();
+    let snapshot = Snapshot::open(dir.path()).unwrap();
+    let probes = clustered(60, 16, 52);
+    for rarity in [2, 4, 7] {
+        let (mut hits, mut walked) = (0, 0);
+        for probe in &probes {
+            // What is nearest of all is left out, as all photos of somebody may be.
+            let nearest = oracle(&vectors, probe, 300);
+            let mut among = RowSet::all(vectors.len());
+            among
+                .retain(|row| (row.0 as usize).is_multiple_of(rarity) && !nearest.contains(&row.0));
+            let left: Vec<Vec<f32>> =
+                among.iter().map(|row| vectors[row.0 as usize].clone()).collect();
+            let rows: Vec<Row> = among.iter().collect();
+            let want: Vec<Row> =
+                oracle(&left, probe, 10).into_iter().map(|i| rows[i as usize]).collect();
+            let probe = Embedding::new(probe.clone(), Metric::L2).unwrap();
+            let found = snapshot.candidates_among(&probe, 10, Effort::Balanced, &among).unwrap();
+            assert!(found.rows.iter().all(|row| among.contains(*row)));
+            assert_eq!(found.rows.len(), 10);
+            hits += want.iter().filter(|row| found.rows.contains(row)).count();
+            walked += usize::from(!found.exact);
+        }
+        assert!(walked > 50, "1 in {rarity}: {walked} of 60 were walked");
+        assert!(hits >= 588, "1 in {rarity}: {hits} of 600");
     }
 }

@@ -51,6 +51,7 @@ pub(crate) fn write_segment<'a>(
         nodes: n,
         dim,
         code_dim: quantiser.code_dim,
+        shape: quantiser.shape,
         turned: !quantiser.basis.is_empty(),
         step: quantiser.step,
         link: Layout::link_for(n),

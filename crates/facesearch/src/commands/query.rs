@@ -57,7 +57,12 @@ pub(crate) fn ask(
     mut then: impl FnMut(ImageReport, &mut Printer) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let gallery = open::gallery(global)?;
+    let title = if args.vector.is_some() { "Who are these?" } else { "Who is in these photos?" };
+    let mut page = args.html.as_ref().map(|file| (file, Page::new(title)));
     let mut tell = |report: ImageReport, out: &mut Printer| {
+        if let Some((_, page)) = &mut page {
+            page.answer(&report);
+        }
         if args.json {
             out.json(&report)?;
         } else {
@@ -71,19 +76,14 @@ pub(crate) fn ask(
         for (name, vector) in vectors(file, gallery.contract())? {
             tell(ImageReport::of_vector(&name, &vector, &gallery, &judge)?, out)?;
         }
-        return Ok(());
-    }
-    let vision = open::vision_of(&gallery, global, out)?;
-    let mut page = args.html.as_ref().map(|file| (file, Page::new("Who is in these photos?")));
-    let judge = Judge::new(&args.search, &gallery, global, out)?;
-    for image in &args.images {
-        let photos = vision.pipeline().probe_all(std::slice::from_ref(image), |p| open::read(p))?;
-        for photo in photos {
-            let report = ImageReport::new(image, photo, &gallery, &judge)?;
-            if let Some((_, page)) = &mut page {
-                page.answer(&report);
+    } else {
+        let vision = open::vision_of(&gallery, global, out)?;
+        let judge = Judge::new(&args.search, &gallery, global, out)?;
+        for image in &args.images {
+            let one = std::slice::from_ref(image);
+            for photo in vision.pipeline().probe_all(one, |path| open::read(path))? {
+                tell(ImageReport::new(image, photo, &gallery, &judge)?, out)?;
             }
-            tell(report, out)?;
         }
     }
     page.map_or(Ok(()), |(file, page)| page.write(file))

@@ -152,8 +152,8 @@ impl Batch<'_> {
             let portion: Vec<PathBuf> =
                 images.by_ref().take(open::PORTION).collect::<anyhow::Result<_>>()?;
             let photos = self.vision.pipeline().probe_all(&portion, |path| open::read(path))?;
-            for (image, photo) in portion.iter().zip(photos) {
-                let report = ImageReport::new(image, photo, self.gallery, &self.judge)?;
+            let named = portion.iter().map(PathBuf::as_path).zip(photos);
+            for report in ImageReport::of_photos(named, self.gallery, &self.judge)? {
                 unreadable += u64::from(report.error.is_some());
                 to.write_all(&self.line(&report)?)?;
                 if self.with_page {

@@ -6,7 +6,9 @@ use anyhow::Context;
 use candle_core::Device;
 use clap::Args;
 use facesearch_ann::{Snapshot, SnapshotPublisher};
-use facesearch_core::{Contract, Embedder, FaceFinder, FaceStore, Gallery, Progress, VisionError};
+use facesearch_core::{
+    Contract, Embedder, FaceFinder, FaceStore, Gallery, GalleryError, Progress, VisionError,
+};
 use facesearch_query::Pipeline;
 use facesearch_store::SledStore;
 use facesearch_vision::{Finder, Mtcnn, MtcnnOptions};
@@ -157,7 +159,9 @@ pub(crate) fn pinned(global: &Global) -> anyhow::Result<Option<Contract>> {
         Err(_) if global.index.join(STORE).exists() => {
             Ok(Some(SledStore::open(&global.index.join(STORE))?.contract().clone()))
         }
-        Err(_) => Ok(None),
+        Err(GalleryError::NotFound { .. }) => Ok(None),
+        // Where there is no store, nothing but what is damaged says what it was.
+        Err(damaged) => Err(damaged.into()),
     }
 }
 

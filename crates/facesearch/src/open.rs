@@ -243,9 +243,14 @@ fn assemble(
         )));
     };
     let options = MtcnnOptions { min_face, ..MtcnnOptions::default() };
-    let detector_network = Mtcnn::from_bytes([proposal, refinement, output], options, &device)?;
-    let mut recogniser =
-        recogniser::open(args.model.as_deref(), &args.network, &device, global, out)?;
+    // What a query waits for is mostly this, so each model is opened on a core of its own.
+    let networks = [&proposal[..], refinement, output];
+    let mut detector_network = None;
+    let mut recogniser = rayon::in_place_scope(|scope| {
+        scope.spawn(|_| detector_network = Some(Mtcnn::from_bytes(networks, options, &device)));
+        recogniser::open(args.model.as_deref(), &args.network, &device, global, out)
+    })?;
+    let detector_network = detector_network.context("the detector was not opened")??;
     if let Some(align) = align {
         recogniser = recogniser.cut_by(align)?;
     }

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::support::{
-    demo, facesearch, json_lines, many_photos, photo, run_for, scratch, stdout, text,
+    demo, facesearch, json_lines, many_photos, photo, run_for, scratch, stderr, stdout, text,
 };
 
 #[test]
@@ -44,6 +44,60 @@ fn csv_has_one_row_per_face_and_one_for_an_image_without() {
 }
 
 #[test]
+fn parquet_has_the_columns_of_csv_with_their_types() {
+    use parquet::basic::Type;
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::Field;
+    let index = demo().join("index");
+    let dir = scratch();
+    let photos = dir.path().join("photos");
+    fs::create_dir(&photos).unwrap();
+    fs::copy(photo("obama3.jpg"), photos.join("a, \"b\"\n.jpg")).unwrap();
+    image::RgbImage::new(300, 200).save(photos.join("blank.png")).unwrap();
+    fs::write(photos.join("broken.jpg"), b"no picture").unwrap();
+    let file = dir.path().join("who.parquet");
+    let ask = ["batch", text(&photos), "--index", text(&index), "--format"];
+    let csv = stdout(&run_for(5, &[&ask[..], &["csv"]].concat()));
+    assert!(stderr(&run_for(2, &[&ask[..], &["parquet"]].concat())).contains("-o FILE"));
+    run_for(5, &[&ask[..], &["parquet", "-o", text(&file)]].concat());
+    let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "nothing but the photos and the table is left: {left:?}");
+
+    let table = SerializedFileReader::new(fs::File::open(&file).unwrap()).unwrap();
+    let schema = table.metadata().file_metadata().schema_descr();
+    let types: Vec<_> = schema.columns().iter().map(|c| (c.name(), c.physical_type())).collect();
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let names = reader.headers().unwrap().clone();
+    assert!(names.iter().eq(types.iter().map(|(name, _)| *name)));
+    for (name, kind) in types {
+        let wanted = match name {
+            "face" | "support" => Type::INT64,
+            "x" | "y" | "width" | "height" | "score" | "distance" => Type::FLOAT,
+            _ => Type::BYTE_ARRAY,
+        };
+        assert_eq!(kind, wanted, "{name}");
+    }
+    let mut rows = table.get_row_iter(None).unwrap();
+    let mut decisions = Vec::new();
+    for line in reader.records().map(Result::unwrap) {
+        let row = rows.next().expect("a row for each line").unwrap();
+        for ((name, field), text) in row.get_column_iter().zip(&line) {
+            let shown = match field {
+                Field::Null => String::new(),
+                Field::Str(text) => text.clone(),
+                Field::Long(number) => number.to_string(),
+                Field::Float(number) => number.to_string(),
+                other => panic!("{name} is {other:?}"),
+            };
+            assert_eq!(shown, text, "{name}");
+        }
+        decisions.push(line[7].to_owned());
+    }
+    assert!(rows.next().is_none());
+    assert_eq!(decisions, ["match", "no_face", "error"]);
+}
+
+#[test]
 fn names_come_from_stdin_also_with_nul_between_them() {
     let index = demo().join("index");
     let mut child = facesearch()
@@ -65,7 +119,7 @@ fn an_interrupted_output_file_is_gone_on_with() {
     let dir = scratch();
     let photos = dir.path().join("photos");
     many_photos(&photos, 80);
-    for format in ["jsonl", "csv"] {
+    for format in ["jsonl", "csv", "parquet"] {
         let (whole, resumed) = (dir.path().join("whole"), dir.path().join("resumed"));
         let arguments = |file| {
             ["batch", text(&photos), "--format", format, "-o", file, "--index", text(&index)]

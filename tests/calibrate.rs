@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::{
-    Dice, Made, crowd, demo, files_below, index_of, json_lines, photo, run_for, scratch, shared,
-    stderr, stdout, text,
+    Dice, Made, crowd, demo, files_below, index_of, json_lines, photo, run, run_for, scratch,
+    shared, stderr, stdout, text,
 };
 
 fn nearest(faces: &[Made], probe: &[f32]) -> f64 {
@@ -50,6 +50,58 @@ fn thresholds_keep_to_their_rates_for_people_nobody_has_seen() {
     // Probabilities are judged on people they were not learnt from.
     let off = learnt[0]["reliability"]["calibration_error"].as_f64().unwrap();
     assert!(off < 0.05, "{off}");
+}
+
+#[test]
+fn with_a_filter_the_threshold_is_that_for_the_people_who_are_left() {
+    let dir = scratch();
+    let (index, mut dice) = (dir.path().join("index"), Dice(5));
+    let mut faces = crowd(800, 2, &mut dice);
+    // The last hundred lost their names: each of their faces may be anybody.
+    faces[1400..].iter_mut().for_each(|face| face.identity = None);
+    index_of(&index, &faces);
+    run_for(0, &["calibrate", "--index", text(&index)]);
+    let kept = fs::read_to_string(index.join("calibration.json")).unwrap();
+    let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
+    let kept: facesearch_eval::calibrate::Calibration =
+        serde_json::from_value(kept["calibration"].clone()).unwrap();
+
+    let strangers = crowd(2000, 1, &mut dice);
+    let npy = dir.path().join("strangers.npy");
+    let rows: Vec<Vec<f32>> = strangers.iter().map(|face| face.vector.clone()).collect();
+    crate::eval::write_npy(&npy, &rows);
+    let ask = |filter: &[&str]| -> Vec<serde_json::Value> {
+        let arguments = ["query", "--vector", text(&npy), "--json", "--fpir", "0.1", "-k", "1"];
+        json_lines(&run(&[&arguments[..], filter, &["--index", text(&index)]].concat()))
+    };
+    let names: Vec<String> = (0..30).map(|i| format!("person {:04}", 20 * i)).collect();
+    let within: Vec<&str> = names.iter().flat_map(|name| ["--in", &**name]).collect();
+    let without: Vec<&str> = names.iter().flat_map(|name| ["--not-in", &**name]).collect();
+    let mut thresholds = Vec::new();
+    for (filter, people) in [
+        (&[][..], 700 + 200),
+        (&within, 30),
+        (&without, 670 + 200),
+        (&["--path-prefix", "/photos/person 0701"], 2),
+        (&["--path-prefix", "/photos/person 0699"], 1),
+        (&["--added-after", "2001-01-01"], 700 + 200),
+        (&["--added-before", "2001-01-01"], 0),
+    ] {
+        let answers = ask(filter);
+        let threshold = answers[0]["threshold"].as_f64().unwrap() as f32;
+        let exact = kept.threshold(0.1, people).unwrap();
+        assert!(f64::from(threshold) <= exact, "{filter:?}: {threshold} is over {exact}");
+        assert!(f64::from(threshold.next_up()) > exact, "{filter:?}: {threshold} is not {exact}");
+        thresholds.push(threshold);
+        // The rate holds for people nobody has seen.
+        let named = answers.iter().filter(|answer| !answer["faces"][0]["identity"].is_null());
+        let rate = named.count() as f64 / answers.len() as f64;
+        let said = answers[0]["expected_false_alarms"].as_f64().unwrap();
+        assert!(said <= 0.1 && rate < 0.2, "{filter:?}: {rate}, said {said}");
+        // Of one or two people nearly nothing can be learnt but that they are few.
+        assert!(people < 30 || rate > 0.05, "{filter:?}: {rate}");
+    }
+    assert!(thresholds[1] > thresholds[0], "{thresholds:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::{
-    demo, files_below, json_lines, photo, run, run_for, scratch, stderr, stdout, text,
+    Dice, demo, files_below, json_lines, photo, run, run_for, scratch, stderr, stdout, text,
 };
 
 /// What `make.py` writes: 9 vectors of 5 numbers.
@@ -239,6 +239,49 @@ fn filters_and_floods_give_what_a_plain_filtered_scan_gives() {
     let explain = &json_lines(&output)[0]["faces"][0]["explain"];
     assert_eq!((&explain["exact"], &explain["allowed"]), (&true.into(), &rows.len().into()));
     assert!(explain["examined"].as_u64().unwrap() >= rows.len() as u64);
+}
+
+#[test]
+fn many_vectors_together_are_answered_as_each_alone() {
+    let dir = scratch();
+    let (index, file) = (dir.path().join("index"), dir.path().join("faces.npy"));
+    let (many, one) = (dir.path().join("many.csv"), dir.path().join("one.csv"));
+    let mut dice = Dice(31);
+    // Enough for a search structure, with copies, and a few more than are searched for at once.
+    let mut rows: Vec<Vec<f32>> = (0..11_000).map(|_| dice.vector(8, 0.5)).collect();
+    for i in 0..2_000 {
+        rows[5 * i + 1] = rows[5 * i].clone();
+    }
+    crate::eval::write_npy(&file, &rows);
+    let names = dir.path().join("names");
+    fs::write(&names, (0..11_000).map(|i| format!("p{}\n", i / 3)).collect::<String>()).unwrap();
+    let import = ["import", text(&file), "--identities", text(&names), "--metric", "l2"];
+    run_for(0, &[&import[..], &["--index", text(&index)]].concat());
+    let line = |i: usize| {
+        let cells = rows[7 * i].iter().map(|x| format!(",{}", x + 0.01));
+        format!("probe {i}{}\n", cells.collect::<String>())
+    };
+    let head = format!("photo{}\n", (0..8).map(|i| format!(",{i}")).collect::<String>());
+    fs::write(&many, head.clone() + &(0..1_100).map(line).collect::<String>()).unwrap();
+    for more in [
+        &[][..],
+        &["--effort", "exact"],
+        &["--effort", "40", "-k", "50"],
+        &["--in", "p3", "--in", "p1999", "--in", "p3000"],
+        &["--not-in", "p0", "-k", "1"],
+    ] {
+        let ask = |file: &Path| {
+            let question = ["query", "--vector", text(file), "--json", "--index", text(&index)];
+            stdout(&run_for(0, &[&question[..], &["--threshold", "9"], more].concat()))
+        };
+        let together = ask(&many);
+        let together: Vec<&str> = together.lines().collect();
+        assert_eq!(together.len(), 1_100);
+        for i in [0, 1, 500, 1_022, 1_023, 1_024, 1_025, 1_099] {
+            fs::write(&one, head.clone() + &line(i)).unwrap();
+            assert_eq!(ask(&one).trim_end(), together[i], "{more:?}, {i}");
+        }
+    }
 }
 
 /// Files of an index that have these bytes.

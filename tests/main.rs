@@ -15,6 +15,7 @@ mod deepface;
 mod demo;
 mod eval;
 mod exchange;
+mod floods;
 mod hostile;
 mod identity;
 mod incremental;

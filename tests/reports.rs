@@ -37,6 +37,37 @@ fn answers_stand_beside_the_faces_they_are_from() {
 }
 
 #[test]
+fn vectors_get_a_page_too_with_pictures_where_there_are_any() {
+    let dir = scratch();
+    let (file, probe) = (dir.path().join("query.html"), dir.path().join("probe.npy"));
+    let image = photo("obama3.jpg");
+    run_for(0, &["represent", text(&image), "--npy", text(&probe)]);
+    let ask = |index: &Path, code: i32| {
+        let arguments = ["query", "--vector", text(&probe), "--html", text(&file), "--json"];
+        let output = run_for(code, &[&arguments[..], &["--index", text(index)]].concat());
+        (json_lines(&output).remove(0), page(&file))
+    };
+    // The photos of the index are there, that of the vector is not.
+    let (answer, shown) = ask(&demo().join("index"), 0);
+    let candidates = answer["faces"][0]["candidates"].as_array().unwrap();
+    assert!(shown.contains("Barack Obama") && shown.contains("a vector, no picture"));
+    assert_eq!(shown.matches("data:image/jpeg;base64,").count(), candidates.len());
+    assert_eq!(shown.matches("class=\"scale\"").count(), candidates.len());
+
+    // Imported vectors have no place in a photo, even where a file happens to have their name.
+    let (index, faces) = (dir.path().join("index"), dir.path().join("faces.csv"));
+    let numbers: String = (0..128).map(|i| format!(",{}", (i * 37 % 11) as f32 / 11.0)).collect();
+    let columns: String = (0..128).map(|i| format!(",{i}")).collect();
+    let rows = format!("{}{numbers}\n/gone/<b>.jpg{numbers}\n", text(&image));
+    fs::write(&faces, format!("photo{columns}\n{rows}")).unwrap();
+    run_for(0, &["import", text(&faces), "--metric", "l2", "--index", text(&index)]);
+    let (_, shown) = ask(&index, 1);
+    assert!(shown.contains("unknown") && shown.contains("/gone/&lt;b&gt;.jpg"));
+    assert_eq!(shown.matches("no place in a photo is known").count(), 2);
+    assert!(!shown.contains("data:image/"));
+}
+
+#[test]
 fn curves_are_drawn_for_figures_and_calibrations() {
     let dir = scratch();
     let (index, file) = (dir.path().join("index"), dir.path().join("page.html"));

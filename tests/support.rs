@@ -111,21 +111,17 @@ pub(crate) fn many_photos(dir: &Path, n: usize) {
     }
 }
 
-/// The published state of an index: every file of it but for what counts publications.
-pub(crate) fn published(index: &Path) -> BTreeMap<String, Vec<u8>> {
+/// The folder of what an index has published last.
+pub(crate) fn newest(index: &Path) -> PathBuf {
     let folder = index.join("published");
     let manifest: serde_json::Value =
         serde_json::from_slice(&fs::read(folder.join("MANIFEST")).expect("a manifest")).unwrap();
-    let generation = manifest["generation"].as_u64().expect("a generation");
-    let newest = fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .find(|path| {
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            path.is_dir() && name.trim_start_matches('0') == generation.to_string()
-        })
-        .expect("the newest generation's folder");
-    files_below(&newest)
+    folder.join(manifest["generation"].as_u64().expect("a generation").to_string())
+}
+
+/// The published state of an index: every file of it but for what counts publications.
+pub(crate) fn published(index: &Path) -> BTreeMap<String, Vec<u8>> {
+    files_below(&newest(index))
         .into_iter()
         .map(|path| {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();

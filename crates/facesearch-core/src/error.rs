@@ -52,7 +52,7 @@ pub enum GalleryError {
     #[error("no index at {path}; make one with `facesearch index <PHOTOS> --index {path}`")]
     NotFound { path: PathBuf },
     #[error(
-        "the published index at {path} is damaged ({what}); run `facesearch index` to publish it again"
+        "the published index at {path} is damaged ({what}); run `facesearch index` to publish it again, or import again what was imported"
     )]
     Corrupt { path: PathBuf, what: String },
     #[error(

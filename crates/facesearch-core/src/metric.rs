@@ -81,6 +81,11 @@ impl Distance {
         Self(squared.max(0.0).sqrt())
     }
 
+    /// The same of a sum in `f64`, rounded once.
+    pub fn from_squared_f64(squared: f64) -> Self {
+        Self(squared.max(0.0).sqrt() as f32)
+    }
+
     /// The plain number.
     pub fn get(self) -> f32 {
         self.0

@@ -22,7 +22,7 @@ mod tests;
 pub use calibration::{Calibration, Probability};
 pub use impostors::{ImpostorTable, Impostors, nearest_impostors};
 pub use isotonic::Isotonic;
-pub use learn::{Learnt, learn, learn_from_cohort, people_in};
+pub use learn::{Learnt, learn, learn_from_cohort, people_among, people_in};
 pub use logistic::Logistic;
 pub use reliability::{Reliability, ReliabilityBin};
 pub use stump::{Criterion, Stump, stump};

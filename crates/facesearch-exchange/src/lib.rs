@@ -37,5 +37,5 @@ mod writer;
 pub use error::ExchangeError;
 pub use format::Format;
 pub use row::{Columns, Row, Rows, read, read_names, read_one};
-pub use table::{Cell, write_table};
+pub use table::{Cell, Kind, write_table};
 pub use writer::Writer;

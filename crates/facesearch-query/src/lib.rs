@@ -13,7 +13,7 @@ mod pipeline;
 pub use filter::Filter;
 pub use identify::{
     Answer, Candidate, CandidateName, Decision, SearchOptions, identify, identify_among,
-    nearest_identities,
+    identify_each, nearest_identities,
 };
 pub use pairs::{PairTrial, PairsSummary, summarise};
 pub use pipeline::{PhotoProbe, Pipeline, Probe};

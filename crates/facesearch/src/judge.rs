@@ -4,6 +4,7 @@ use std::path::Path;
 
 use facesearch_ann::Snapshot;
 use facesearch_core::{Gallery, RowSet, Threshold};
+use facesearch_eval::calibrate::people_among;
 use facesearch_query::{Filter, SearchOptions};
 
 use crate::args::{Global, Search};
@@ -21,6 +22,7 @@ pub(crate) struct Judge {
     pub(crate) structure: Option<Structure>,
     filter: Filter,
     calibration: Option<Stored>,
+    /// Among how many identities a face is looked for.
     people: usize,
 }
 
@@ -52,7 +54,16 @@ impl Judge {
             }
             loaded => loaded?,
         };
-        let people = calibration.as_ref().map_or(0, |stored| stored.people_now(gallery));
+        let filter = search.filter.filter();
+        let among = match filter.is_empty() {
+            true => None,
+            false => Some(Self::among(&filter, gallery)?),
+        };
+        // A stranger is compared with those alone whom the filter lets through.
+        let people = calibration.as_ref().map_or(0, |stored| match &among {
+            Some(rows) => people_among(gallery, rows),
+            None => stored.people_now(gallery),
+        });
         let threshold = match (search.fpir, &calibration) {
             (None, _) => search.threshold.unwrap_or(gallery.contract().threshold),
             (Some(fpir), Some(stored)) => {
@@ -75,11 +86,6 @@ impl Judge {
             k: search.k,
             threshold: Threshold::new(threshold).unwrap_or(Threshold::DEFAULT),
             effort: search.effort,
-        };
-        let filter = search.filter.filter();
-        let among = match filter.is_empty() {
-            true => None,
-            false => Some(Self::among(&filter, gallery)?),
         };
         let structure = search.explain.then(|| Structure {
             segments: gallery.certificates().count(),

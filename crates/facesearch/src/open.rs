@@ -6,7 +6,9 @@ use anyhow::Context;
 use candle_core::Device;
 use clap::Args;
 use facesearch_ann::{Snapshot, SnapshotPublisher};
-use facesearch_core::{Contract, Embedder, FaceFinder, FaceStore, Gallery, Progress, VisionError};
+use facesearch_core::{
+    Contract, Embedder, FaceFinder, FaceStore, Gallery, GalleryError, Progress, VisionError,
+};
 use facesearch_query::Pipeline;
 use facesearch_store::SledStore;
 use facesearch_vision::{Finder, Mtcnn, MtcnnOptions};
@@ -157,7 +159,9 @@ pub(crate) fn pinned(global: &Global) -> anyhow::Result<Option<Contract>> {
         Err(_) if global.index.join(STORE).exists() => {
             Ok(Some(SledStore::open(&global.index.join(STORE))?.contract().clone()))
         }
-        Err(_) => Ok(None),
+        Err(GalleryError::NotFound { .. }) => Ok(None),
+        // Where there is no store, nothing but what is damaged says what it was.
+        Err(damaged) => Err(damaged.into()),
     }
 }
 
@@ -239,9 +243,14 @@ fn assemble(
         )));
     };
     let options = MtcnnOptions { min_face, ..MtcnnOptions::default() };
-    let detector_network = Mtcnn::from_bytes([proposal, refinement, output], options, &device)?;
-    let mut recogniser =
-        recogniser::open(args.model.as_deref(), &args.network, &device, global, out)?;
+    // What a query waits for is mostly this, so each model is opened on a core of its own.
+    let networks = [&proposal[..], refinement, output];
+    let mut detector_network = None;
+    let mut recogniser = rayon::in_place_scope(|scope| {
+        scope.spawn(|_| detector_network = Some(Mtcnn::from_bytes(networks, options, &device)));
+        recogniser::open(args.model.as_deref(), &args.network, &device, global, out)
+    })?;
+    let detector_network = detector_network.context("the detector was not opened")??;
     if let Some(align) = align {
         recogniser = recogniser.cut_by(align)?;
     }

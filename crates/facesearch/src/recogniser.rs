@@ -215,15 +215,16 @@ impl Source<'_> {
         let [network, predictor] = &paths[..] else {
             return Err(Failure::model("dlib's models are not made of one file each"));
         };
+        let (predictor, network) = rayon::join(
+            || anyhow::Ok(ShapePredictor5::from_bytes(&bytes(predictor)?)?),
+            || anyhow::Ok(DlibResNet::from_bytes(&bytes(network)?, self.device)?),
+        );
+        let (predictor, network) = (predictor?, network?);
         let aligner = Stacked::new(vec![
-            Box::new(DlibAligner::new(
-                ShapePredictor5::from_bytes(&bytes(predictor)?)?,
-                SquareInBox::MTCNN,
-            )),
+            Box::new(DlibAligner::new(predictor, SquareInBox::MTCNN)),
             Box::new(PointAligner::MTCNN),
         ]);
         let metric = metric.unwrap_or(Metric::L2);
-        let network = DlibResNet::from_bytes(&bytes(network)?, self.device)?;
         Ok(Recogniser {
             embedder: Box::new(Views::new(network).with_metric(metric)),
             preprocessing: format!("{}, mirrored", aligner.name()),

@@ -1,13 +1,15 @@
 //! What is said of a photo, for machines (one JSON object) and for people.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use facesearch_core::{
     BoundingBox, DetectedFace, Embedding, Gallery, Landmarks, RowSet, VisionError,
 };
-use facesearch_query::{Answer, Candidate, CandidateName, Decision, PhotoProbe, identify_among};
+use facesearch_query::{
+    Answer, Candidate, CandidateName, Decision, PhotoProbe, Probe, identify_each,
+};
 use serde::Serialize;
 
 use crate::args;
@@ -58,7 +60,7 @@ pub(crate) struct Explanation {
     pub(crate) exact: bool,
     /// The effort asked for.
     pub(crate) effort: String,
-    /// From the vector to the answer.
+    /// From the vector to the answer; of vectors that were searched for together, an equal share.
     pub(crate) milliseconds: f64,
 }
 
@@ -105,40 +107,59 @@ pub(crate) struct CandidateReport {
 }
 
 impl ImageReport {
-    /// Searches `gallery` for every face of a photo, or reports why there is none to search for.
-    pub(crate) fn new(
-        image: &Path,
-        photo: Result<PhotoProbe, VisionError>,
+    /// Searches `gallery` for the faces of photos, all together, or reports why there are none to
+    /// search for.
+    pub(crate) fn of_photos<'p>(
+        photos: impl IntoIterator<Item = (&'p Path, Result<PhotoProbe, VisionError>)>,
         gallery: &dyn Gallery,
         judge: &Judge,
-    ) -> anyhow::Result<Self> {
-        let mut report = Self::empty(image, gallery, judge);
-        let photo = match photo {
-            Ok(photo) => photo,
-            Err(error) => {
-                report.error = Some(error.to_string());
-                return Ok(report);
+    ) -> anyhow::Result<Vec<Self>> {
+        let mut vectors = Vec::new();
+        // The faces of each photo, and whether they have a vector to be searched for.
+        let mut places = Vec::new();
+        let mut reports = Vec::new();
+        for (image, photo) in photos {
+            let mut report = Self::empty(image, gallery, judge);
+            let mut faces = Vec::new();
+            match photo {
+                Ok(photo) => {
+                    report.expected_false_alarms = judge.expected_false_alarms(photo.faces.len());
+                    for Probe { face, embedding } in photo.faces {
+                        let DetectedFace { bbox, score, landmarks } = face;
+                        faces.push((Place { bbox, score, landmarks }, embedding.is_some()));
+                        vectors.extend(embedding);
+                    }
+                }
+                Err(error) => report.error = Some(error.to_string()),
             }
-        };
-        report.expected_false_alarms = judge.expected_false_alarms(photo.faces.len());
-        for probe in photo.faces {
-            let DetectedFace { bbox, score, landmarks } = probe.face;
-            let place = Some(Place { bbox, score, landmarks });
-            report.faces.push(FaceReport::new(place, probe.embedding.as_ref(), gallery, judge)?);
+            reports.push(report);
+            places.push(faces);
         }
-        Ok(report)
+        let mut found = FaceReport::of_each(&vectors, gallery, judge)?.into_iter();
+        for (report, faces) in reports.iter_mut().zip(places) {
+            for (place, has_vector) in faces {
+                let searched = if has_vector { found.next() } else { None };
+                let face = searched.unwrap_or_else(|| FaceReport::of_nobody(gallery, judge));
+                report.faces.push(FaceReport { place: Some(place), ..face });
+            }
+        }
+        Ok(reports)
     }
 
-    /// Searches `gallery` for a vector that came from elsewhere.
-    pub(crate) fn of_vector(
-        name: &Path,
-        vector: &Embedding,
+    /// Searches `gallery` for vectors that came from elsewhere, all together.
+    pub(crate) fn of_vectors(
+        named: Vec<(PathBuf, Embedding)>,
         gallery: &dyn Gallery,
         judge: &Judge,
-    ) -> anyhow::Result<Self> {
-        let faces = vec![FaceReport::new(None, Some(vector), gallery, judge)?];
-        let expected_false_alarms = judge.expected_false_alarms(1);
-        Ok(Self { faces, expected_false_alarms, ..Self::empty(name, gallery, judge) })
+    ) -> anyhow::Result<Vec<Self>> {
+        let (names, vectors): (Vec<_>, Vec<_>) = named.into_iter().unzip();
+        let found = FaceReport::of_each(&vectors, gallery, judge)?;
+        let reports = names.iter().zip(found).map(|(name, face)| Self {
+            faces: vec![face],
+            expected_false_alarms: judge.expected_false_alarms(1),
+            ..Self::empty(name, gallery, judge)
+        });
+        Ok(reports.collect())
     }
 
     fn empty(image: &Path, gallery: &dyn Gallery, judge: &Judge) -> Self {
@@ -204,30 +225,33 @@ impl Explanation {
 }
 
 impl FaceReport {
-    /// Searches for one face; one without a vector is nobody.
-    fn new(
-        place: Option<Place>,
-        probe: Option<&Embedding>,
+    /// Searches for vectors, all together; places are for the caller to fill in.
+    fn of_each(
+        vectors: &[Embedding],
         gallery: &dyn Gallery,
         judge: &Judge,
-    ) -> anyhow::Result<Self> {
+    ) -> anyhow::Result<Vec<Self>> {
         let start = Instant::now();
-        let answer = match probe {
-            Some(probe) => identify_among(gallery, probe, &judge.options, judge.among.as_ref())?,
-            None => Answer {
-                decision: Decision::Unknown,
-                candidates: Vec::new(),
-                exact: true,
-                examined: 0,
-            },
-        };
-        let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+        let answers = identify_each(gallery, vectors, &judge.options, judge.among.as_ref())?;
+        let milliseconds = start.elapsed().as_secs_f64() * 1e3 / vectors.len().max(1) as f64;
+        let reports = answers.iter().map(|answer| Self::new(answer, milliseconds, gallery, judge));
+        Ok(reports.collect())
+    }
+
+    /// The answer for a face that the model made no vector of.
+    fn of_nobody(gallery: &dyn Gallery, judge: &Judge) -> Self {
+        let (decision, candidates) = (Decision::Unknown, Vec::new());
+        let answer = Answer { decision, candidates, exact: true, examined: 0 };
+        Self::new(&answer, 0.0, gallery, judge)
+    }
+
+    fn new(answer: &Answer, milliseconds: f64, gallery: &dyn Gallery, judge: &Judge) -> Self {
         let candidates: Vec<_> =
             answer.candidates.iter().map(|c| CandidateReport::new(c, gallery)).collect();
         let nearest = candidates.first();
         let is_match = answer.decision == Decision::Match;
-        Ok(Self {
-            place,
+        Self {
+            place: None,
             decision: if is_match { "match" } else { "unknown" },
             identity: nearest.filter(|_| is_match).map(|c| c.identity.clone()),
             distance: nearest.map(|c| c.distance),
@@ -243,7 +267,7 @@ impl FaceReport {
                 milliseconds,
             }),
             candidates,
-        })
+        }
     }
 
     fn verdict(&self, threshold: f32) -> String {

@@ -1,6 +1,6 @@
 //! Learning from an index itself: its people are strangers to each other.
 
-use facesearch_core::{Gallery, IdentityIndex, Row, l2_squared};
+use facesearch_core::{Gallery, IdentityIndex, Row, RowSet, l2_squared};
 use rayon::prelude::*;
 
 use super::{
@@ -119,6 +119,20 @@ pub fn people_in(gallery: &dyn Gallery) -> usize {
     let rows = (0..gallery.len() as u32).map(Row);
     let alone = rows.filter(|row| gallery.face(*row).identity.is_none()).count();
     gallery.identity_count() + alone
+}
+
+/// The same of the rows in `among` alone, of a gallery whose tables must have been verified.
+pub fn people_among(gallery: &dyn Gallery, among: &RowSet) -> usize {
+    let mut seen = vec![false; gallery.identity_count()];
+    let mut people = 0;
+    for row in among.iter() {
+        let is_new = match gallery.face(row).identity {
+            Some(identity) => !std::mem::replace(&mut seen[identity.0 as usize], true),
+            None => true,
+        };
+        people += usize::from(is_new);
+    }
+    people
 }
 
 /// The rows of each identity, and every labelled row with its identity.

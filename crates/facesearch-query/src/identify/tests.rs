@@ -158,6 +158,30 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn many_together_are_answered_as_each_alone(
+        faces in vec((vec(0u8..4, 3), proptest::option::of(0u32..6)), 0..60),
+        probes in vec(vec(0u8..4, 3), 0..9),
+        left_out in vec(any::<bool>(), 60),
+        filtered in any::<bool>(),
+        k in 0usize..9,
+    ) {
+        let floats = |v: Vec<u8>| v.into_iter().map(f32::from).collect::<Vec<_>>();
+        let gallery = Memory::new(faces.into_iter().map(|(v, who)| (floats(v), who)).collect());
+        let probes: Vec<_> = probes.into_iter().map(|v| probe(&floats(v))).collect();
+        let mut among = RowSet::all(gallery.len());
+        among.retain(|row| !left_out[row.0 as usize]);
+        let among = filtered.then_some(&among);
+        let options = SearchOptions { k, ..SearchOptions::default() };
+        let together = identify_each(&gallery, &probes, &options, among).unwrap();
+        prop_assert_eq!(together.len(), probes.len());
+        for (probe, got) in probes.iter().zip(together) {
+            prop_assert_eq!(got, identify_among(&gallery, probe, &options, among).unwrap());
+        }
+    }
+}
+
 #[test]
 fn one_person_with_many_photos_does_not_hide_the_next() {
     let mut faces = vec![(vec![0.0, 0.0, 0.0], Some(0)); 5_000];

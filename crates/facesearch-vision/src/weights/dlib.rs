@@ -501,8 +501,16 @@ impl Reader<'_> {
 fn power_of_two(e: i32) -> f64 {
     match e {
         -1022..=1023 => f64::from_bits(((e + 1023) as u64) << 52),
-        _ => 2f64.powi(e),
+        _ => far_power_of_two(e),
     }
+}
+
+/// A function of its own that is not inlined: `powi` counts as free of side effects, and is otherwise
+/// called for every number and then not used.
+#[cold]
+#[inline(never)]
+fn far_power_of_two(e: i32) -> f64 {
+    2f64.powi(e)
 }
 
 #[cfg(test)]

@@ -38,6 +38,10 @@ pub(crate) struct QueryArgs {
     pub(crate) html: Option<PathBuf>,
 }
 
+/// Vectors that are searched for together: enough for a scan to be worth it, few enough that their
+/// answers do not fill the memory.
+const TOGETHER: usize = 1 << 10;
+
 /// Exits with 0 where anybody was found and 1 where nobody was, as grep does; with 3 where no image
 /// could be used, and 5 where only some could.
 pub(crate) fn run(args: &QueryArgs, global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {
@@ -57,7 +61,12 @@ pub(crate) fn ask(
     mut then: impl FnMut(ImageReport, &mut Printer) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let gallery = open::gallery(global)?;
+    let title = if args.vector.is_some() { "Who are these?" } else { "Who is in these photos?" };
+    let mut page = args.html.as_ref().map(|file| (file, Page::new(title)));
     let mut tell = |report: ImageReport, out: &mut Printer| {
+        if let Some((_, page)) = &mut page {
+            page.answer(&report);
+        }
         if args.json {
             out.json(&report)?;
         } else {
@@ -67,37 +76,48 @@ pub(crate) fn ask(
         then(report, out)
     };
     if let Some(file) = &args.vector {
+        open::set_threads(global);
         let judge = Judge::new(&args.search, &gallery, global, out)?;
-        for (name, vector) in vectors(file, gallery.contract())? {
-            tell(ImageReport::of_vector(&name, &vector, &gallery, &judge)?, out)?;
-        }
-        return Ok(());
-    }
-    let vision = open::vision_of(&gallery, global, out)?;
-    let mut page = args.html.as_ref().map(|file| (file, Page::new("Who is in these photos?")));
-    let judge = Judge::new(&args.search, &gallery, global, out)?;
-    for image in &args.images {
-        let photos = vision.pipeline().probe_all(std::slice::from_ref(image), |p| open::read(p))?;
-        for photo in photos {
-            let report = ImageReport::new(image, photo, &gallery, &judge)?;
-            if let Some((_, page)) = &mut page {
-                page.answer(&report);
+        let mut vectors = vectors(file, gallery.contract())?;
+        loop {
+            let some = vectors.by_ref().take(TOGETHER).collect::<anyhow::Result<Vec<_>>>()?;
+            if some.is_empty() {
+                break;
             }
-            tell(report, out)?;
+            for report in ImageReport::of_vectors(some, &gallery, &judge)? {
+                tell(report, out)?;
+            }
+        }
+    } else {
+        let vision = open::vision_of(&gallery, global, out)?;
+        let judge = Judge::new(&args.search, &gallery, global, out)?;
+        for images in args.images.chunks(open::PORTION) {
+            let photos = vision.pipeline().probe_all(images, |path| open::read(path))?;
+            let named = images.iter().map(PathBuf::as_path).zip(photos);
+            for report in ImageReport::of_photos(named, &gallery, &judge)? {
+                tell(report, out)?;
+            }
         }
     }
     page.map_or(Ok(()), |(file, page)| page.write(file))
 }
 
 /// The embeddings of a file, each with a name to answer by, as the index's metric wants them.
-fn vectors(file: &Path, contract: &Contract) -> anyhow::Result<Vec<(PathBuf, Embedding)>> {
+fn vectors<'c>(
+    file: &Path,
+    contract: &'c Contract,
+) -> anyhow::Result<impl Iterator<Item = anyhow::Result<(PathBuf, Embedding)>> + use<'c>> {
     let rows = if file.as_os_str() == "-" {
         facesearch_exchange::read_one(std::io::stdin(), file)?
     } else {
         facesearch_exchange::read(file, Format::of(file)?, &Columns::default())?
     };
     let name = shown(file);
-    let vectors = (0..).zip(rows).map(|(i, row): (u64, _)| {
+    let mut rows = rows.peekable();
+    if rows.peek().is_none() {
+        return Err(Failure::input(format!("{name} holds no embeddings")));
+    }
+    Ok((0..).zip(rows).map(move |(i, row): (u64, _)| {
         let row = row?;
         let got = row.vector.len();
         if got != contract.dimension as usize {
@@ -110,12 +130,7 @@ fn vectors(file: &Path, contract: &Contract) -> anyhow::Result<Vec<(PathBuf, Emb
         let embedding = Embedding::new(row.vector, contract.metric)
             .map_err(|error| Failure::input(format!("vector {i} of {name}: {error}")))?;
         Ok((row.name.unwrap_or_else(|| format!("{name}#{i}")).into(), embedding))
-    });
-    let vectors = vectors.collect::<anyhow::Result<Vec<_>>>()?;
-    if vectors.is_empty() {
-        return Err(Failure::input(format!("{name} holds no embeddings")));
-    }
-    Ok(vectors)
+    }))
 }
 
 /// What all images together amount to.

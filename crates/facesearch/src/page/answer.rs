@@ -34,8 +34,9 @@ fn of_face(number: usize, face: &FaceReport, report: &ImageReport) -> Markup {
         }
         div.faces {
             div.face {
-                @if let Some(place) = &face.place {
-                    (crop(Path::new(&report.image), &place.bbox, "the face asked about"))
+                @match &face.place {
+                    Some(place) => (crop(Path::new(&report.image), &place.bbox, "the face asked about")),
+                    None => span.gone { "a vector, no picture" },
                 }
                 "asked about"
             }

@@ -17,8 +17,12 @@ const SIZE: u32 = 112;
 const AROUND: f32 = 0.2;
 
 /// The face at `bbox` in a photo, as a picture inside of the page; a word where the photo is gone or
-/// cannot be read, for a report is no reason to fail.
+/// cannot be read, for a report is no reason to fail, or where nobody knows which part of it to cut
+/// out, as with imported vectors.
 pub(crate) fn crop(photo: &Path, bbox: &BoundingBox, words: &str) -> Markup {
+    if bbox.width <= 0.0 || bbox.height <= 0.0 {
+        return html! { span.gone { "no place in a photo is known" } };
+    }
     match encoded(photo, bbox) {
         Some(jpeg) => {
             let source = format!("data:image/jpeg;base64,{}", STANDARD.encode(jpeg));

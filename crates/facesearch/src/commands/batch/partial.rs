@@ -1,0 +1,152 @@
+//! An output file under way, and how a later run takes it up.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::{Batch, Format, Images, table};
+use crate::exit::Failure;
+use crate::printer::shown;
+use crate::progress::Bar;
+
+/// An output file under way: `FILE.partial`, renamed once complete, so that `FILE` is never half a
+/// result. Beside it, `FILE.partial.state` counts the images whose answers are wholly in it.
+pub(super) struct Partial {
+    pub(super) path: PathBuf,
+    state: PathBuf,
+    pub(super) images: u64,
+    bytes: u64,
+}
+
+impl Partial {
+    /// Takes up an earlier run's file where it was made with the same index and options.
+    pub(super) fn open(output: &Path, batch: &Batch<'_>) -> anyhow::Result<Self> {
+        if output.is_dir() {
+            return Err(Failure::usage(format!("{} is a folder; name a file", shown(output))));
+        }
+        let with = |suffix: &str| {
+            let mut name = output.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        let (path, state) = (with(".partial"), with(".partial.state"));
+        let (images, bytes) = fs::read_to_string(&state)
+            .ok()
+            .and_then(|text| {
+                let (terms, counts) = text.split_once('\n')?;
+                let (images, bytes) = counts.trim_end().split_once(' ')?;
+                (terms == Self::terms(batch)).then_some(())?;
+                Some((images.parse().ok()?, bytes.parse().ok()?))
+            })
+            .filter(|(_, bytes)| fs::metadata(&path).is_ok_and(|meta| meta.len() >= *bytes))
+            .unwrap_or((0, 0));
+        Ok(Self { path, state, images, bytes })
+    }
+
+    /// What an answer depends on, besides its image.
+    fn terms(batch: &Batch<'_>) -> String {
+        let Batch { gallery, judge, format, .. } = batch;
+        let generation = gallery.generation();
+        format!("{format:?} {} generation {generation}", judge.terms())
+    }
+
+    /// Answers the images that are not in the file yet, and gives it its final name.
+    pub(super) fn complete(
+        self,
+        output: &Path,
+        images: Images,
+        batch: &Batch<'_>,
+        bar: &Bar,
+    ) -> anyhow::Result<(u64, u64)> {
+        let name = shown(&self.path);
+        let mut file = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&self.path)
+            .map_err(|error| Failure::usage(format!("cannot write {name}: {error}")))?;
+        file.set_len(self.bytes)?;
+        let failed_before = failures(&mut file, batch.format)?;
+        file.seek(SeekFrom::End(0))?;
+        let mut counting = Counting {
+            file: BufWriter::new(file),
+            bytes: self.bytes,
+            images: self.images,
+            pending: 0,
+            state: &self.state,
+            terms: Self::terms(batch),
+            header: batch.format.is_table() && self.images == 0,
+        };
+        let (failed, done) = batch.run(images, &mut counting, self.images, bar)?;
+        counting.file.into_inner()?.sync_all()?;
+        let mut complete = self.path.clone();
+        if batch.format == Format::Parquet {
+            complete.as_mut_os_string().push(".parquet");
+            table::write_parquet(&self.path, &complete)?;
+        }
+        fs::rename(&complete, output)
+            .map_err(|error| Failure::usage(format!("cannot write {}: {error}", shown(output))))?;
+        for done_with in [&self.state, &self.path] {
+            let _ = fs::remove_file(done_with);
+        }
+        Ok((failed_before + failed, done))
+    }
+}
+
+/// How many images of an earlier run's lines could not be used.
+fn failures(file: &mut File, format: Format) -> anyhow::Result<u64> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut text = String::new();
+    let mut failed = 0;
+    match format {
+        Format::Jsonl => {
+            let mut lines = BufReader::new(file);
+            while lines.read_line(&mut text)? > 0 {
+                let line: serde_json::Value = serde_json::from_str(&text)?;
+                failed += u64::from(line.get("error").is_some());
+                text.clear();
+            }
+        }
+        Format::Csv | Format::Parquet => {
+            let mut reader = csv::Reader::from_reader(BufReader::new(file));
+            for row in reader.records() {
+                failed += u64::from(&row?[table::DECISION] == "error");
+            }
+        }
+    }
+    Ok(failed)
+}
+
+/// Writes answers and, after each portion, the count of images that are wholly in the file.
+struct Counting<'a> {
+    file: BufWriter<File>,
+    bytes: u64,
+    images: u64,
+    pending: u64,
+    state: &'a Path,
+    terms: String,
+    header: bool,
+}
+
+impl Write for Counting<'_> {
+    fn write(&mut self, answer: &[u8]) -> std::io::Result<usize> {
+        self.file.write_all(answer)?;
+        self.bytes += answer.len() as u64;
+        // The batch writes one whole answer at a time, and for csv the header before the first.
+        if self.header {
+            self.header = false;
+        } else {
+            self.pending += 1;
+        }
+        Ok(answer.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()?;
+        self.images += std::mem::take(&mut self.pending);
+        let temporary = self.state.with_extension("state.new");
+        fs::write(&temporary, format!("{}\n{} {}\n", self.terms, self.images, self.bytes))?;
+        fs::rename(&temporary, self.state)
+    }
+}

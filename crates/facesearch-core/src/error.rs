@@ -56,7 +56,12 @@ pub enum GalleryError {
     )]
     Corrupt { path: PathBuf, what: String },
     #[error(
-        "the index at {path} is of format {found}, this program reads format {wanted}; build the index again"
+        "the index at {path} is of format {found}, this program reads format {wanted}; {}",
+        if found < wanted {
+            "`facesearch optimize` publishes it anew from its store, nothing is lost"
+        } else {
+            "a newer facesearch wrote it, so use that one"
+        }
     )]
     Format { path: PathBuf, found: u32, wanted: u32 },
     #[error("the index holds vectors of {expected} numbers, the probe has {got}")]

@@ -118,7 +118,7 @@ fn an_interrupted_output_file_is_gone_on_with() {
     let index = demo().join("index");
     let dir = scratch();
     let photos = dir.path().join("photos");
-    many_photos(&photos, 80);
+    many_photos(&photos, 50);
     for format in ["jsonl", "csv", "parquet"] {
         let (whole, resumed) = (dir.path().join("whole"), dir.path().join("resumed"));
         let arguments = |file| {

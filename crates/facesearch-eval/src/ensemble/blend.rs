@@ -30,14 +30,7 @@ impl Blend {
     /// there is not one truth for each row.
     pub fn fit(rows: &[Vec<f64>], truth: &[bool], ridge: f64) -> Result<Self, EvalError> {
         assert_eq!(rows.len(), truth.len(), "every row has one truth");
-        let same = truth.iter().filter(|same| **same).count();
-        for (what, got) in
-            [("pairs of one person", same), ("pairs of two people", truth.len() - same)]
-        {
-            if got == 0 {
-                return Err(EvalError::TooFew { what, got, wanted: 1 });
-            }
-        }
+        super::both_kinds(truth)?;
         if !(ridge > 0.0 && ridge.is_finite()) {
             return Err(EvalError::Option { what: "the ridge", got: ridge, wanted: "above 0" });
         }

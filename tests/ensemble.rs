@@ -80,7 +80,7 @@ fn what_two_models_know_together_is_learnt_saved_and_judged_again() {
         let gain = contender(study, ensemble)["gain"].as_f64().unwrap();
         assert!(gain > 0.02, "{ensemble}: {study}");
     }
-    assert!(fs::read_to_string(&page).unwrap().contains("equal parts"));
+    assert!(crate::reports::page(&page).contains("equal parts"));
     // The saved one is the one that was judged.
     let again = ["--test", text(&test), "--booster", text(&saved), "--json"];
     let again = &json_lines(&run_for(0, &[&arguments[..], &again].concat()))[0];
@@ -100,7 +100,7 @@ fn distances_measured_elsewhere_are_judged_too() {
     for i in 0..200 {
         let centre = if i % 2 == 0 { 0.6 } else { 1.0 };
         let truth = if i % 2 == 0 { "yes" } else { "no" };
-        let mut number = |spread| (centre + spread * dice.next()).max(0.0);
+        let mut number = |spread: f32| (centre + spread * dice.next()).max(0.0);
         writeln!(csv, "{},{},{truth}", number(0.3), number(0.6)).unwrap();
     }
     csv.push_str(",0.5,no\n");
@@ -190,4 +190,46 @@ fn two_models_index_and_answer_as_one() {
     assert!(said.contains("0.750     retail-0095") && said.contains("dlib (recogniser"), "{said}");
     let json = json_lines(&models.run_for(0, &["models", "show", "dlib+retail-0095", "--json"]));
     assert_eq!((json.len(), &json[0]["parts"][0]["weight"]), (3, &0.5.into()));
+}
+
+#[test]
+fn photos_are_embedded_by_every_model_and_the_blend_is_told_as_an_index() {
+    let models = Models::new();
+    if !models.import_retail() {
+        return;
+    }
+    let dir = scratch();
+    let pairs = dir.path().join("pairs.csv");
+    let list = "a,b,same\n\
+                Barack Obama/obama.jpg,Barack Obama/obama2.jpg,1\n\
+                Barack Obama/obama.jpg,Joe Biden/biden.jpg,0\n\
+                Barack Obama/obama2.jpg,Joe Biden/biden.jpg,0\n";
+    fs::write(&pairs, list).unwrap();
+    let people = demo().join("people");
+    let arguments = [
+        "eval",
+        "ensemble",
+        text(&pairs),
+        "--test",
+        text(&pairs),
+        "--root",
+        text(&people),
+        "--model",
+        "dlib,retail-0095",
+        "--resamples",
+        "5",
+        "--json",
+    ];
+    let study = &json_lines(&models.run_for(0, &arguments))[0];
+    // dlib's vectors are longer than 1, so its cosine says something of its own.
+    let names: Vec<_> =
+        study["contenders"].as_array().unwrap().iter().map(|c| &c["name"]).collect();
+    assert_eq!(names[..3], ["dlib_l2", "dlib_cosine", "retail-0095_l2"]);
+    assert_eq!(contender(study, "blend")["accuracy"], 1.0);
+    // What is said of an index holds in one: it parts the same pairs.
+    let index = &study["index"];
+    let (model, threshold) = (index["model"].as_str().unwrap(), index["threshold"].to_string());
+    let root = ["--root", text(&people), "--threshold", &threshold, "--model", model];
+    let judged = models.run_for(0, &[&["verify", "--pairs", text(&pairs)][..], &root].concat());
+    assert_eq!(json_lines(&judged).last().unwrap()["accuracy"], 1.0);
 }

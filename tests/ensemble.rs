@@ -136,7 +136,7 @@ fn an_ensemble_needs_models_that_are_there() {
     for (model, why, code) in [
         ("dlib+dlib", "twice", 2),
         ("dlib@0+openface", "above 0", 2),
-        ("dlib+nothing-of-the-kind", "nothing-of-the-kind", 2),
+        ("dlib+nothing-of-the-kind", "nothing-of-the-kind", 6),
     ] {
         let said = stderr(&run_for(code, &["verify", "--model", model, text(&a), text(&b)]));
         assert!(said.contains(why), "{model}: {said}");

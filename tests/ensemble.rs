@@ -184,7 +184,7 @@ fn two_models_index_and_answer_as_one() {
     // However they are typed, the same models with the same weights are the same.
     run(0, &["index", text(&people), "--model", "dlib@10+retail-0095@30"]);
     let arguments =
-        ["verify", text(&new), evidence, "--model", "dlib+retail-0095", "--metric", "l2"];
+        ["verify", text(&new), evidence, "--model", "dlib+retail-0095", "--metric", "cosine"];
     assert!(stderr(&models.run_for(2, &arguments)).contains("leave --metric out"));
     let said = stdout(&models.run_for(0, &["models", "show", "dlib@1+retail-0095@3"]));
     assert!(said.contains("0.750     retail-0095") && said.contains("dlib (recogniser"), "{said}");

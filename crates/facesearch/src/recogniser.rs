@@ -159,9 +159,11 @@ impl Source<'_> {
         composition: &Composition,
         network: &NetworkArgs,
     ) -> anyhow::Result<Recogniser> {
-        if network.metric.is_some() {
+        // An index of several models is pinned to L2, which is what the whole is compared by.
+        if network.metric.is_some_and(|metric| metric != Metric::L2) {
             return Err(Failure::usage(
-                "several models are each compared by their own metric; leave --metric out",
+                "several models are each compared by their own metric, and the whole by l2; \
+                 leave --metric out",
             ));
         }
         let (mut parts, mut weights, mut preprocessing) = (Vec::new(), Vec::new(), Vec::new());

@@ -13,6 +13,7 @@ mod cluster;
 mod damage;
 mod deepface;
 mod demo;
+mod ensemble;
 mod eval;
 mod exchange;
 mod floods;

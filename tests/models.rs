@@ -50,7 +50,7 @@ impl Models {
     }
 
     /// Takes Intel's network in; false where there is none.
-    fn import_retail(&self) -> bool {
+    pub(crate) fn import_retail(&self) -> bool {
         let Some(folder) = shared("models/openvino-reid0095") else { return false };
         let file = |ending| folder.join(format!("face-reidentification-retail-0095.{ending}"));
         self.run_for(0, &["models", "import", text(&file("xml")), text(&file("bin"))]);

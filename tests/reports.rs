@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::support::{Dice, crowd, demo, index_of, json_lines, photo, run, run_for, scratch, text};
 
 /// The page, once it is sure that it asks nobody for anything.
-fn page(file: &Path) -> String {
+pub(crate) fn page(file: &Path) -> String {
     let page = fs::read_to_string(file).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>"));
     for outside in ["src=\"http", "href=\"http", "@import", "url(", "fetch("] {

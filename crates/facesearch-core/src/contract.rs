@@ -12,7 +12,8 @@ use crate::metric::Metric;
 pub struct Contract {
     /// Name of the recognition model, as in `models/zoo.toml`.
     pub model: String,
-    /// SHA-256 of the model's weights, lower-case hex; empty for weights made up in a test.
+    /// SHA-256 of the model's weights, lower-case hex, with `+` between those of several models;
+    /// empty for weights made up in a test.
     pub weights: String,
     /// Length of every embedding.
     pub dimension: u32,

@@ -25,6 +25,14 @@ pub enum EvalError {
         "the booster is damaged at line {line} ({what}); take the file again from where it came"
     )]
     Booster { line: usize, what: String },
+    #[error(
+        "line {line} of the booster says that it is of a kind that is not read ({what}); give one with one output, whose trees have constant leaves"
+    )]
+    BoosterKind { line: usize, what: String },
+    #[error("no booster can be trained on these pairs ({reason}); give others, or fewer models")]
+    Training { reason: String },
+    #[error("the booster wants a feature `{name}`, which is none of the distances given; add it")]
+    NoFeature { name: String },
     #[error("the booster wants {expected} features, a row has {got}; give the features it names")]
     Features { expected: usize, got: usize },
 }

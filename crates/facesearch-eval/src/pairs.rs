@@ -17,7 +17,7 @@ mod tests;
 pub use bootstrap::{Bootstrap, Interval, intervals};
 pub use counts::{BestThreshold, Counts, best_threshold};
 pub use folds::{FoldAccuracy, spread_folds, ten_fold};
-pub use read::{Columns, LabelledPair, read_csv, read_distances, read_lfw};
+pub use read::{Columns, LabelledPair, read_columns, read_csv, read_distances, read_lfw};
 pub use report::{PairsReport, TarAtFar, report};
 pub use roc::{OperatingPoint, Roc};
 

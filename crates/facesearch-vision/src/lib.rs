@@ -21,9 +21,9 @@ pub use align::{
 pub use decode::{DecodeLimits, decode};
 pub use detect::{Mtcnn, MtcnnOptions};
 pub use embed::{
-    ArcFace, DeepFace, DeepId, DlibDenseNet, DlibResNet, FaceNet, GhostFaceNet, MobileFaceNet,
-    NetworkEmbedder, OnnxOptions, OpenFace, Recognition, Retail0095, SFace, VggFace, Views,
-    onnx_embedder, open_network, open_recogniser,
+    ArcFace, Composite, CompositePart, DeepFace, DeepId, DlibDenseNet, DlibResNet, FaceNet,
+    GhostFaceNet, MobileFaceNet, Mosaic, NetworkEmbedder, OnnxOptions, OpenFace, Recognition,
+    Retail0095, SFace, VggFace, Views, composite, onnx_embedder, open_network, open_recogniser,
 };
 pub use finder::{Finder, most_prominent_first};
 pub use import::{ImportError, ImportedNetwork, ImportedOutput, import_onnx, import_openvino};

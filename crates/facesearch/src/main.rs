@@ -6,6 +6,7 @@
 mod args;
 mod calibration;
 mod commands;
+mod composition;
 mod exit;
 mod imported;
 mod judge;

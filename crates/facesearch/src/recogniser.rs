@@ -7,13 +7,14 @@ use candle_core::Device;
 use clap::Args;
 use facesearch_core::{Embedder, Metric, Threshold};
 use facesearch_vision::{
-    Aligner, BoxAligner, ColourOrder, DlibAligner, DlibResNet, NetworkEmbedder, Normalisation,
-    OnnxOptions, PointAligner, ShapePredictor5, SquareInBox, Stacked, Template, Views,
-    open_network, open_recogniser,
+    Aligner, BoxAligner, ColourOrder, CompositePart, DlibAligner, DlibResNet, NetworkEmbedder,
+    Normalisation, OnnxOptions, PointAligner, ShapePredictor5, SquareInBox, Stacked, Template,
+    Views, composite, open_network, open_recogniser,
 };
 use facesearch_zoo::{Cache, Digest, FetchOptions, Imported, Model, ModelKind, NetworkUse, Zoo};
 
 use crate::args::{Global, metric};
+use crate::composition::Composition;
 use crate::exit::Failure;
 use crate::model_import::{self, Request};
 use crate::open;
@@ -108,6 +109,9 @@ pub(crate) fn open(
     let zoo = Zoo::builtin();
     let source = Source { cache: &cache, zoo: &zoo, device, global, out };
     match named {
+        Some(several) if is_several(several, &cache)? => {
+            source.together(&Composition::parse(several)?, network)
+        }
         Some(file) if is_file(file) => source.file(Path::new(file), network),
         Some(name) => match cache.imported(name)? {
             Some(imported) => source.imported(name, &imported, network.metric),
@@ -119,6 +123,11 @@ pub(crate) fn open(
             source.catalogue(default, network)
         }
     }
+}
+
+/// Whether what was typed names several models: it has a `+`, and is neither a file nor one name.
+pub(crate) fn is_several(typed: &str, cache: &Cache) -> anyhow::Result<bool> {
+    Ok(typed.contains('+') && !is_file(typed) && cache.imported(typed)?.is_none())
 }
 
 /// Whether what was typed is meant as a file rather than a name.
@@ -142,6 +151,50 @@ impl Source<'_> {
         let request = Request { path, name: None, architecture: None, network, threshold: None };
         let (name, imported) = model_import::take_in(self.cache, self.zoo, &request, self.device)?;
         self.imported(&name, &imported, None)
+    }
+
+    /// Several models as one: an index of them keeps the embeddings of all.
+    fn together(
+        &self,
+        composition: &Composition,
+        network: &NetworkArgs,
+    ) -> anyhow::Result<Recogniser> {
+        // An index of several models is pinned to L2, which is what the whole is compared by.
+        if network.metric.is_some_and(|metric| metric != Metric::L2) {
+            return Err(Failure::usage(
+                "several models are each compared by their own metric, and the whole by l2; \
+                 leave --metric out",
+            ));
+        }
+        let (mut parts, mut weights, mut preprocessing) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, weight) in composition.parts() {
+            let one =
+                open(Some(name), &NetworkArgs::default(), self.device, self.global, self.out)?;
+            let threshold = f64::from(one.threshold);
+            if threshold <= 0.0 {
+                return Err(Failure::usage(format!(
+                    "`{name}` has a threshold of 0, so its distances have no unit; \
+                     import it again with one"
+                )));
+            }
+            weights.push(one.weights);
+            // What a distance is divided by decides what the whole means.
+            let way = one.preprocessing;
+            preprocessing.push(format!("{way}, {} / {}", one.embedder.metric(), one.threshold));
+            let (aligner, embedder) = (one.aligner, one.embedder);
+            parts.push(CompositePart { aligner, embedder, weight, threshold });
+        }
+        let name = composition.name();
+        let (aligner, embedder) = composite(name.clone(), parts);
+        Ok(Recogniser {
+            embedder: Box::new(embedder),
+            aligner: Box::new(aligner),
+            name,
+            weights: weights.join("+"),
+            preprocessing: preprocessing.join(" | "),
+            threshold: 1.0,
+            chip_size: None,
+        })
     }
 
     fn imported(

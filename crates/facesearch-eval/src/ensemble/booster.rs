@@ -32,8 +32,9 @@ impl Booster {
     ///
     /// # Errors
     ///
-    /// [`EvalError::Booster`] with the line where the text is damaged, cut off, or uses what is not
-    /// read here: several outputs, linear trees.
+    /// [`EvalError::Booster`] with the line where the text is damaged or cut off,
+    /// [`EvalError::BoosterKind`] where it uses what is not read here: several outputs, linear trees,
+    /// an objective whose sums are neither predictions nor log-odds (Poisson, square roots).
     pub fn parse(text: &str) -> Result<Self, EvalError> {
         parse::booster(text)
     }
@@ -53,8 +54,9 @@ impl Booster {
         self.link
     }
 
-    /// The sum of the trees (their mean, for a random forest) for one row of features; `NaN` stands
-    /// for a missing one.
+    /// The sum of the trees for one row of features; `NaN` stands for a missing one. For a random
+    /// forest it is the sum too, though [`predict`](Self::predict) goes by the mean: so has LightGBM
+    /// it.
     ///
     /// # Errors
     ///
@@ -64,8 +66,7 @@ impl Booster {
             let (expected, got) = (self.features.len(), row.len());
             return Err(EvalError::Features { expected, got });
         }
-        let sum: f64 = self.trees.iter().map(|tree| tree.value(row)).sum();
-        Ok(if self.average && !self.trees.is_empty() { sum / self.trees.len() as f64 } else { sum })
+        Ok(self.trees.iter().map(|tree| tree.value(row)).sum())
     }
 
     /// The prediction for one row: for a classifier the probability of class 1.
@@ -74,7 +75,10 @@ impl Booster {
     ///
     /// As [`raw`](Self::raw).
     pub fn predict(&self, row: &[f64]) -> Result<f64, EvalError> {
-        let raw = self.raw(row)?;
+        let mut raw = self.raw(row)?;
+        if self.average && !self.trees.is_empty() {
+            raw /= self.trees.len() as f64;
+        }
         Ok(match self.link {
             Link::Identity => raw,
             Link::Logistic { scale } => 1.0 / (1.0 + (-scale * raw).exp()),

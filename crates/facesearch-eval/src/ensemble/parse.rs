@@ -19,11 +19,11 @@ struct Block<'a> {
 pub(super) fn booster(text: &str) -> Result<Booster, EvalError> {
     let (header, trees) = blocks(text)?;
     if header.values.get("version").is_none_or(|(_, v)| !matches!(*v, "v3" | "v4")) {
-        return Err(header.bad("version", "neither v3 nor v4"));
+        return Err(header.foreign("version", "neither v3 nor v4"));
     }
     for key in ["num_class", "num_tree_per_iteration"] {
         if header.number::<usize>(key)? != 1 {
-            return Err(header.bad(key, "only models with one output are read"));
+            return Err(header.foreign(key, "only models with one output are read"));
         }
     }
     let features: Vec<String> =
@@ -85,10 +85,13 @@ fn link(header: &Block<'_>) -> Result<Link, EvalError> {
                 .ok_or_else(|| header.bad("objective", "no sigmoid above 0"))
         }
         "cross_entropy" => Ok(Link::Logistic { scale: 1.0 }),
-        "" | "regression" | "regression_l1" | "huber" | "fair" | "quantile" | "lambdarank" => {
-            Ok(Link::Identity)
+        // Its sums are square roots.
+        "regression" if words.any(|word| word == "sqrt") => {
+            Err(header.foreign("objective", "regression on square roots is not read"))
         }
-        _ => Err(header.bad("objective", "an objective that is not read")),
+        "" | "regression" | "regression_l1" | "huber" | "fair" | "quantile" | "mape"
+        | "lambdarank" | "rank_xendcg" => Ok(Link::Identity),
+        _ => Err(header.foreign("objective", "an objective that is not read")),
     }
 }
 
@@ -98,7 +101,7 @@ fn tree(block: &Block<'_>, features: usize) -> Result<Tree, EvalError> {
         return Err(block.bad("leaf_value", "not the number of leaves"));
     }
     if block.values.get("is_linear").is_some_and(|(_, linear)| *linear != "0") {
-        return Err(block.bad("is_linear", "linear trees are not read"));
+        return Err(block.foreign("is_linear", "linear trees are not read"));
     }
     let inner = leaves.len() - 1;
     if inner == 0 {
@@ -193,8 +196,16 @@ impl<'a> Block<'a> {
     }
 
     fn bad(&self, key: &str, what: &str) -> EvalError {
-        let line = self.values.get(key).map_or(self.first_line, |(line, _)| *line);
-        damaged(line, &format!("`{key}`: {what}"))
+        damaged(self.line(key), &format!("`{key}`: {what}"))
+    }
+
+    /// Not damaged, but nothing for this reader.
+    fn foreign(&self, key: &str, what: &str) -> EvalError {
+        EvalError::BoosterKind { line: self.line(key), what: format!("`{key}`: {what}") }
+    }
+
+    fn line(&self, key: &str) -> usize {
+        self.values.get(key).map_or(self.first_line, |(line, _)| *line)
     }
 }
 

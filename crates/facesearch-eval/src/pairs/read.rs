@@ -136,6 +136,37 @@ pub fn read_distances(
     Ok((trials, fold.map(|_| folds)))
 }
 
+/// Reads several distances of each pair from a csv: a row of numbers for each pair, `NaN` where one
+/// is missing, then the truth, then the folds where there is a column `fold`.
+///
+/// # Errors
+///
+/// As [`read_distances`].
+#[expect(clippy::type_complexity, reason = "three columns of a table, each told apart by its type")]
+pub fn read_columns(
+    csv: impl io::Read,
+    distances: &[String],
+    same: &str,
+) -> Result<(Vec<Vec<f64>>, Vec<bool>, Option<Vec<usize>>), EvalError> {
+    let table = Table::new(csv)?;
+    let columns = distances.iter().map(|name| table.needed(name)).collect::<Result<Vec<_>, _>>()?;
+    let same = table.needed(same)?;
+    let fold = table.column("fold");
+    let (mut rows, mut truth, mut folds) = (Vec::new(), Vec::new(), Vec::new());
+    table.rows(|line, record| {
+        let row = columns.iter().map(|column| record[*column].parse().unwrap_or(f64::NAN));
+        let row: Vec<f64> = row.collect();
+        if let Some(negative) = row.iter().find(|distance| **distance < 0.0) {
+            return Err(bad(line, &format!("`{negative}` is below 0, so it is no distance")));
+        }
+        rows.push(row);
+        truth.push(truth_in(line, &record[same])?);
+        folds.extend(fold.map(|fold| fold_in(line, &record[fold])).transpose()?);
+        Ok(())
+    })?;
+    Ok((rows, truth, fold.map(|_| folds)))
+}
+
 /// A csv with a header, fields trimmed.
 struct Table<R> {
     reader: csv::Reader<R>,

@@ -1,6 +1,7 @@
 //! Aligned faces to embeddings: one file per model.
 
 mod arcface;
+mod composite;
 mod deepface;
 mod deepid;
 mod dlib_densenet;
@@ -20,6 +21,7 @@ mod vgg_face;
 mod views;
 
 pub use arcface::ArcFace;
+pub use composite::{Composite, CompositePart, Mosaic, composite};
 pub use deepface::DeepFace;
 pub use deepid::DeepId;
 pub use dlib_densenet::DlibDenseNet;

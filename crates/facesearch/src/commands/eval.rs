@@ -1,5 +1,6 @@
 //! `facesearch eval`: how good is it, on photos whose people are known?
 
+mod ensemble;
 mod identify;
 mod pairs;
 pub(crate) mod source;
@@ -22,6 +23,7 @@ pub(crate) struct EvalArgs {
 pub(crate) enum EvalCommand {
     Pairs(pairs::PairsArgs),
     Identify(identify::IdentifyArgs),
+    Ensemble(ensemble::EnsembleArgs),
 }
 
 /// Exits with 0 once everything is measured, with 5 where some photos could not be read.
@@ -29,5 +31,6 @@ pub(crate) fn run(args: &EvalArgs, global: &Global, out: &mut Printer) -> anyhow
     match &args.command {
         EvalCommand::Pairs(args) => pairs::run(args, global, out),
         EvalCommand::Identify(args) => identify::run(args, global, out),
+        EvalCommand::Ensemble(args) => ensemble::run(args, global, out),
     }
 }

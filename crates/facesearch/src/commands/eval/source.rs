@@ -67,6 +67,17 @@ impl Source {
         }))
     }
 
+    /// Faces that were embedded elsewhere.
+    pub(crate) fn of_rows(
+        model: String,
+        metric: Metric,
+        threshold: Threshold,
+        rows: Vec<(String, Embedding)>,
+    ) -> Self {
+        let faces = rows.into_iter().map(|(name, face)| (name, Some(face))).collect();
+        Self { model, metric, threshold: threshold.get(), faces, unreadable: 0 }
+    }
+
     /// The most prominent face of each photo, by its name below `root`.
     pub(crate) fn photos(
         args: &SourceArgs,

@@ -4,9 +4,11 @@ use clap::{Args, Subcommand};
 use facesearch_zoo::{Check, FetchOptions, Model, Zoo};
 
 use crate::args::Global;
+use crate::composition::Composition;
 use crate::exit::Exit;
 use crate::open;
 use crate::printer::{Printer, shown};
+use crate::recogniser;
 
 mod import;
 mod list;
@@ -56,7 +58,7 @@ pub(crate) fn run(args: &ModelsArgs, global: &Global, out: &mut Printer) -> anyh
     let zoo = Zoo::builtin();
     match &args.command {
         ModelsCommand::List { json } => list::run(&zoo, *json, global, out),
-        ModelsCommand::Show { name, json } => list::show(&zoo, name, *json, global, out),
+        ModelsCommand::Show { name, json } => show(&zoo, name, *json, global, out),
         ModelsCommand::Pull { names } => pull(&chosen(&zoo, names)?, global, out),
         ModelsCommand::Verify { names } => verify(&zoo, names, global, out),
         ModelsCommand::Import(args) => import::run(&zoo, args, global, out),
@@ -68,12 +70,41 @@ pub(crate) fn run(args: &ModelsArgs, global: &Global, out: &mut Printer) -> anyh
     }
 }
 
+/// One model, or each of several that are used together, after what each counts.
+fn show(
+    zoo: &Zoo,
+    name: &str,
+    json: bool,
+    global: &Global,
+    out: &mut Printer,
+) -> anyhow::Result<Exit> {
+    if !recogniser::is_several(name, &open::cache(global)?)? {
+        return list::show(zoo, name, json, global, out);
+    }
+    let together = Composition::parse(name)?;
+    if json {
+        out.json(&together)?;
+    } else {
+        out.line(together.for_people())?;
+    }
+    for (name, _) in together.parts() {
+        list::show(zoo, name, json, global, out)?;
+    }
+    Ok(Exit::Success)
+}
+
 /// The models named, or those used by default.
 fn chosen<'z>(zoo: &'z Zoo, names: &[String]) -> anyhow::Result<Vec<&'z Model>> {
     if names.is_empty() {
         return Ok(zoo.models().iter().filter(|model| model.default).collect());
     }
-    Ok(names.iter().map(|name| zoo.model(name)).collect::<Result<_, _>>()?)
+    let mut models = Vec::new();
+    for name in names {
+        for name in Composition::names(name) {
+            models.push(zoo.model(name)?);
+        }
+    }
+    Ok(models)
 }
 
 fn pull(models: &[&Model], global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {

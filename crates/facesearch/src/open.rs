@@ -274,8 +274,9 @@ fn assemble(
     // What a query waits for is mostly this, so each model is opened on a core of its own.
     let mut detector_network = None;
     let mut recogniser = rayon::in_place_scope(|scope| {
-        let open = || detector_of(&detector.name, &files, min_face, &device);
-        scope.spawn(|_| detector_network = Some(open()));
+        scope.spawn(|_| {
+            detector_network = Some(detector_of(&detector.name, &files, min_face, &device));
+        });
         recogniser::open(args.model.as_deref(), &args.network, &device, global, out)
     })?;
     let detector_network = detector_network.context("the detector was not opened")??;

@@ -40,6 +40,13 @@ pub trait FaceFinder: Send + Sync {
     /// [`VisionError::Decode`] or [`VisionError::Rejected`] where the photo is at fault and a run
     /// goes on, [`VisionError::Model`] where it cannot.
     fn find(&self, bytes: &[u8]) -> Result<FoundFaces, VisionError>;
+
+    /// About how many bytes of memory [`find`](Self::find) takes at most for this photo, as far as its
+    /// first bytes tell; 0 where that is little, or not known.
+    fn memory(&self, bytes: &[u8]) -> u64 {
+        let _ = bytes;
+        0
+    }
 }
 
 /// Turns aligned faces into embeddings. One implementation per model file.

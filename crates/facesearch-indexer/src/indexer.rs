@@ -34,6 +34,9 @@ pub struct IndexOptions<'a> {
     pub prune: bool,
     /// Whether to read every file, whatever the file system says of it.
     pub rehash: bool,
+    /// How many bytes the photos under way may take, files and pixels together. A single photo that needs
+    /// more is still looked at, alone.
+    pub memory: u64,
     /// Folders to pass over: that of the index itself.
     pub exclude: Vec<PathBuf>,
     /// How soon after its start a run publishes for the first time.
@@ -50,6 +53,7 @@ impl<'a> IndexOptions<'a> {
             identity: IdentityRule::default(),
             prune: false,
             rehash: false,
+            memory: u64::MAX,
             exclude: Vec::new(),
             first_publication: Duration::from_secs(5),
             stop,
@@ -166,13 +170,14 @@ impl Indexer<'_> {
         vision: Vision<'_>,
         committer: &mut Committer<'_>,
     ) -> Result<(), IndexError> {
-        let queue = Queue::new(self.options.stop);
+        let queue = Queue::new(self.options.stop, self.options.memory);
         let reader = Reader {
             store: self.store,
             roots,
             exclude: &self.options.exclude,
             rehash: self.options.rehash,
             queue: &queue,
+            finder: self.finder,
         };
         thread::scope(|scope| {
             let work = || {
@@ -182,7 +187,13 @@ impl Indexer<'_> {
                         queue.abandon();
                     }
                 });
-                vision.work(&queue)
+                // Each worker is a pool of its own: networks would otherwise divide each photo among all
+                // threads, which are busy with photos of their own.
+                let alone = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread();
+                match alone.build() {
+                    Ok(pool) => pool.install(|| vision.work(&queue)),
+                    Err(_) => vision.work(&queue),
+                }
             };
             let threads = 0..self.options.threads.max(1);
             let workers: Vec<_> = threads.map(|_| scope.spawn(work)).collect();

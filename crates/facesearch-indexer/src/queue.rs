@@ -26,6 +26,8 @@ pub(crate) struct PhotoJob {
     pub(crate) place: Place,
     pub(crate) bytes: Vec<u8>,
     reserved: u64,
+    /// Bytes that looking at it takes besides.
+    needs: u64,
 }
 
 /// A chip that waits for its embedding.
@@ -60,6 +62,11 @@ pub(crate) struct Queue<'a> {
     ready: Condvar,
     /// The caller's wish to end early.
     stop: &'a AtomicBool,
+    /// How many bytes of files may wait.
+    waiting: u64,
+    /// How many bytes the photos in the hands of workers may take together, but for one photo that
+    /// needs more by itself.
+    memory: u64,
 }
 
 #[derive(Default)]
@@ -79,6 +86,8 @@ struct State {
     being_seen: HashSet<ContentHash>,
     /// Photos in the hands of workers.
     looking: usize,
+    /// Bytes that these take.
+    working: u64,
     /// No file comes any more.
     drained: bool,
     /// Nothing is wanted any more.
@@ -92,8 +101,12 @@ struct Partly {
 }
 
 impl<'a> Queue<'a> {
-    pub(crate) fn new(stop: &'a AtomicBool) -> Self {
+    /// `memory` bounds the bytes of files that wait and the photos that are looked at, together.
+    pub(crate) fn new(stop: &'a AtomicBool, memory: u64) -> Self {
+        let waiting = BYTES.min(memory / 4);
         Self {
+            waiting,
+            memory: memory - waiting,
             state: Mutex::default(),
             work: Condvar::new(),
             room: Condvar::new(),
@@ -116,7 +129,7 @@ impl<'a> Queue<'a> {
         let full = |state: &mut State| {
             !state.abandoned
                 && (state.next_in - state.next_out >= WINDOW
-                    || (state.bytes > 0 && state.bytes + bytes > BYTES))
+                    || (state.bytes > 0 && state.bytes + bytes > self.waiting))
         };
         let mut state = sound(self.room.wait_while(self.state(), full));
         state.bytes += bytes;
@@ -136,8 +149,8 @@ impl<'a> Queue<'a> {
         true
     }
 
-    /// Adds a file whose content is new.
-    pub(crate) fn push_photo(&self, item: Item, bytes: Vec<u8>, reserved: u64) -> bool {
+    /// Adds a file whose content is new; looking at it will take `needs` bytes.
+    pub(crate) fn push_photo(&self, item: Item, bytes: Vec<u8>, reserved: u64, needs: u64) -> bool {
         if !self.make_room(0) {
             return false;
         }
@@ -147,7 +160,7 @@ impl<'a> Queue<'a> {
             state.being_seen.insert(content);
         }
         state.waiting.insert(place, item);
-        state.photos.push_back(PhotoJob { place, bytes, reserved });
+        state.photos.push_back(PhotoJob { place, bytes, reserved, needs });
         self.work.notify_one();
         true
     }
@@ -200,13 +213,20 @@ impl<'a> Queue<'a> {
             if state.chips.len() >= batch {
                 return Work::Embed(state.chips.drain(..batch).collect());
             }
-            if let Some(job) = state.photos.pop_front() {
+            // One photo is always looked at, however large it is.
+            let fits = |job: &PhotoJob| {
+                state.looking == 0 || state.working.saturating_add(job.needs) <= self.memory
+            };
+            if state.photos.front().is_some_and(fits)
+                && let Some(job) = state.photos.pop_front()
+            {
                 if self.stop.load(Ordering::Relaxed) {
                     state.drop_photo(job);
                     self.ready.notify_one();
                     continue;
                 }
                 state.looking += 1;
+                state.working += job.needs;
                 return Work::Look(job);
             }
             if !state.chips.is_empty() {
@@ -223,6 +243,7 @@ impl<'a> Queue<'a> {
     pub(crate) fn looked(&self, job: PhotoJob, found: Result<FoundFaces, Seen>) {
         let mut state = self.state();
         state.looking -= 1;
+        state.working -= job.needs;
         state.bytes -= job.reserved;
         match found {
             Ok(found) if !found.faces.is_empty() => state.add_chips(job.place, found),

@@ -4,7 +4,7 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use facesearch_core::{ContentHash, FaceStore, FileStat, Outcome, StoreError};
+use facesearch_core::{ContentHash, FaceFinder, FaceStore, FileStat, Outcome, StoreError};
 
 use crate::claims::is_gone;
 use crate::item::{Item, Reading, Seen};
@@ -24,6 +24,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) exclude: &'a [PathBuf],
     pub(crate) rehash: bool,
     pub(crate) queue: &'a Queue<'a>,
+    /// Knows what a photo needs.
+    pub(crate) finder: &'a dyn FaceFinder,
 }
 
 impl Reader<'_> {
@@ -112,7 +114,8 @@ impl Reader<'_> {
             return Ok(self.queue.push(item, reserved));
         };
         item.reading = Reading::Content(content, None);
-        Ok(self.queue.push_photo(item, bytes, reserved))
+        let needs = self.finder.memory(&bytes);
+        Ok(self.queue.push_photo(item, bytes, reserved, needs))
     }
 }
 

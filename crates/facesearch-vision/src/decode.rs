@@ -60,6 +60,20 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Photo, VisionError>
         .unwrap_or_else(|_| Err(bad("the decoder gave up on this file")))
 }
 
+/// How many bytes of memory decoding a photo and looking at it takes at most, as its header says: the codec's
+/// picture, a second one where it is turned or brought to 8-bit RGB, and what a detector makes of it. 0 for
+/// what is no picture.
+pub(crate) fn memory(bytes: &[u8]) -> u64 {
+    let header = || {
+        let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
+        let decoder = reader.into_decoder().ok()?;
+        let (width, height) = decoder.dimensions();
+        let pixels = u64::from(width) * u64::from(height);
+        Some(decoder.total_bytes().saturating_add(pixels.saturating_mul(5)))
+    };
+    catch_unwind(header).ok().flatten().unwrap_or(0)
+}
+
 fn decode_with_codec(bytes: &[u8], limits: &DecodeLimits) -> Result<Photo, VisionError> {
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()

@@ -6,7 +6,7 @@ use facesearch_core::{
 };
 
 use crate::align::Aligner;
-use crate::decode::{DecodeLimits, decode};
+use crate::decode::{DecodeLimits, decode, memory};
 
 /// A detector and an aligner behind [`FaceFinder`].
 pub struct Finder {
@@ -55,6 +55,10 @@ impl FaceFinder for Finder {
     /// The faces in the order of [`most_prominent_first`].
     fn find(&self, bytes: &[u8]) -> Result<FoundFaces, VisionError> {
         self.find_in(&decode(bytes, &self.limits)?)
+    }
+
+    fn memory(&self, bytes: &[u8]) -> u64 {
+        memory(bytes)
     }
 }
 

@@ -19,7 +19,7 @@ pub use align::{
     Aligner, BoxAligner, DlibAligner, PointAligner, SquareInBox, Stacked, Template, dlib_chip,
 };
 pub use decode::{DecodeLimits, decode};
-pub use detect::{Mtcnn, MtcnnOptions};
+pub use detect::{Mtcnn, MtcnnOptions, YuNet, YuNetOptions};
 pub use embed::{
     ArcFace, Composite, CompositePart, DeepFace, DeepId, DlibDenseNet, DlibResNet, FaceNet,
     GhostFaceNet, MobileFaceNet, Mosaic, NetworkEmbedder, OnnxOptions, OpenFace, Recognition,
@@ -27,10 +27,11 @@ pub use embed::{
 };
 pub use finder::{Finder, most_prominent_first};
 pub use import::{ImportError, ImportedNetwork, ImportedOutput, import_onnx, import_openvino};
+pub use kernels::MachineLimits;
 pub use landmarks::{DlibRect, ShapePredictor5};
 pub use network::{
-    Activation, Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, LocallyConnected, Network,
-    NetworkError, Node, NodeId, Op, Pool, PoolKind, Shape, Window,
+    Activation, Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, LayerTime, LocallyConnected,
+    Network, NetworkError, Node, NodeId, Op, Pool, PoolKind, Shape, Window,
 };
 pub use preprocess::{ChipInput, ColourOrder, Normalisation};
 pub use weights::{

@@ -7,11 +7,12 @@ use candle_core::Device;
 use clap::Args;
 use facesearch_ann::{Snapshot, SnapshotPublisher};
 use facesearch_core::{
-    Contract, Embedder, FaceFinder, FaceStore, Gallery, GalleryError, Progress, VisionError,
+    Contract, Embedder, FaceDetector, FaceFinder, FaceStore, Gallery, GalleryError, Progress,
+    VisionError,
 };
 use facesearch_query::Pipeline;
 use facesearch_store::SledStore;
-use facesearch_vision::{Finder, Mtcnn, MtcnnOptions};
+use facesearch_vision::{Finder, Mtcnn, MtcnnOptions, YuNet, YuNetOptions};
 use facesearch_zoo::{Artifact, Cache, FetchOptions, Model, ModelKind, Zoo};
 
 use crate::args::Global;
@@ -24,6 +25,41 @@ use crate::recogniser::{self, NetworkArgs};
 /// How many photos are worked on together: enough to fill the embedder's batches, few enough that
 /// memory does not notice.
 pub(crate) const PORTION: usize = 32;
+
+/// How much memory photos may take
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct MemoryArgs {
+    /// Most memory that the run should take, such as 1G or 700M: fewer photos are looked at together
+    /// where they are large (a photo too large for it is looked at alone)
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    pub(crate) memory: Option<u64>,
+}
+
+/// What models, database and program take besides the photos under way.
+const FIXED: u64 = 320 << 20;
+
+impl MemoryArgs {
+    /// What is left for photos.
+    pub(crate) fn for_photos(self) -> u64 {
+        self.memory.map_or(u64::MAX, |memory| memory - FIXED)
+    }
+}
+
+fn bytes(typed: &str) -> Result<u64, String> {
+    let split = typed.find(|c: char| !c.is_ascii_digit()).unwrap_or(typed.len());
+    let (number, unit) = typed.split_at(split);
+    let unit = match unit.trim_end_matches('B').trim_end_matches('i') {
+        "M" | "m" => 20,
+        "G" | "g" => 30,
+        _ => return Err("a number with M or G, such as 700M or 2G".into()),
+    };
+    let number: u64 = number.parse().map_err(|_| "a number with M or G, such as 700M or 2G")?;
+    match number.checked_mul(1 << unit) {
+        Some(bytes) if bytes >= 512 << 20 => Ok(bytes),
+        Some(_) => Err("models and database alone take 320M; at least 512M".into()),
+        None => Err("no machine has so much".into()),
+    }
+}
 
 /// Faces narrower than this are passed over unless `--min-face` says otherwise.
 const MIN_FACE: u32 = 40;
@@ -39,7 +75,7 @@ pub(crate) struct VisionArgs {
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
 
-    /// Face detector (default: the index's, or mtcnn)
+    /// Face detector: mtcnn or yunet (default: the index's, or mtcnn)
     #[arg(long, value_name = "NAME")]
     pub(crate) detector: Option<String>,
 
@@ -235,19 +271,12 @@ fn assemble(
     let cache = cache(global)?;
     let options = FetchOptions { offline: global.offline, ..FetchOptions::default() };
     let files = fetch(&cache, &detector.artifacts, options, out)?;
-    let bytes = files.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
-    let [proposal, refinement, output] = &bytes[..] else {
-        return Err(Failure::model(format!(
-            "`{}` is no detector of three networks",
-            detector.name
-        )));
-    };
-    let options = MtcnnOptions { min_face, ..MtcnnOptions::default() };
     // What a query waits for is mostly this, so each model is opened on a core of its own.
-    let networks = [&proposal[..], refinement, output];
     let mut detector_network = None;
     let mut recogniser = rayon::in_place_scope(|scope| {
-        scope.spawn(|_| detector_network = Some(Mtcnn::from_bytes(networks, options, &device)));
+        scope.spawn(|_| {
+            detector_network = Some(detector_of(&detector.name, &files, min_face, &device));
+        });
         recogniser::open(args.model.as_deref(), &args.network, &device, global, out)
     })?;
     let detector_network = detector_network.context("the detector was not opened")??;
@@ -265,8 +294,29 @@ fn assemble(
         preprocessing: recogniser.preprocessing,
         precision: "f32".into(),
     };
-    let finder = Finder::new(Box::new(detector_network), recogniser.aligner);
+    let finder = Finder::new(detector_network, recogniser.aligner);
     Ok(Vision { finder: Box::new(finder), embedder: recogniser.embedder, contract })
+}
+
+/// A detector of the catalogue with the weights in its files.
+fn detector_of(
+    name: &str,
+    files: &[PathBuf],
+    min_face: u32,
+    device: &Device,
+) -> anyhow::Result<Box<dyn FaceDetector>> {
+    let bytes = files.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+    match (name, &bytes[..]) {
+        ("mtcnn", [proposal, refinement, output]) => {
+            let options = MtcnnOptions { min_face, ..MtcnnOptions::default() };
+            Ok(Box::new(Mtcnn::from_bytes([proposal, refinement, output], options, device)?))
+        }
+        ("yunet", [network]) => {
+            let options = YuNetOptions { min_face, ..YuNetOptions::default() };
+            Ok(Box::new(YuNet::from_bytes(network, options, device)?))
+        }
+        _ => Err(Failure::model(format!("`{name}` cannot be opened by this version"))),
+    }
 }
 
 /// The model that was named, or the one its kind uses by default.
@@ -294,4 +344,24 @@ pub(crate) fn device(typed: &str) -> anyhow::Result<Device> {
     Device::new_cuda(number).map_err(|error| {
         Failure::model(format!("{typed} cannot be used: {error}; `--device cpu` always can"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_of_memory_are_read_with_their_unit() {
+        for (typed, want) in
+            [("1G", 1 << 30), ("700M", 700 << 20), ("2GiB", 2 << 30), ("512MB", 512 << 20)]
+        {
+            assert_eq!(bytes(typed), Ok(want), "{typed}");
+        }
+        for typed in ["", "G", "1", "1.5G", "1T", "-1G", "100M", "99999999999999G"] {
+            assert!(bytes(typed).is_err(), "{typed}");
+        }
+        let left = MemoryArgs { memory: Some(1 << 30) }.for_photos();
+        assert!(left < 1 << 30 && left > 512 << 20);
+        assert_eq!(MemoryArgs { memory: None }.for_photos(), u64::MAX);
+    }
 }

@@ -269,8 +269,8 @@ impl Source<'_> {
             return Err(Failure::model("dlib's models are not made of one file each"));
         };
         let (predictor, network) = rayon::join(
-            || anyhow::Ok(ShapePredictor5::from_bytes(&bytes(predictor)?)?),
-            || anyhow::Ok(DlibResNet::from_bytes(&bytes(network)?, self.device)?),
+            || ShapePredictor5::open(predictor),
+            || DlibResNet::open(network, self.device),
         );
         let (predictor, network) = (predictor?, network?);
         let aligner = Stacked::new(vec![
@@ -394,9 +394,4 @@ fn threshold_of(model: &Model, metric: Metric) -> anyhow::Result<f32> {
     preset.ok_or_else(|| {
         Failure::usage(format!("no threshold of `{}` is known for the metric {metric}", model.name))
     })
-}
-
-fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path)
-        .map_err(|error| Failure::model(format!("cannot read {}: {error}", shown(path))))
 }

@@ -34,37 +34,57 @@ pub(super) struct Size {
     pub(super) width: usize,
 }
 
-/// Resizes a region to `size` and appends the rows `rows` of the result to `out`.
+/// What becomes of a colour: `(v - shift) * factor`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Scaling {
+    pub(super) shift: f32,
+    pub(super) factor: f32,
+}
+
+impl Scaling {
+    /// From `0..=255` to about `-1..=1`.
+    pub(super) const SIGNED: Self = Self { shift: 127.5, factor: 0.007_812_5 };
+    /// Left as it is.
+    pub(super) const NONE: Self = Self { shift: 0.0, factor: 1.0 };
+}
+
+/// Resizes a region to `size` and appends the part `part` of the result, row by row, to `out`.
 ///
-/// - **Output:** for each pixel `r g b`, brought from `0..=255` to `(v - 127.5) / 128`, which is what MTCNN's
-///   networks were trained on.
-pub(super) fn resize_rows(
+/// - **Output:** for each pixel `r g b`, scaled as the network was trained.
+pub(super) fn resize_part(
     photo: &Photo,
     region: &Region,
     size: Size,
-    rows: Range<usize>,
+    part: &Region,
+    scaling: Scaling,
     out: &mut Vec<f32>,
 ) {
+    if part.x.is_empty() || part.y.is_empty() {
+        return;
+    }
     let stride = photo.width() as usize * 3;
-    let columns = region.x.start * 3..region.x.end * 3;
-    let mut sums = vec![0u32; columns.len()];
     let spans: Vec<Range<usize>> =
-        (0..size.width).map(|x| window(x, region.x.len(), size.width)).collect();
-    out.reserve(rows.len() * size.width * 3);
-    for row in rows {
+        part.x.clone().map(|x| window(x, region.x.len(), size.width)).collect();
+    let first = spans[0].start;
+    let columns = region.x.start + first..region.x.start + spans[spans.len() - 1].end;
+    let bytes = columns.start * 3..columns.end * 3;
+    let mut sums = vec![0u32; bytes.len()];
+    out.reserve(part.y.len() * part.x.len() * 3);
+    for row in part.y.clone() {
         let span = window(row, region.y.len(), size.height);
         let top = (region.y.start + span.start) * stride;
         let lines = photo.rgb()[top..].chunks(stride).take(span.len());
-        sum_rows(lines.map(|line| &line[columns.clone()]), &mut sums);
+        sum_rows(lines.map(|line| &line[bytes.clone()]), &mut sums);
         for columns in &spans {
             let scale = 1.0 / (span.len() * columns.len()) as f32;
             let mut pixel = [0u32; 3];
-            for rgb in sums[columns.start * 3..columns.end * 3].chunks_exact(3) {
+            for rgb in sums[(columns.start - first) * 3..(columns.end - first) * 3].chunks_exact(3)
+            {
                 for (sum, value) in pixel.iter_mut().zip(rgb) {
                     *sum += value;
                 }
             }
-            out.extend(pixel.map(|sum| (sum as f32 * scale - 127.5) * 0.007_812_5));
+            out.extend(pixel.map(|sum| (sum as f32 * scale - scaling.shift) * scaling.factor));
         }
     }
 }

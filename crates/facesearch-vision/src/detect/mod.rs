@@ -4,5 +4,7 @@ mod area;
 mod mtcnn;
 mod nms;
 mod pyramid;
+mod yunet;
 
 pub use mtcnn::{Mtcnn, MtcnnOptions};
+pub use yunet::{YuNet, YuNetOptions};

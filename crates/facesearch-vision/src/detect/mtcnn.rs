@@ -19,7 +19,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 use facesearch_core::{BoundingBox, DetectedFace, FaceDetector, Landmarks, Photo, VisionError};
 
-use super::area::{Region, Size, resize_rows};
+use super::area::{Region, Scaling, Size, resize_part};
 use super::nms::{Candidate, Overlap, suppress};
 use super::pyramid::{Level, STRIDE, WINDOW, bands, levels};
 use crate::network::{Network, NetworkError};
@@ -129,7 +129,9 @@ impl Mtcnn {
         let mut pixels = Vec::new();
         for (first_row, rows) in bands(level.size) {
             pixels.clear();
-            resize_rows(photo, &Region::all(photo), level.size, rows.clone(), &mut pixels);
+            let (all, band) =
+                (Region::all(photo), Region { x: 0..level.size.width, y: rows.clone() });
+            resize_part(photo, &all, level.size, &band, Scaling::SIGNED, &mut pixels);
             let size = Size { height: rows.len(), width: level.size.width };
             let outputs = self.run(&self.proposal, &pixels, 1, size)?;
             let [face, shift] = &outputs[..] else { unreachable!("P-Net has two outputs") };
@@ -185,13 +187,13 @@ impl Mtcnn {
     ) -> Result<Vec<Found>, NetworkError> {
         let inside = |candidate: &Candidate| Some((*candidate, region(candidate, photo)?));
         let crops: Vec<(Candidate, Region)> = boxes.iter().filter_map(inside).collect();
-        let size = Size { height: side, width: side };
+        let (size, whole) = (Size { height: side, width: side }, Region { x: 0..side, y: 0..side });
         let mut found = Vec::new();
         let mut pixels = Vec::new();
         for crops in crops.chunks(CROPS) {
             pixels.clear();
             for (_, region) in crops {
-                resize_rows(photo, region, size, 0..side, &mut pixels);
+                resize_part(photo, region, size, &whole, Scaling::SIGNED, &mut pixels);
             }
             let outputs = self.run(network, &pixels, crops.len(), size)?;
             let outputs: Vec<Vec<f32>> = outputs.iter().map(numbers).collect::<Result<_, _>>()?;

@@ -14,13 +14,15 @@
 //!   keeps the larger of each dimension: the shortcut has half the channels of the block it is
 //!   added to, and at the two last halvings a larger map.
 
+use std::path::Path;
+
 use candle_core::{Device, Tensor};
 use facesearch_core::{Chip, Embedder, Embedding, Metric, VisionError};
 
 use super::dlib_layers::{BuildError, DlibLayers};
 use crate::network::{Graph, Network, NodeId};
 use crate::weights::dlib::{InputRecord, Step, read_metric_network};
-use crate::weights::unpack;
+use crate::weights::{map, unpack};
 
 const NAME: &str = "dlib";
 const SIDE: u32 = 150;
@@ -33,6 +35,15 @@ pub struct DlibResNet {
 }
 
 impl DlibResNet {
+    /// The network from the file of its weights, which is mapped, not read.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_bytes`](Self::from_bytes), and where the file cannot be read.
+    pub fn open(path: impl AsRef<Path>, device: &Device) -> Result<Self, VisionError> {
+        Self::from_bytes(&map(path.as_ref()).map_err(broken)?, device)
+    }
+
     /// The network from the bytes of `dlib_face_recognition_resnet_model_v1.dat`, or of the same
     /// compressed by bzip2.
     ///
@@ -41,7 +52,9 @@ impl DlibResNet {
     /// [`VisionError::Model`] where the bytes are not that file's, or the device refuses them.
     pub fn from_bytes(bytes: &[u8], device: &Device) -> Result<Self, VisionError> {
         let graph = Self::graph(bytes)?;
-        Ok(Self { network: Network::new(graph, device).map_err(broken)? })
+        let network = Network::new(graph, device).map_err(broken)?;
+        network.prepare(SIDE as usize, SIDE as usize).map_err(broken)?;
+        Ok(Self { network })
     }
 
     /// The description of the network, for other executors than [`Embedder::embed`].

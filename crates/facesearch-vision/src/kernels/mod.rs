@@ -11,6 +11,7 @@ mod avx2;
 mod avx512;
 mod depthwise;
 mod direct;
+mod limits;
 mod local;
 mod pool;
 mod simd;
@@ -21,6 +22,7 @@ use facesearch_core::{KernelLevel, kernel_level};
 
 pub(crate) use depthwise::Depthwise;
 pub(crate) use direct::Direct;
+pub use limits::MachineLimits;
 pub(crate) use local::Local;
 pub(crate) use pool::PoolMap;
 pub(crate) use simd::Simd;

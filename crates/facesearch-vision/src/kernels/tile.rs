@@ -127,6 +127,15 @@ pub(crate) struct Epilogue<'a> {
 }
 
 impl Epilogue<'_> {
+    /// The same for the output channels from `channel` on, of one without a residual.
+    pub(crate) fn from(&self, channel: usize) -> Self {
+        let squash = match self.squash {
+            Squash::Slope(slope) => Squash::Slope(&slope[channel..]),
+            other => other,
+        };
+        Self { bias: &self.bias[channel..], residual: None, squash }
+    }
+
     /// Panics unless the slices reach as far as the vectors of `channels` channels do.
     pub(super) fn check(&self, channels: usize) {
         let padded = channels + SLACK;

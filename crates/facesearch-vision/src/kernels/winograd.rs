@@ -15,7 +15,7 @@
 
 use super::tile::{Epilogue, Panel, Product, Row, Rows, Runs};
 use super::{Kernel, Simd};
-use crate::layers::Map;
+use crate::layers::{Map, both};
 
 /// Which of the two forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,7 +44,7 @@ impl Form {
 /// Numbers left free between planes.
 const GAP: usize = 16;
 /// Numbers of scratch that one block of pieces should fit in: most of a level-2 cache.
-const BLOCK: usize = 160 * 1024;
+const BLOCK: usize = 168 * 1024;
 
 /// A 3x3 convolution of stride 1.
 pub(crate) struct Winograd<'a> {
@@ -63,6 +63,9 @@ pub(crate) struct Winograd<'a> {
     pub(crate) panels: &'a [Panel],
     pub(crate) weights: &'a [f32],
     pub(crate) scratch: &'a mut [f32],
+    /// As many threads may share the planes, which pays where weights are many and pieces few: each
+    /// then reads a part of the weights, not all of them.
+    pub(crate) threads: usize,
     pub(crate) epilogue: Epilogue<'a>,
 }
 
@@ -94,6 +97,17 @@ impl Layout {
 }
 
 impl Winograd<'_> {
+    /// Whether all pieces of an image of this size are done together.
+    pub(crate) fn in_one_block(
+        form: Form,
+        inputs: usize,
+        outputs: usize,
+        size: [usize; 2],
+    ) -> bool {
+        let pieces: usize = size.iter().map(|len| len.div_ceil(form.tile())).product();
+        pieces <= Layout::new(form, inputs, outputs).pieces
+    }
+
     /// How many numbers of scratch it needs.
     pub(crate) fn scratch(form: Form, inputs: usize, outputs: usize) -> usize {
         let layout = Layout::new(form, inputs, outputs);
@@ -199,6 +213,74 @@ unsafe fn from_planes<S: Simd, const TILE: usize, const PIECE: usize>(
     to
 }
 
+/// The products of all pieces of a block, plane by plane.
+#[derive(Clone, Copy)]
+struct Planes<'a> {
+    panels: &'a [Panel],
+    layout: Layout,
+    inputs: usize,
+    /// Weights of a plane.
+    plane_weights: usize,
+    /// Pieces in the block.
+    count: usize,
+}
+
+impl Planes<'_> {
+    /// Multiplies `planes` planes, which as many as `threads` threads share.
+    ///
+    /// # Safety
+    ///
+    /// The CPU must have `S`'s instructions, `transformed` must hold that many planes of inputs,
+    /// `weights` that many planes' weights in the order of the panels, and `products` must have room
+    /// for as many planes of outputs; `count` must be at most the layout's pieces.
+    unsafe fn multiply<S: Simd>(
+        self,
+        transformed: &[f32],
+        weights: &[f32],
+        products: &mut [f32],
+        planes: usize,
+        threads: usize,
+    ) {
+        let Self { panels, layout, inputs, plane_weights, count } = self;
+        if threads > 1 && planes > 1 {
+            let (here, there) = (planes / 2, planes - planes / 2);
+            let (x, further_x) = transformed.split_at(here * layout.input_plane());
+            let (w, further_w) = weights.split_at(here * plane_weights);
+            let (to, further_to) = products.split_at_mut(here * layout.output_plane());
+            let (some, others) = (threads / 2, threads - threads / 2);
+            both(
+                // SAFETY: what the caller promises, of the first planes.
+                || unsafe { self.multiply::<S>(x, w, to, here, some) },
+                // SAFETY: the same of the other planes.
+                || unsafe { self.multiply::<S>(further_x, further_w, further_to, there, others) },
+            );
+            return;
+        }
+        let step = Row { input: layout.input_row, output: layout.output_row, residual: 0 };
+        let rows = Rows::line(Row::default(), step);
+        for plane in 0..planes {
+            let mut weights = &weights[plane * plane_weights..][..plane_weights];
+            for panel in panels {
+                // SAFETY: the plane has `count` rows of `inputs` numbers, and as many rows of
+                // products, each padded to whole vectors; `weights` begins with the panel's.
+                unsafe {
+                    S::multiply(Product {
+                        input: transformed[plane * layout.input_plane()..].as_ptr(),
+                        rows: &rows,
+                        count,
+                        runs: Runs { starts: &[0], run: inputs },
+                        weights: weights.as_ptr(),
+                        panel,
+                        output: products[plane * layout.output_plane()..].as_mut_ptr(),
+                        epilogue: None,
+                    });
+                }
+                weights = &weights[inputs * panel.vectors * S::LANES..];
+            }
+        }
+    }
+}
+
 /// What lies outside a map.
 static ZEROS: [f32; MOST_WINOGRAD_CHANNELS] = [0.0; MOST_WINOGRAD_CHANNELS];
 
@@ -261,8 +343,6 @@ impl Winograd<'_> {
             let (image, piece) = (piece / (down * across), piece % (down * across));
             (image, piece / across * TILE, piece % across * TILE)
         };
-        let step = Row { input: layout.input_row, output: layout.output_row, residual: 0 };
-        let rows = Rows::line(Row::default(), step);
         for first in (0..pieces).step_by(layout.pieces) {
             let count = layout.pieces.min(pieces - first);
             for piece in 0..count {
@@ -274,25 +354,11 @@ impl Winograd<'_> {
                     self.transform_input::<S, PIECE>(place, piece, &layout, transformed);
                 }
             }
-            for plane in 0..planes {
-                let mut weights = &self.weights[plane * plane_weights..][..plane_weights];
-                for panel in self.panels {
-                    // SAFETY: the plane has `count` rows of `inputs` numbers, and as many rows of
-                    // products, each padded to whole vectors; `weights` begins with the panel's.
-                    unsafe {
-                        S::multiply(Product {
-                            input: transformed[plane * layout.input_plane()..].as_ptr(),
-                            rows: &rows,
-                            count,
-                            runs: Runs { starts: &[0], run: inputs },
-                            weights: weights.as_ptr(),
-                            panel,
-                            output: products[plane * layout.output_plane()..].as_mut_ptr(),
-                            epilogue: None,
-                        });
-                    }
-                    weights = &weights[inputs * panel.vectors * S::LANES..];
-                }
+            let all = Planes { panels: self.panels, layout, inputs, plane_weights, count };
+            // SAFETY: the caller promises the instructions; the scratch has room for `count` pieces
+            // in each plane, and `weights` for each plane the panels'.
+            unsafe {
+                all.multiply::<S>(transformed, self.weights, products, planes, self.threads);
             }
             for piece in 0..count {
                 let place = place(first + piece);
@@ -513,8 +579,12 @@ unsafe fn transform_kernel<S: Simd, const PIECE: usize>(
     // SAFETY: what the caller promises; a vector has at most 16 lanes.
     unsafe {
         let load = |tap: usize| S::load(taps[tap].as_ptr());
-        let rows = [0, 3, 6]
-            .map(|row| weight_planes::<S, PIECE>([load(row), load(row + 1), load(row + 2)]));
+        // Not `map`: a closure there is compiled without the instructions.
+        let rows = [
+            weight_planes::<S, PIECE>([load(0), load(1), load(2)]),
+            weight_planes::<S, PIECE>([load(3), load(4), load(5)]),
+            weight_planes::<S, PIECE>([load(6), load(7), load(8)]),
+        ];
         for i in 0..PIECE {
             let column = weight_planes::<S, PIECE>([rows[0][i], rows[1][i], rows[2][i]]);
             for (j, v) in column.into_iter().enumerate() {

@@ -17,7 +17,7 @@ use facesearch_core::{BoundingBox, Photo, VisionError};
 
 use crate::align::Similarity;
 use crate::weights::dlib::{DlibError, Reader};
-use crate::weights::unpack;
+use crate::weights::{map, unpack};
 
 const NAME: &str = "dlib-5-point";
 const POINTS: usize = 5;
@@ -87,8 +87,7 @@ impl ShapePredictor5 {
     ///
     /// [`VisionError::Model`] where the file cannot be read or is not such a predictor's.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, VisionError> {
-        let bytes = std::fs::read(path).map_err(broken)?;
-        Self::from_bytes(&bytes)
+        Self::from_bytes(&map(path.as_ref()).map_err(broken)?)
     }
 
     /// The predictor from the bytes of `shape_predictor_5_face_landmarks.dat`, or of the same

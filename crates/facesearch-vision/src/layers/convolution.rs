@@ -8,7 +8,7 @@ use crate::kernels::{
     Source, Squash, TransformWeights, Winograd, fill_panels, launch, split_panels,
 };
 
-use crate::layers::{Aligned, Map};
+use crate::layers::{Aligned, Map, both};
 use crate::network::{Activation, Conv2d, Dense, FlattenOrder, Window, slide};
 
 /// Fewer channels than this, in or out, do not repay the transforms of [`Winograd`].
@@ -17,9 +17,9 @@ const LEAST_WINOGRAD_CHANNELS: usize = 16;
 /// Up to so many rows and columns of output the smaller form of [`Winograd`] is used.
 const SMALL: usize = 4;
 
-/// Multiplications that are worth another thread: what handing them over costs is about what a
-/// hundred thousand of them do.
-const LEAST_BAND: usize = 400_000;
+/// Multiplications that are worth another thread that is awake: what handing them over costs is less
+/// than what a hundred thousand of them do.
+const LEAST_BAND: usize = 150_000;
 
 /// Where the weights come from.
 #[derive(Debug)]
@@ -148,6 +148,35 @@ impl Convolution {
         };
         let (height, width) = size.expect("the graph's shapes have been computed before");
         Map { channels, height, width, border: [0; 4] }
+    }
+
+    /// What it does on maps of these sizes, for people; how many multiplications with addition that is
+    /// by the definition and as they are done; and how many packed weights it reads.
+    pub(crate) fn work(
+        &self,
+        prepared: &Prepared,
+        input: &Map,
+        output: &Map,
+    ) -> (String, u64, u64, usize) {
+        let places = (output.height * output.width) as u64;
+        let weights = prepared.packed.weights.len();
+        let (whole, [height, width]) = match &self.weights {
+            Weights::Kernel(conv) => (conv.weight.len() as u64, conv.window.size),
+            Weights::Whole(dense, _) => (dense.weight.len() as u64, [input.height, input.width]),
+        };
+        let defined = places * whole;
+        let (how, done) = match prepared.method {
+            Method::Winograd(form) => {
+                let pieces =
+                    output.height.div_ceil(form.tile()) * output.width.div_ceil(form.tile());
+                let each = (form.planes() * input.channels * output.channels) as u64;
+                (format!("Winograd {0}x{0}", form.tile()), pieces as u64 * each)
+            }
+            Method::Depthwise => ("depthwise".to_owned(), defined),
+            Method::Direct { .. } => ("direct".to_owned(), defined),
+            Method::Whole { .. } => ("dense".to_owned(), defined),
+        };
+        (format!("{height}x{width} {how}"), defined, done, weights)
     }
 
     /// What follows its sums.
@@ -280,21 +309,40 @@ impl Convolution {
         squash: bool,
         bands: usize,
     ) {
+        let (size, inputs) = (&part.output_map, part.input_map.channels);
+        let shares_planes = match prepared.method {
+            Method::Winograd(form) => {
+                let size = [size.height, size.width];
+                Winograd::in_one_block(form, inputs, part.output_map.channels, size)
+            }
+            _ => false,
+        };
         let unit = prepared.unit();
         let units = part.output_map.height.div_ceil(unit);
+        if bands <= 1 || shares_planes || units == 1 {
+            return self.run_part(prepared, images, part, squash, bands);
+        }
         let bands = bands.min(units);
         if bands <= 1 {
-            return self.run_part(prepared, images, part, squash);
+            return self.run_part(prepared, images, part, squash, 1);
         }
         let (above, below) =
             part.cut(units * (bands / 2) / bands * unit, prepared.scratch * (bands / 2));
-        rayon::join(
+        both(
             || self.run_bands(prepared, images, above, squash, bands / 2),
             || self.run_bands(prepared, images, below, squash, bands - bands / 2),
         );
     }
 
-    fn run_part(&self, prepared: &Prepared, images: usize, part: Part<'_>, squash: bool) {
+    /// `threads` may share planes of [`Winograd`], or the channels of a single pixel.
+    fn run_part(
+        &self,
+        prepared: &Prepared,
+        images: usize,
+        part: Part<'_>,
+        squash: bool,
+        threads: usize,
+    ) {
         let Part { input, input_map, output, output_map, top, residual, scratch } = part;
         let squash = match &self.activation {
             Some(Activation::Relu) if squash => Squash::Relu,
@@ -322,6 +370,7 @@ impl Convolution {
                     panels: &packed.ungrouped,
                     weights,
                     scratch,
+                    threads,
                     epilogue,
                 },
             ),
@@ -342,23 +391,44 @@ impl Convolution {
             Method::Direct { .. } | Method::Whole { .. } => {
                 let reading = self.reading(prepared, &input_map);
                 let [down, across] = window.stride;
-                launch(
-                    self.level,
-                    Direct {
-                        input,
-                        input_map,
-                        output,
-                        output_map,
-                        images,
-                        starts: &reading.starts,
-                        run: reading.run,
-                        origin: reading.origin + top * down * input_map.row_stride(),
-                        down: down * input_map.row_stride(),
-                        across: across * input_map.channels,
-                        panels: &packed.panels,
-                        weights,
-                        epilogue,
-                    },
+                let direct = |output, output_map, panels: &[(usize, Panel)], epilogue| {
+                    launch(
+                        self.level,
+                        Direct {
+                            input,
+                            input_map,
+                            output,
+                            output_map,
+                            images,
+                            starts: &reading.starts,
+                            run: reading.run,
+                            origin: reading.origin + top * down * input_map.row_stride(),
+                            down: down * input_map.row_stride(),
+                            across: across * input_map.channels,
+                            panels,
+                            weights,
+                            epilogue,
+                        },
+                    );
+                };
+                let panels = &packed.panels;
+                let is_pixel = images * output_map.height * output_map.width == 1
+                    && output_map.border == [0; 4]
+                    && residual.is_none();
+                if threads == 1 || panels.len() == 1 || !is_pixel {
+                    return direct(output, output_map, panels, epilogue);
+                }
+                let (some, others) = panels.split_at(panels.len() / 2);
+                let cut = others[0].1.first;
+                let moved = |(group, panel): &(usize, Panel)| {
+                    (*group, Panel { first: panel.first - cut, ..*panel })
+                };
+                let others: Vec<_> = others.iter().map(moved).collect();
+                let (here, there) = output.split_at_mut(cut);
+                let map = |channels| Map { channels, ..output_map };
+                both(
+                    || direct(here, map(cut), some, epilogue),
+                    || direct(there, map(output_map.channels - cut), &others, epilogue.from(cut)),
                 );
             }
         }

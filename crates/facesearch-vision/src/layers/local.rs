@@ -20,6 +20,11 @@ pub(crate) struct LocalLayer {
 }
 
 impl LocalLayer {
+    /// How many weights it has.
+    pub(crate) fn weights(&self) -> usize {
+        self.weights.len()
+    }
+
     pub(crate) fn new(layer: &LocallyConnected, relu: bool, level: Level) -> Self {
         let out = layer.out_channels;
         let places = layer.out_size[0] * layer.out_size[1];

@@ -5,6 +5,7 @@ mod convolution;
 mod local;
 mod map;
 mod pointwise;
+mod team;
 
 pub(crate) use aligned::Aligned;
 pub(crate) use convolution::{Convolution, Prepared, Weights};
@@ -14,3 +15,4 @@ pub(crate) use pointwise::{
     Load, Pixels, Scaled, add, concat, copy_channels, flatten, global_average, multiply, rearrange,
     reshape, softmax, store, upsample,
 };
+pub(crate) use team::{awake, both};

@@ -43,6 +43,25 @@ use crate::kernels::Level;
 use fast::Fast;
 use plain::Plain;
 
+/// What one stage of a network takes: a layer with what was made part of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LayerTime {
+    /// What it does, in which way, and the sizes it reads and makes.
+    pub name: String,
+    /// What all images took together, in the fastest of the runs.
+    pub time: std::time::Duration,
+    /// How many images that were.
+    pub images: usize,
+    /// Multiplications with addition for an image, as the layer is defined; padding counts.
+    pub defined: u64,
+    /// The same, as they are carried out (fewer by Winograd's algorithm; transforms are not counted).
+    pub done: u64,
+    /// Bytes of packed weights, which are read at least once for the images that pass together.
+    pub weight_bytes: usize,
+    /// Bytes of values read and written for an image.
+    pub value_bytes: usize,
+}
+
 /// Why a network cannot be built or run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -120,6 +139,33 @@ impl Network {
         &self.device
     }
 
+    /// Gets ready for inputs of `height x width`, which the first of them would otherwise wait for.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError::Shape`] where the layers do not allow that size.
+    pub fn prepare(&self, height: usize, width: usize) -> Result<(), NetworkError> {
+        match &self.executor {
+            Executor::Plain(_) => self.graph.shapes(height, width).map(drop),
+            Executor::Fast(fast) => fast.prepare(height, width),
+        }
+    }
+
+    /// What each stage takes, on the calling thread alone; `input` is as for
+    /// [`forward`](Self::forward), `runs` how often it is run. Empty where the network does not run on a
+    /// CPU through kernels of our own.
+    ///
+    /// # Errors
+    ///
+    /// As [`forward`](Self::forward).
+    pub fn profile(&self, input: &Tensor, runs: usize) -> Result<Vec<LayerTime>, NetworkError> {
+        let input = self.fitting(input)?;
+        match &self.executor {
+            Executor::Plain(_) => Ok(Vec::new()),
+            Executor::Fast(fast) => fast.profile(&input, runs),
+        }
+    }
+
     /// Runs the network.
     ///
     /// - **Input:** `(batch, channels, height, width)`, `f32` or `u8`, any strides: bytes in rows
@@ -134,6 +180,15 @@ impl Network {
     /// [`NetworkError::Input`] or [`NetworkError::Shape`] where the input does not fit, and
     /// [`NetworkError::Candle`] where the device failed.
     pub fn forward(&self, input: &Tensor) -> Result<Vec<Tensor>, NetworkError> {
+        let input = self.fitting(input)?;
+        match &self.executor {
+            Executor::Plain(plain) => plain.forward(&self.graph, &input),
+            Executor::Fast(fast) => fast.forward(&input),
+        }
+    }
+
+    /// The input on the network's device, if it is one.
+    fn fitting(&self, input: &Tensor) -> Result<Tensor, NetworkError> {
         let channels = self.graph.input_channels();
         let fits = input.rank() == 4
             && input.dim(0)? > 0
@@ -145,10 +200,6 @@ impl Network {
         }
         let (_, _, height, width) = input.dims4()?;
         self.graph.shapes(height, width)?;
-        let input = input.to_device(&self.device)?;
-        match &self.executor {
-            Executor::Plain(plain) => plain.forward(&self.graph, &input),
-            Executor::Fast(fast) => fast.forward(&input),
-        }
+        Ok(input.to_device(&self.device)?)
     }
 }

@@ -27,6 +27,26 @@ fn flat(x: &Tensor) -> Vec<f32> {
 }
 
 #[test]
+fn a_profile_has_every_layer_and_what_it_multiplies() {
+    let mut g = GraphBuilder::new();
+    let x = g.input(16);
+    let conv = Conv2d::new([32, 16, 3, 3], numbers(32 * 16 * 9, 1)).padding(1);
+    let y = g.conv(x, conv).unwrap();
+    let y = g.relu(y);
+    let y = g.pool(y, Pool::max(2, 2));
+    let network = Network::new(g.finish(&[y]).unwrap(), &Device::Cpu).unwrap();
+    network.prepare(8, 12).unwrap();
+    let x = Tensor::zeros((3, 16, 8, 12), candle_core::DType::F32, &Device::Cpu).unwrap();
+    let layers = network.profile(&x, 2).unwrap();
+    let names: Vec<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
+    let convolution = "3x3 Winograd 4x4, 16x8x12 to 32x8x12";
+    assert_eq!(names, ["input, 16x8x12", convolution, "pool, 32x8x12 to 32x4x6"]);
+    assert_eq!(layers[1].defined, 8 * 12 * 9 * 16 * 32);
+    assert_eq!(layers[1].done, layers[1].defined / 4);
+    assert!(layers.iter().all(|layer| layer.images == 3 && !layer.time.is_zero()));
+}
+
+#[test]
 fn a_grouped_strided_convolution_with_uneven_padding_is_its_definition() {
     let (h, w) = (5, 7);
     let window = Window { size: [3, 2], stride: [2, 3], padding: [1, 0, 2, 1], dilation: [1, 1] };

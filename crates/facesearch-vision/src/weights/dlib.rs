@@ -8,6 +8,8 @@
 //! - **Trap:** the counts in a file are claims. Nothing here allocates more than the bytes that are
 //!   really there could describe, and every error names the byte where it was met.
 
+use std::sync::Arc;
+
 /// Why a file is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -33,7 +35,14 @@ pub(crate) struct Reader<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RawTensor {
     pub(crate) shape: [usize; 4],
-    pub(crate) data: Vec<f32>,
+    pub(crate) data: Arc<[f32]>,
+}
+
+/// A tensor's numbers as they lie in the file.
+type Block<'a> = &'a [[u8; 4]];
+
+fn numbers<T: FromIterator<f32>>(block: Block<'_>) -> T {
+    block.iter().map(|b| f32::from_le_bytes(*b)).collect()
 }
 
 impl<'a> Reader<'a> {
@@ -175,17 +184,15 @@ impl<'a> Reader<'a> {
         ])
     }
 
-    /// A tensor with its numbers.
-    pub(crate) fn tensor(&mut self) -> Result<RawTensor> {
+    /// The numbers of a tensor.
+    pub(crate) fn tensor(&mut self) -> Result<Block<'a>> {
         self.one_of(&[2], "the version of a tensor")?;
         let shape = self.shape()?;
         let bytes = shape.iter().try_fold(4usize, |len, dim| len.checked_mul(*dim));
         let Some(bytes) = bytes else {
             return self.refuse(format!("a tensor of {shape:?}"));
         };
-        let (numbers, _) = self.take(bytes)?.as_chunks::<4>();
-        let data = numbers.iter().map(|b| f32::from_le_bytes(*b)).collect();
-        Ok(RawTensor { shape, data })
+        Ok(self.take(bytes)?.as_chunks::<4>().0)
     }
 
     /// The shape of a part of another tensor.
@@ -455,10 +462,12 @@ impl Reader<'_> {
         self.int()?;
         self.skip_floats(4)?;
         let eps = self.float()?;
-        if means.data.len() != scale.len() || variances.data.len() != scale.len() {
+        if means.len() != scale.len() || variances.len() != scale.len() {
             return self.refuse("statistics for another number of channels");
         }
-        for (i, (mean, variance)) in means.data.iter().zip(&variances.data).enumerate() {
+        let statistics = means.iter().zip(variances);
+        let statistics = statistics.map(|(m, v)| (f32::from_le_bytes(*m), f32::from_le_bytes(*v)));
+        for (i, (mean, variance)) in statistics.enumerate() {
             scale[i] /= (variance + eps).sqrt();
             shift[i] -= mean * scale[i];
         }
@@ -472,26 +481,26 @@ impl Reader<'_> {
             return self.refuse(format!("factors of {scale:?}, summands of {shift:?}"));
         }
         let (scale, shift) = self.split(params, scale, shift, true)?;
-        Ok((scale.data, shift.unwrap_or_default()))
+        Ok((scale.data.to_vec(), shift.unwrap_or_default()))
     }
 
     /// One block of numbers as two parts, of which the second may be absent.
     fn split(
         &self,
-        params: RawTensor,
+        params: Block<'_>,
         first: [usize; 4],
         second: [usize; 4],
         has_second: bool,
     ) -> Result<(RawTensor, Option<Vec<f32>>)> {
         let len = |shape: [usize; 4]| shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
-        let mut data = params.data;
         let second_len = if has_second { len(second) } else { Some(0) };
         match (len(first), second_len) {
-            (Some(m), Some(n)) if m.checked_add(n) == Some(data.len()) => {
-                let tail = data.split_off(m);
-                Ok((RawTensor { shape: first, data }, has_second.then_some(tail)))
+            (Some(m), Some(n)) if m.checked_add(n) == Some(params.len()) => {
+                let (data, tail) = params.split_at(m);
+                let first = RawTensor { shape: first, data: numbers(data) };
+                Ok((first, has_second.then(|| numbers(tail))))
             }
-            _ => self.refuse(format!("{first:?} and {second:?} in {} numbers", data.len())),
+            _ => self.refuse(format!("{first:?} and {second:?} in {} numbers", params.len())),
         }
     }
 }

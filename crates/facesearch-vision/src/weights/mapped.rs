@@ -18,6 +18,20 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::{StateDict, WeightsError};
 
+/// The bytes of a file of the cache.
+///
+/// # Errors
+///
+/// [`WeightsError::Read`] where there is no such file.
+pub(crate) fn map(path: &Path) -> Result<Mmap, WeightsError> {
+    let unread = |source| WeightsError::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(unread)?;
+    // SAFETY: `Mmap::map` asks that nobody changes the file while it is mapped. Files of the
+    // cache are written under another name and renamed when complete (see the header), and
+    // the map is only read.
+    unsafe { Mmap::map(&file) }.map_err(unread)
+}
+
 /// Weights in a mapped file.
 #[derive(Debug)]
 pub struct MappedWeights {
@@ -34,12 +48,7 @@ impl MappedWeights {
     /// [`WeightsError::Read`] where there is no such file, [`WeightsError::Damaged`] where it is
     /// cut or changed, [`WeightsError::NotPlain`] where it holds other numbers than `f32`.
     pub fn open(path: &Path) -> Result<Self, WeightsError> {
-        let unread = |source| WeightsError::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(unread)?;
-        // SAFETY: `Mmap::map` asks that nobody changes the file while it is mapped. Files of the
-        // cache are written under another name and renamed when complete (see the header), and
-        // the map is only read.
-        let map = unsafe { Mmap::map(&file) }.map_err(unread)?;
+        let map = map(path)?;
         let damaged = |error| WeightsError::damaged(format!("no safetensors ({error})"));
         let (header, metadata) = SafeTensors::read_metadata(&map).map_err(damaged)?;
         let start = 8 + header;

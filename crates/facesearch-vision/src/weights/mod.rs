@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 pub use format::{ModelFormat, recognise_model};
 pub use keras::read_keras;
+pub(crate) use mapped::map;
 pub use mapped::{MappedWeights, write_safetensors};
 pub use packed::unpack;
 pub use torch::read_torch;

@@ -17,7 +17,7 @@ use self::partial::Partial;
 use crate::args::{Global, Search};
 use crate::exit::{Exit, Failure};
 use crate::judge::Judge;
-use crate::open::{self, Vision};
+use crate::open::{self, MemoryArgs, Vision};
 use crate::page::Page;
 use crate::printer::{Printer, count, shown};
 use crate::progress::Bar;
@@ -32,6 +32,9 @@ pub(crate) struct BatchArgs {
 
     #[command(flatten)]
     pub(crate) search: Search,
+
+    #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
 
     /// Form of the output
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
@@ -84,6 +87,7 @@ pub(crate) fn run(args: &BatchArgs, global: &Global, out: &mut Printer) -> anyho
         gallery: &gallery,
         judge,
         format: args.format,
+        memory: args.memory.for_photos(),
         page: RefCell::new(Page::new("Who is in these photos?")),
         with_page: args.html.is_some(),
     };
@@ -148,6 +152,8 @@ struct Batch<'a> {
     page: RefCell<Page>,
     with_page: bool,
     format: Format,
+    /// How many bytes photos may take at once.
+    memory: u64,
 }
 
 impl Batch<'_> {
@@ -169,7 +175,8 @@ impl Batch<'_> {
         while images.peek().is_some() {
             let portion: Vec<PathBuf> =
                 images.by_ref().take(open::PORTION).collect::<anyhow::Result<_>>()?;
-            let photos = self.vision.pipeline().probe_all(&portion, |path| open::read(path))?;
+            let pipeline = self.vision.pipeline().within(self.memory);
+            let photos = pipeline.probe_all(&portion, |path| open::read(path))?;
             let named = portion.iter().map(PathBuf::as_path).zip(photos);
             for report in ImageReport::of_photos(named, self.gallery, &self.judge)? {
                 unreadable += u64::from(report.error.is_some());

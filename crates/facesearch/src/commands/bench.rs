@@ -1,6 +1,7 @@
 //! `facesearch bench`: how fast is it here, beside others on the same work?
 
 mod embed;
+mod layers;
 mod peers;
 mod pipeline;
 mod table;
@@ -25,6 +26,7 @@ pub(crate) struct BenchArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchCommand {
     Embed(embed::EmbedArgs),
+    Layers(layers::LayersArgs),
     Pipeline(pipeline::PipelineArgs),
 }
 
@@ -104,6 +106,7 @@ fn pool(threads: u16) -> anyhow::Result<ThreadPool> {
 pub(crate) fn run(args: &BenchArgs, global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {
     match &args.command {
         BenchCommand::Embed(args) => embed::run(args, global, out),
+        BenchCommand::Layers(args) => layers::run(args, global, out),
         BenchCommand::Pipeline(args) => pipeline::run(args, global, out),
     }
 }

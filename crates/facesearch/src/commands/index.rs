@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
 use crate::imported;
-use crate::open::{self, VisionArgs};
+use crate::open::{self, MemoryArgs, VisionArgs};
 use crate::printer::{Printer, count, shown};
 use crate::progress::Bar;
 
@@ -30,6 +30,9 @@ pub(crate) struct IndexArgs {
 
     #[command(flatten)]
     pub(crate) vision: VisionArgs,
+
+    #[command(flatten)]
+    pub(crate) memory: MemoryArgs,
 
     /// Drop what was indexed from files that are no longer there
     #[arg(long)]
@@ -90,6 +93,7 @@ pub(crate) fn run(args: &IndexArgs, global: &Global, out: &mut Printer) -> anyho
     let options = IndexOptions {
         threads: open::threads(global),
         identity,
+        memory: args.memory.for_photos(),
         prune: args.prune,
         rehash: args.rehash,
         exclude: vec![global.index.clone()],

@@ -25,6 +25,7 @@ proptest! {
         (width, height) in (1usize..30, 1usize..30),
         corner in (0.0..1.0f64, 0.0..1.0f64),
         (out_width, out_height) in (1usize..30, 1usize..30),
+        cut in 0usize..10,
         seed in any::<u32>(),
     ) {
         let bytes = (0..width * height * 3)
@@ -35,12 +36,16 @@ proptest! {
         let region = Region { x: left..width, y: top..height };
         let size = Size { height: out_height, width: out_width };
         let mut out = Vec::new();
-        resize_rows(&photo, &region, size, 0..out_height / 2, &mut out);
-        resize_rows(&photo, &region, size, out_height / 2..out_height, &mut out);
-        prop_assert_eq!(out.len(), out_width * out_height * 3);
+        let first = cut.min(out_width - 1);
+        for y in [0..out_height / 2, out_height / 2..out_height] {
+            let part = Region { x: first..out_width, y };
+            resize_part(&photo, &region, size, &part, Scaling::SIGNED, &mut out);
+        }
+        let wide = out_width - first;
+        prop_assert_eq!(out.len(), wide * out_height * 3);
         for (i, got) in out.iter().enumerate() {
             let (pixel, channel) = (i / 3, i % 3);
-            let (x, y) = (pixel % out_width, pixel / out_width);
+            let (x, y) = (first + pixel % wide, pixel / wide);
             let want = defined(&photo, &region, size, x, y, channel);
             prop_assert!((f64::from(*got) - want).abs() < 1e-5, "{x} {y}: {got} {want}");
         }

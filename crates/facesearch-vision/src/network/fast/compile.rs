@@ -48,6 +48,30 @@ pub(super) enum Work {
     Permute([usize; 3]),
 }
 
+impl Work {
+    /// What it is, for people.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Load { .. } => "input",
+            Self::Convolve(_) => "convolution",
+            Self::Local(_) => "locally connected",
+            Self::Pool(_) => "pool",
+            Self::GlobalAverage => "mean of the map",
+            Self::Flatten(_) => "flatten",
+            Self::Scale { .. } => "scale, activation",
+            Self::Add => "sum",
+            Self::Multiply => "product",
+            Self::Concat => "concatenation",
+            Self::Slice { .. } => "slice",
+            Self::Upsample { .. } => "upsample",
+            Self::Softmax => "softmax",
+            Self::Power(_) => "power",
+            Self::Reshape => "reshape",
+            Self::Permute(_) => "permute",
+        }
+    }
+}
+
 /// A layer and those behind it that are done with it.
 struct Chain {
     /// The convolution, dense or locally connected layer.

@@ -9,6 +9,7 @@
 mod compile;
 mod plan;
 mod power;
+mod profile;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -21,9 +22,9 @@ use rayon::prelude::*;
 use super::NetworkError;
 use super::graph::Graph;
 use crate::kernels::Level;
-use crate::layers::Pixels;
+use crate::layers::{Pixels, awake};
 use compile::{Step, compile};
-use plan::{Plan, plan};
+use plan::{Plan, pack, plan};
 use run::{Input, Workspace};
 
 /// Plans kept, the most recently used last: a detector sees many sizes of photo.
@@ -65,16 +66,29 @@ impl Fast {
         Ok(outputs)
     }
 
+    /// Makes the plan for inputs of this size, and packs all weights for it.
+    pub(super) fn prepare(&self, height: usize, width: usize) -> Result<(), NetworkError> {
+        self.plan(height, width).map(drop)
+    }
+
     fn plan(&self, height: usize, width: usize) -> Result<Arc<Plan>, NetworkError> {
         let size = (height, width);
-        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(at) = plans.iter().position(|(key, _)| *key == size) {
-            let found = plans.remove(at);
-            let plan = found.1.clone();
-            plans.push(found);
-            return Ok(plan);
+        let is_first = {
+            let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(at) = plans.iter().position(|(key, _)| *key == size) {
+                let found = plans.remove(at);
+                let plan = found.1.clone();
+                plans.push(found);
+                return Ok(plan);
+            }
+            plans.is_empty()
+        };
+        // Without the lock: a thread that waits for others may be given a photo meanwhile.
+        if is_first {
+            pack(&self.graph, &self.steps, height, width)?;
         }
         let plan = Arc::new(plan(&self.graph, &self.steps, height, width)?);
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
         if plans.len() == PLANS {
             plans.remove(0);
         }
@@ -93,12 +107,14 @@ impl Fast {
             let mut workspace = self.take_workspace();
             let images = *start..batch.min(start + chunk);
             let how = (self.level, bands);
-            let outputs = run::run(&self.steps, plan, input, images, &mut workspace, how);
+            let outputs = awake(bands - 1, || {
+                run::run(&self.steps, plan, input, images, &mut workspace, how, None)
+            });
             self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
             outputs
         };
         let parts: Vec<Vec<Vec<f32>>> = match starts.as_slice() {
-            [start] if bands == 1 => vec![one(start)],
+            [start] => vec![one(start)],
             starts => starts.par_iter().map(one).collect(),
         };
         let mut all = Vec::new();
@@ -112,6 +128,19 @@ impl Fast {
         let mut workspaces = self.workspaces.lock().unwrap_or_else(PoisonError::into_inner);
         workspaces.pop().unwrap_or_default()
     }
+}
+
+/// How an input is read.
+fn reading<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<Input<'a>> {
+    let pixels = match storage {
+        CpuStorage::F32(numbers) => Pixels::F32(&numbers[layout.start_offset()..]),
+        CpuStorage::U8(bytes) => Pixels::U8(&bytes[layout.start_offset()..]),
+        _ => candle_core::bail!("a network reads f32 or u8"),
+    };
+    let &[image, channel, row, column] = layout.stride() else {
+        candle_core::bail!("a network reads (batch, channels, height, width)")
+    };
+    Ok(Input { pixels, strides: [image, channel, row, column] })
 }
 
 /// The whole network as one operation of candle: every output, one after the other, as one row of
@@ -131,16 +160,7 @@ impl CustomOp1 for Operation<'_> {
         storage: &CpuStorage,
         layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, TensorShape)> {
-        let pixels = match storage {
-            CpuStorage::F32(numbers) => Pixels::F32(&numbers[layout.start_offset()..]),
-            CpuStorage::U8(bytes) => Pixels::U8(&bytes[layout.start_offset()..]),
-            _ => candle_core::bail!("a network reads f32 or u8"),
-        };
-        let &[image, channel, row, column] = layout.stride() else {
-            candle_core::bail!("a network reads (batch, channels, height, width)")
-        };
-        let input = Input { pixels, strides: [image, channel, row, column] };
-        let all = self.network.run(self.plan, &input, layout.dims()[0]);
+        let all = self.network.run(self.plan, &reading(storage, layout)?, layout.dims()[0]);
         let shape = TensorShape::from(all.len());
         Ok((CpuStorage::F32(all), shape))
     }

@@ -1,5 +1,7 @@
 //! Settles for one input size where values lie and how many images pass through together.
 
+use rayon::prelude::*;
+
 use super::compile::{Step, Value, Work};
 use crate::layers::{Map, Prepared};
 use crate::network::graph::Graph;
@@ -73,6 +75,27 @@ impl Plan {
         let map = &self.values[value].map;
         Shape::new(map.channels, map.height, map.width)
     }
+}
+
+/// Packs the weights of all convolutions for inputs of `height x width`, on all threads: most of the time
+/// to a first result.
+pub(super) fn pack(
+    graph: &Graph,
+    steps: &[Step],
+    height: usize,
+    width: usize,
+) -> Result<(), NetworkError> {
+    let shapes = graph.shapes(height, width)?;
+    steps.par_iter().for_each(|step| {
+        if let Work::Convolve(convolution) = &step.work {
+            let s = shapes[step.inputs[0]];
+            let input =
+                Map { channels: s.channels, height: s.height, width: s.width, border: [0; 4] };
+            let output = convolution.output(&input);
+            convolution.prepare([s.channels, s.height, s.width], [output.height, output.width]);
+        }
+    });
+    Ok(())
 }
 
 /// The plan for inputs of `height x width`.

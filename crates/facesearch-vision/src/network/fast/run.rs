@@ -1,6 +1,7 @@
 //! Carries out a plan on some images.
 
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use super::compile::{Step, Value, Work};
 use super::plan::{Kind, Plan, Task};
@@ -22,7 +23,9 @@ pub(super) struct Workspace {
     scratch: Aligned,
 }
 
-/// Runs the images of this range, each on as many as `bands` threads; each output comes as `(images, channels, height, width)`.
+/// Runs the images of this range, each on as many as `bands` threads; each output comes as
+/// `(images, channels, height, width)`. What each task takes, in the order of the plan, is added to
+/// `times`.
 pub(super) fn run(
     steps: &[Step],
     plan: &Plan,
@@ -30,21 +33,28 @@ pub(super) fn run(
     images: Range<usize>,
     workspace: &mut Workspace,
     (level, bands): (Level, usize),
+    mut times: Option<&mut [Duration]>,
 ) -> Vec<Vec<f32>> {
     if workspace.slots.len() < plan.slots {
         workspace.slots.resize_with(plan.slots, Aligned::default);
     }
     workspace.scratch.grow(plan.scratch * bands);
     let total = images.len();
+    let mut done = 0;
     for stage in &plan.stages {
         for first in (0..total).step_by(stage.images) {
             let few = first..total.min(first + stage.images);
-            for task in &stage.tasks {
+            for (i, task) in stage.tasks.iter().enumerate() {
                 let mut runner =
                     Runner { plan, workspace, images: few.clone(), total, level, bands };
+                let start = times.is_some().then(Instant::now);
                 runner.run(task, &steps[task.step].work, input, images.start);
+                if let (Some(times), Some(start)) = (&mut times, start) {
+                    times[done + i] += start.elapsed();
+                }
             }
         }
+        done += stage.tasks.len();
     }
     let output = |value: &Value| {
         let place = &plan.values[*value];

@@ -1,0 +1,116 @@
+//! `facesearch bench layers`: where a network's time goes, and how far each layer is from what the
+//! processor can do.
+
+use std::path::PathBuf;
+
+use candle_core::{DType, Device, Tensor};
+use clap::Args;
+use facesearch_vision::{DlibResNet, LayerTime, MachineLimits, Network, import_onnx};
+use facesearch_zoo::{FetchOptions, ModelKind, Zoo};
+
+use crate::args::Global;
+use crate::exit::Exit;
+use crate::open;
+use crate::printer::Printer;
+
+/// Time each layer of a network on one thread, beside the processor's peak
+#[derive(Debug, Args)]
+pub(crate) struct LayersArgs {
+    /// A recognition network of 112x112 chips in an ONNX file (default: dlib's)
+    #[arg(long, value_name = "FILE.onnx")]
+    onnx: Option<PathBuf>,
+
+    /// Chips at once
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    batch: u16,
+
+    /// Each layer's figure is the best of so many runs
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
+    runs: u16,
+}
+
+/// Neighbouring layers of one kind.
+struct Group {
+    name: String,
+    layers: usize,
+    seconds: f64,
+    done: f64,
+    defined: f64,
+    bytes: f64,
+}
+
+/// Exits with 0.
+pub(crate) fn run(args: &LayersArgs, global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {
+    let (graph, side) = match &args.onnx {
+        Some(file) => (import_onnx(&open::read(file)?, Some([112, 112]))?.graph, 112),
+        None => {
+            let (zoo, cache) = (Zoo::builtin(), open::cache(global)?);
+            let model = zoo.model_of(ModelKind::Recogniser, "dlib")?;
+            let options = FetchOptions { offline: global.offline, ..FetchOptions::default() };
+            let files = open::fetch(&cache, &model.artifacts, options, out)?;
+            (DlibResNet::graph(&open::read(&files[0])?)?, 150)
+        }
+    };
+    let network = Network::new(graph, &Device::Cpu)?;
+    let batch = usize::from(args.batch);
+    let input = Tensor::zeros((batch, 3, side, side), DType::F32, &Device::Cpu)?;
+    let layers = network.profile(&input, args.runs.into())?;
+    let limits = MachineLimits::measure();
+    let giga = |x: f64| x / 1e9;
+    out.line(format!(
+        "one thread at most: {:.1} GFLOP/s; reads {:.0} GB/s of 0.5 MiB, {:.0} of 8 MiB, {:.0} of 256 MiB",
+        giga(limits.flops),
+        giga(limits.near_bytes),
+        giga(limits.far_bytes),
+        giga(limits.memory_bytes)
+    ))?;
+    let all: f64 = layers.iter().map(|layer| layer.time.as_secs_f64()).sum();
+    let defined: u64 = layers.iter().map(|layer| layer.defined).sum();
+    out.line(format!(
+        "{batch} images at once: {:.2} ms an image, {:.1} GFLOP/s as the layers are defined",
+        all * 1e3 / batch as f64,
+        giga(2.0 * defined as f64 * batch as f64 / all)
+    ))?;
+    out.line("")?;
+    out.line(
+        "| layer | times | share | µs an image | GFLOP/s, done | of the peak | as defined | GB/s |",
+    )?;
+    out.line("|---|---|---|---|---|---|---|---|")?;
+    for group in grouped(layers) {
+        let rate = |amount: f64| giga(amount / group.seconds);
+        out.line(format!(
+            "| {} | {} | {:.1} % | {:.0} | {:.1} | {:.0} % | {:.1} | {:.1} |",
+            group.name,
+            group.layers,
+            100.0 * group.seconds / all,
+            group.seconds * 1e6 / batch as f64,
+            rate(group.done),
+            100.0 * rate(group.done) / giga(limits.flops),
+            rate(group.defined),
+            rate(group.bytes)
+        ))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// Layers of the same work and sizes together, in the order of the first of each.
+fn grouped(layers: Vec<LayerTime>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for layer in layers {
+        let images = layer.images as f64;
+        let place = groups.iter().position(|group| group.name == layer.name);
+        let place = place.unwrap_or_else(|| {
+            let name = layer.name.clone();
+            let (layers, seconds, done, defined, bytes) = (0, 0.0, 0.0, 0.0, 0.0);
+            groups.push(Group { name, layers, seconds, done, defined, bytes });
+            groups.len() - 1
+        });
+        let group = &mut groups[place];
+        group.layers += 1;
+        group.seconds += layer.time.as_secs_f64();
+        group.done += 2.0 * layer.done as f64 * images;
+        group.defined += 2.0 * layer.defined as f64 * images;
+        group.bytes += layer.weight_bytes as f64 + layer.value_bytes as f64 * images;
+    }
+    groups
+}

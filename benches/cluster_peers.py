@@ -1,13 +1,14 @@
 """Clusters people by `facesearch cluster` and by scikit-learn's DBSCAN, in one run.
 
-    python benches/cluster_peers.py FACESEARCH FACES.npy NAMES.txt METRIC THRESHOLD [COPIES]
+    python benches/cluster_peers.py FACESEARCH FACES.npy NAMES.txt METRIC MODEL_THRESHOLD [COPIES [FEWER]]
 
 FACESEARCH is the program, FACES.npy one embedding a row, NAMES.txt `person/photo` a line, METRIC `l2`
 or `cosine` (unit vectors). DBSCAN is given every radius of a fine grid, and the truth to choose by;
-facesearch is given THRESHOLD. Needs numpy and scikit-learn. With COPIES the faces are also
-multiplied: each copy is turned by a random rotation, so that its people are strangers to the other
-copies' and as far from each other as before, and both are timed on all of them (DBSCAN at its best
-radius).
+facesearch is given MODEL_THRESHOLD, up to which the model calls two faces one person, and chooses for
+itself. Needs numpy and scikit-learn. With COPIES the faces are also multiplied: each copy is turned by
+a random rotation, so that its people are strangers to the other copies' and as far from each other as
+before, and both are timed on all of them, DBSCAN at its best radius. With FEWER, DBSCAN gets so many
+copies only, and facesearch those, too.
 """
 
 import json
@@ -21,7 +22,7 @@ import numpy as np
 from sklearn.cluster import DBSCAN
 
 program, faces, names, metric, threshold = sys.argv[1:6]
-copies = int(sys.argv[6]) if len(sys.argv) > 6 else 0
+copies, fewer = [int(n) for n in (sys.argv[6:] + [0, 0])[:2]]
 vectors = np.load(faces).astype(np.float32)
 if metric == "cosine":
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -51,14 +52,16 @@ def dbscan(vectors, radius):
 def ours(faces, names):
     """The figures and the peak of memory, in megabytes."""
     command = [program, "cluster", "--json", "--embeddings", faces, "--names", names, "--metric", metric,
-               "--threshold", threshold]
+               "--model-threshold", threshold]
     began = time.perf_counter()
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     out = child.stdout.read()
     _, status, used = os.wait4(child.pid, 0)
     assert status == 0, out
     got = json.loads(out)
-    return (got["precision"], got["recall"], got["bcubed_f1"]), time.perf_counter() - began, used.ru_maxrss / 1024
+    figures = got["precision"], got["recall"], got["bcubed_f1"]
+    more = f" at {got['threshold']:.3f}, {used.ru_utime + used.ru_stime:.1f} s CPU, {used.ru_maxrss / 1024:.0f} MB"
+    return figures, time.perf_counter() - began, more
 
 
 def say(who, figures, seconds, more=""):
@@ -66,8 +69,8 @@ def say(who, figures, seconds, more=""):
     print(f"{who}: precision {precision:.4f}, recall {recall:.4f}, B-cubed F1 {f1:.4f}, {seconds:.1f} s{more}")
 
 
-figures, seconds, memory = ours(faces, names)
-say(f"facesearch at {threshold}", figures, seconds, f", {memory:.0f} MB")
+figures, seconds, more = ours(faces, names)
+say("facesearch", figures, seconds, more)
 grid = np.arange(0.2, 0.8, 0.02) * (1.0 if metric == "l2" else 1.6)
 best, careful = None, None
 for radius in grid:
@@ -88,12 +91,15 @@ if copies:
                  for _ in range(copies)]
     many = np.concatenate([vectors @ rotation for rotation in rotations])
     who = np.concatenate([person + copy * (person.max() + 1) for copy in range(copies)])
-    with tempfile.TemporaryDirectory() as folder:
-        np.save(f"{folder}/faces.npy", many)
-        with open(f"{folder}/names.txt", "w", encoding="utf-8") as out:
-            out.writelines(f"{p}/{i}\n" for i, p in enumerate(who))
-        figures, seconds, memory = ours(f"{folder}/faces.npy", f"{folder}/names.txt")
-    say(f"facesearch, {len(many)} faces", figures, seconds, f", {memory:.0f} MB")
-    began = time.perf_counter()
-    got = score(dbscan(many, best[1]), who)
-    say(f"DBSCAN, {len(many)} faces (radius {best[1]:.2f})", got, time.perf_counter() - began)
+    for part in sorted({copies, fewer or copies}, reverse=True):
+        some, them = many[: part * len(vectors)], who[: part * len(vectors)]
+        with tempfile.TemporaryDirectory() as folder:
+            np.save(f"{folder}/faces.npy", some)
+            with open(f"{folder}/names.txt", "w", encoding="utf-8") as out:
+                out.writelines(f"{p}/{i}\n" for i, p in enumerate(them))
+            figures, seconds, more = ours(f"{folder}/faces.npy", f"{folder}/names.txt")
+        say(f"facesearch, {len(some)} faces", figures, seconds, more)
+        if part == (fewer or copies):
+            began = time.perf_counter()
+            got = score(dbscan(some, best[1]), them)
+            say(f"DBSCAN, {len(some)} faces (radius {best[1]:.2f})", got, time.perf_counter() - began)

@@ -8,6 +8,7 @@
 //! lie, and the empty rest; the mean over all pairs of two groups, measured against what is usual
 //! around them, can.
 
+mod chance;
 mod density;
 mod graph;
 mod linkage;
@@ -16,10 +17,12 @@ mod score;
 mod tests;
 
 pub use graph::{Graph, Vectors};
-pub use linkage::{Clusters, Constraints, cluster};
+pub use linkage::{Clusters, Constraints, cluster, cluster_by_chance};
 pub use score::{ClusterScore, score_clusters};
 
 use serde::{Deserialize, Serialize};
+
+use crate::EvalError;
 
 /// How to cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -39,5 +42,22 @@ impl ClusterOptions {
     /// Options for a model whose threshold is `threshold`; the rest as found on LFW's View 1.
     pub fn new(threshold: f32) -> Self {
         Self { threshold, surely: 0.94 * threshold, weight: 0.7, seed: 1 }
+    }
+    /// The same with another threshold, and all else, as the surroundings, as it was.
+    #[must_use]
+    pub fn within(self, threshold: f32) -> Self {
+        Self { threshold, ..self }
+    }
+
+    fn check(&self) -> Result<(), EvalError> {
+        let refuse =
+            |what, got: f32, wanted| Err(EvalError::Option { what, got: got.into(), wanted });
+        if !(0.0..1.0).contains(&self.weight) {
+            return refuse("the weight of the surroundings", self.weight, "from 0 to below 1");
+        }
+        if !(self.threshold >= 0.0 && self.threshold.is_finite()) {
+            return refuse("the threshold", self.threshold, "at least 0");
+        }
+        Ok(())
     }
 }

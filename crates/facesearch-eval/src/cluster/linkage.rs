@@ -10,7 +10,9 @@ use std::cmp::Reverse;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use super::{ClusterOptions, Graph, Vectors, density::surroundings};
+use super::chance::Strangers;
+use super::density::surroundings;
+use super::{ClusterOptions, Graph, Vectors};
 use crate::EvalError;
 
 /// What somebody has said about faces.
@@ -55,22 +57,82 @@ pub fn cluster(
 ) -> Result<Clusters, EvalError> {
     let rows = vectors.len();
     assert_eq!(graph.rows(), rows, "the graph is of other faces");
-    if !(0.0..1.0).contains(&options.weight) {
-        let (what, wanted) = ("the weight of the surroundings", "from 0 to below 1");
-        return Err(EvalError::Option { what, got: options.weight.into(), wanted });
+    options.check()?;
+    let scale = Scale::new(vectors, options);
+    groups_within(vectors, graph, constraints, &scale, options.threshold.into())
+}
+
+/// Groups the faces as [`cluster`] does, with a threshold of at most `options.threshold` that
+/// follows from the faces: the largest at which, of all pairs of faces that near, a share
+/// `strangers` is expected to be of two people. Returns the threshold, too.
+///
+/// - **Why:** pairs of strangers grow with the square of the faces, pairs of one person do not; so
+///   a threshold that is right for a thousand faces joins strangers among a million.
+/// - **Input:** `verification`: the distance up to which the model calls two faces one person.
+///   Pairs beyond it are taken to be strangers, and how their number falls towards it says how many
+///   lie below. With too few such pairs, as in a small album, the threshold stays
+///   `options.threshold`.
+/// - **Cost:** that of `cluster`, and two million distances and a second linkage.
+///
+/// # Errors
+///
+/// Those of [`cluster`].
+pub fn cluster_by_chance(
+    vectors: &(impl Vectors + ?Sized),
+    graph: &Graph,
+    constraints: &Constraints,
+    options: &ClusterOptions,
+    verification: f32,
+    strangers: f64,
+) -> Result<(Clusters, f32), EvalError> {
+    options.check()?;
+    assert_eq!(graph.rows(), vectors.len(), "the graph is of other faces");
+    let (scale, loosest) = (Scale::new(vectors, options), f64::from(options.threshold));
+    let loose = groups_within(vectors, graph, constraints, &scale, loosest)?;
+    let beyond = f64::from(verification).powi(2);
+    let Some(chance) = Strangers::learn(vectors, &scale, &loose, beyond, options.seed) else {
+        return Ok((loose, options.threshold));
+    };
+    let threshold = chance.threshold(vectors, &scale, graph, loosest, strangers) as f32;
+    if threshold >= options.threshold {
+        return Ok((loose, options.threshold));
     }
-    if !(options.threshold >= 0.0 && options.threshold.is_finite()) {
-        let (what, wanted) = ("the threshold", "at least 0");
-        return Err(EvalError::Option { what, got: options.threshold.into(), wanted });
-    }
-    let around = surroundings(vectors, options);
-    let weight = f64::from(options.weight);
-    let usual = median(&around);
-    let near_enough = f64::from(options.threshold).powi(2) - weight * usual;
-    let mut forest = Forest::new(vectors, graph, &around, weight);
+    let strict = groups_within(vectors, graph, constraints, &scale, threshold.into())?;
+    Ok((strict, threshold))
+}
+
+fn groups_within(
+    vectors: &(impl Vectors + ?Sized),
+    graph: &Graph,
+    constraints: &Constraints,
+    scale: &Scale,
+    threshold: f64,
+) -> Result<Clusters, EvalError> {
+    let near_enough = threshold.powi(2) - scale.weight * scale.usual;
+    let mut forest = Forest::new(vectors, graph, &scale.around, scale.weight);
     forest.obey(constraints)?;
     forest.join_until(near_enough);
     Ok(forest.groups())
+}
+
+/// What is usual around each face.
+pub(super) struct Scale {
+    around: Vec<f64>,
+    usual: f64,
+    weight: f64,
+}
+
+impl Scale {
+    fn new(vectors: &(impl Vectors + ?Sized), options: &ClusterOptions) -> Self {
+        let around = surroundings(vectors, options);
+        let usual = median(&around);
+        Self { around, usual, weight: options.weight.into() }
+    }
+
+    /// A squared distance of two faces as it would be in surroundings of median density.
+    pub(super) fn pair(&self, square: f64, a: usize, b: usize) -> f64 {
+        square - self.weight * ((self.around[a] + self.around[b]) / 2.0 - self.usual)
+    }
 }
 
 fn median(values: &[f64]) -> f64 {

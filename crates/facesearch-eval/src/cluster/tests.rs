@@ -146,6 +146,36 @@ fn people_of_an_album_are_found_whatever_the_order_and_the_threads() {
 }
 
 #[test]
+fn the_threshold_falls_as_strangers_become_more() {
+    let chosen = |people: usize| {
+        let (vectors, person) = album(people, 7);
+        let faces = faces(&vectors);
+        let graph = Graph::exact(&faces, 48);
+        let (options, said) = (ClusterOptions::new(1.0), Constraints::default());
+        let (found, threshold) =
+            cluster_by_chance(&faces, &graph, &said, &options, 1.1, 0.02).unwrap();
+        assert_eq!(found, cluster(&faces, &graph, &said, &options.within(threshold)).unwrap());
+        // Of the pairs that near, about as many are strangers as were to be; by looking at each.
+        let (mut near, mut strangers) = (0.0, 0.0);
+        for a in 0..vectors.len() {
+            for b in
+                (0..a).filter(|b| square(&vectors[a], &vectors[*b]) <= f64::from(threshold).powi(2))
+            {
+                near += 1.0;
+                strangers += f64::from(u8::from(person[a] != person[b]));
+            }
+        }
+        let score = score_clusters(&found.group, &person);
+        assert!(score.precision > 0.99 && score.recall > 0.9, "{people}: {score:?}");
+        (threshold, strangers / near)
+    };
+    let (few, many) = (chosen(60), chosen(1200));
+    assert_eq!(few.0, 1.0, "an album has no strangers to speak of");
+    assert!(many.0 < 0.97, "{many:?}");
+    assert!((0.004..0.08).contains(&many.1), "{many:?}");
+}
+
+#[test]
 fn what_was_said_is_obeyed_and_contradictions_are_named() {
     let (vectors, person) = album(30, 9);
     let faces = faces(&vectors);

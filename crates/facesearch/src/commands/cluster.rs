@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use facesearch_core::{BoundingBox, Effort, Embedding, FaceId, Gallery, Metric, Row};
 use facesearch_eval::cluster::{
-    ClusterOptions, ClusterScore, Clusters, Constraints, Graph, Vectors, cluster, score_clusters,
+    ClusterOptions, ClusterScore, Clusters, Constraints, Graph, Vectors, cluster,
+    cluster_by_chance, score_clusters,
 };
 use facesearch_store::Statement;
 use maud::html;
@@ -23,14 +24,19 @@ use crate::printer::{Printer, count, shown, shown_name};
 /// Up to so many faces all pairs are compared; above, the index proposes the neighbours.
 const EXACT: usize = 150_000;
 
-/// A wrong join spoils every pair of two groups, so groups must be nearer than pairs.
+/// A wrong join spoils every pair of two groups, so groups must be nearer than pairs: at least by
+/// this factor, and by more where the number of faces wants it.
 const STRICTER: f32 = 0.9;
+
+/// Of all pairs of faces that are near enough, so many may be strangers. The mean over all pairs of
+/// two groups then keeps about half of those apart.
+const STRANGERS: f64 = 0.015;
 
 /// Group faces into people, those that have a name and those that nobody named
 #[derive(Debug, Args)]
 pub(crate) struct ClusterArgs {
-    /// How near two groups must be on average to be one person (default: 0.9 of the model's
-    /// threshold)
+    /// How near two groups must be on average to be one person (default: as near that few pairs of
+    /// strangers are expected among so many faces, and at most 0.9 of the model's threshold)
     #[arg(long, value_name = "D", value_parser = threshold)]
     pub(crate) threshold: Option<f32>,
 
@@ -62,6 +68,12 @@ pub(crate) struct ClusterArgs {
     /// How the rows of --embeddings are compared: l2, normalised-l2, cosine or angular
     #[arg(long, default_value = "l2", value_parser = metric, requires = "embeddings")]
     pub(crate) metric: Metric,
+
+    /// The distance up to which the model of --embeddings calls two faces one person; --threshold
+    /// then follows from it as it does in an index
+    #[arg(long, value_name = "D", value_parser = threshold, requires = "embeddings",
+        conflicts_with = "threshold")]
+    pub(crate) model_threshold: Option<f32>,
 
     /// JSON: one object for each group, then, with --judge, one for the comparison
     #[arg(long)]
@@ -109,19 +121,18 @@ pub(crate) fn run(args: &ClusterArgs, global: &Global, out: &mut Printer) -> any
     let gallery = open::gallery(global)?;
     gallery.verify()?;
     let gallery: &dyn Gallery = &gallery;
-    let usual = STRICTER * gallery.contract().threshold;
-    let options = ClusterOptions::new(args.threshold.unwrap_or(usual));
     let rows = gallery.len();
     let graph = graph(gallery, args.neighbours.into())?;
     let constraints = if args.judge { Constraints::default() } else { constraints(gallery) };
-    let clusters = cluster(&gallery, &graph, &constraints, &options)?;
+    let near = near_enough(args, gallery.contract().threshold);
+    let (clusters, threshold) = grouped(&gallery, &graph, &constraints, near)?;
     if args.judge {
         let truth: Vec<(usize, u32)> = (0..rows)
             .filter_map(|row| Some((row, gallery.face(Row(row as u32)).identity?.0)))
             .collect();
         let (group, person): (Vec<u32>, Vec<u32>) =
             truth.iter().map(|(row, person)| (clusters.group[*row], *person)).unzip();
-        return say_judged(args, options.threshold, &group, &person, out);
+        return say_judged(args, threshold, &group, &person, out);
     }
     let groups = groups(gallery, &clusters, args.min_size);
     for group in &groups {
@@ -151,15 +162,49 @@ fn judge_rows(
     rows: &[(String, Embedding)],
     out: &mut Printer,
 ) -> anyhow::Result<Exit> {
-    let Some(threshold) = args.threshold else {
-        return Err(Failure::usage("--embeddings need --threshold; it belongs to their model"));
+    let near = match (args.threshold, args.model_threshold) {
+        (None, None) => {
+            let what = "--embeddings need --model-threshold or --threshold; they belong to a model";
+            return Err(Failure::usage(what));
+        }
+        (_, model) => near_enough(args, model.unwrap_or_default()),
     };
     let faces = by_folder(rows.iter().map(|(name, face)| (&**name, face)))?;
     let graph = Graph::exact(&faces, args.neighbours.into());
-    let options = ClusterOptions::new(threshold);
-    let clusters = cluster(&faces, &graph, &Constraints::default(), &options)?;
+    let (clusters, threshold) = grouped(&faces, &graph, &Constraints::default(), near)?;
     let person: Vec<u32> = (0..faces.len()).map(|row| faces.person(row)).collect();
     say_judged(args, threshold, &clusters.group, &person, out)
+}
+
+/// How near is near enough.
+enum Near {
+    /// As somebody said.
+    Within(f32),
+    /// As the faces say, of a model whose threshold this is.
+    ByChance(f32),
+}
+
+fn near_enough(args: &ClusterArgs, model: f32) -> Near {
+    args.threshold.map_or(Near::ByChance(model), Near::Within)
+}
+
+/// The groups, and the threshold they were made with.
+fn grouped(
+    vectors: &impl Vectors,
+    graph: &Graph,
+    constraints: &Constraints,
+    near: Near,
+) -> anyhow::Result<(Clusters, f32)> {
+    Ok(match near {
+        Near::Within(threshold) => {
+            let options = ClusterOptions::new(threshold);
+            (cluster(vectors, graph, constraints, &options)?, threshold)
+        }
+        Near::ByChance(model) => {
+            let options = ClusterOptions::new(STRICTER * model);
+            cluster_by_chance(vectors, graph, constraints, &options, model, STRANGERS)?
+        }
+    })
 }
 
 fn say_judged(

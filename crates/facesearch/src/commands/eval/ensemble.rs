@@ -329,7 +329,7 @@ fn dealt(distances: &Distances) -> Vec<usize> {
 
 fn read_booster(file: &Path) -> anyhow::Result<Booster> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", shown(file)))?;
-    Ok(Booster::parse(&text).with_context(|| shown(file))?)
+    Booster::parse(&text).with_context(|| shown(file))
 }
 
 /// The blend in the units of an index, which divides each model's distance by the model's own

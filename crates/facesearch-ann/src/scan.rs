@@ -9,7 +9,7 @@ pub(crate) use batch::{Panels, nearest_of_each};
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
-use facesearch_core::{GalleryError, Row, RowSet, l2_squared};
+use facesearch_core::{GalleryError, Row, RowSet, l2_squared, l2_squared_f64};
 use rayon::prelude::*;
 
 use crate::vectors::Vectors;
@@ -57,7 +57,7 @@ pub(crate) fn nearest(
     } else {
         parts.into_par_iter().map(scan).try_reduce(|| empty.clone(), |a, b| Ok(a.merge(b)))?
     };
-    Ok(list.finish(|row| definition(probe, vectors.get(row))))
+    Ok(list.finish(|row| l2_squared_f64(probe, vectors.get(row))))
 }
 
 /// Returns the `k` rows of `among` nearest to `probe`, as [`nearest`] does.
@@ -83,12 +83,7 @@ pub(crate) fn nearest_of(
     let empty = || Shortlist::new(k, probe.len());
     let parts = rows.par_chunks(PART as usize).map(scan);
     let list = parts.try_reduce(empty, |a, b| Ok(a.merge(b)))?;
-    Ok(list.finish(|row| definition(probe, vectors.get(row))))
-}
-
-/// Squared distance as it is defined, without rounding to speak of.
-pub(crate) fn definition(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(x, y)| (f64::from(*x) - f64::from(*y)).powi(2)).sum()
+    Ok(list.finish(|row| l2_squared_f64(probe, vectors.get(row))))
 }
 
 /// The rows that may be among the nearest `k`, given that `f32` distances are only nearly right.

@@ -58,7 +58,8 @@ pub enum GalleryError {
     #[error(
         "the index at {path} is of format {found}, this program reads format {wanted}; {}",
         if found < wanted {
-            "`facesearch optimize` publishes it anew from its store, nothing is lost"
+            "`facesearch optimize` publishes it anew from its store; where it was imported and has none, import \
+             again, if need be what the program that wrote it exports"
         } else {
             "a newer facesearch wrote it, so use that one"
         }

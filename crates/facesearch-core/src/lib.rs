@@ -40,7 +40,7 @@ pub use face::{AlignedFace, BoundingBox, Chip, DetectedFace, FaceId, Landmarks, 
 pub use gallery::{
     Candidates, Effort, FaceView, Gallery, GalleryCounts, IdentityIndex, PhotoIndex, Row,
 };
-pub use kernels::{KernelLevel, kernel_level, l2_squared};
+pub use kernels::{KernelLevel, kernel_level, l2_squared, l2_squared_f64};
 pub use metric::{Distance, Metric, Threshold};
 pub use photo::{ContentHash, FileStat, Photo};
 pub use progress::{NoProgress, Progress};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use facesearch_core::{
     Candidates, Distance, Effort, Embedding, Gallery, GalleryError, IdentityIndex, PhotoIndex, Row,
-    RowSet, Threshold,
+    RowSet, Threshold, l2_squared_f64,
 };
 use rayon::prelude::*;
 
@@ -263,20 +263,8 @@ fn distance(gallery: &dyn Gallery, probe: &Embedding, row: Row) -> Distance {
     Distance::from_squared_f64(squared(gallery, probe, row))
 }
 
-/// The squared distance without rounding to speak of: who is nearer must not hang on the order of a
-/// sum. Several sums at once, which the compiler makes one instruction of.
 fn squared(gallery: &dyn Gallery, probe: &Embedding, row: Row) -> f64 {
-    const AT_ONCE: usize = 8;
-    let (a, b) = (probe.as_slice(), gallery.vector(row));
-    assert_eq!(a.len(), b.len(), "vectors of different models");
-    let mut sums = [0.0; AT_ONCE];
-    for (a, b) in a.chunks(AT_ONCE).zip(b.chunks(AT_ONCE)) {
-        for (sum, (x, y)) in sums.iter_mut().zip(a.iter().zip(b)) {
-            let difference = f64::from(*x) - f64::from(*y);
-            *sum += difference * difference;
-        }
-    }
-    sums.iter().sum()
+    l2_squared_f64(probe.as_slice(), gallery.vector(row))
 }
 
 #[cfg(test)]

@@ -8,52 +8,23 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(clippy::print_stdout, reason = "a test says what it measured, or why it was skipped")]
 
+mod faces;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use candle_core::Device;
-use facesearch_core::{BoundingBox, DetectedFace, FaceDetector, Photo};
+use facesearch_core::FaceDetector;
 use facesearch_vision::{DecodeLimits, Mtcnn, MtcnnOptions, decode};
 
-/// The folder of test data, or `None` with a line that says so.
-fn shared() -> Option<PathBuf> {
-    let root = std::env::var_os("FACESEARCH_SHARED").map(PathBuf::from);
-    let root = root.filter(|root| root.join("models/mtcnn/onet.pt").exists());
-    if root.is_none() {
-        println!("skipped: FACESEARCH_SHARED names no folder with models/mtcnn");
-    }
-    root
-}
+use faces::{bbox, difference, photo, shared};
 
 fn detector(root: &std::path::Path) -> Mtcnn {
     Mtcnn::open(root.join("models/mtcnn"), MtcnnOptions::default(), &Device::Cpu).unwrap()
 }
 
-fn photo(path: PathBuf) -> Photo {
-    decode(&std::fs::read(path).unwrap(), &DecodeLimits::default()).unwrap()
-}
-
-/// The largest difference of two faces in a corner, in a point, and in the probability.
-fn difference(got: &DetectedFace, want: &[f32]) -> (f32, f32, f32) {
-    let b = got.bbox;
-    let corners = [b.x, b.y, b.x + b.width, b.y + b.height];
-    let far = |got: &[f32], want: &[f32]| {
-        got.iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
-    };
-    (
-        far(&corners, &want[..4]),
-        far(got.landmarks.0.as_flattened(), &want[5..]),
-        (got.score - want[4]).abs(),
-    )
-}
-
-fn bbox(row: &[f32]) -> BoundingBox {
-    BoundingBox { x: row[0], y: row[1], width: row[2] - row[0], height: row[3] - row[1] }
-}
-
 #[test]
 fn faces_equal_facenet_pytorchs() {
-    let Some(root) = shared() else { return };
+    let Some(root) = shared("models/mtcnn/onet.pt") else { return };
     // Another golden file, of more photos, may be named to look at them too.
     let golden = std::env::var("FACESEARCH_MTCNN_GOLDEN").map_or_else(
         |_| include_str!("golden/mtcnn.json").to_owned(),
@@ -86,7 +57,7 @@ fn faces_equal_facenet_pytorchs() {
 
 #[test]
 fn all_eight_orientations_show_the_same_face() {
-    let Some(root) = shared() else { return };
+    let Some(root) = shared("models/mtcnn/onet.pt") else { return };
     let detector = detector(&root);
     let mut first = None;
     for orientation in 1..=8 {
@@ -100,7 +71,7 @@ fn all_eight_orientations_show_the_same_face() {
 
 #[test]
 fn hostile_files_have_faces_or_none() {
-    let Some(root) = shared() else { return };
+    let Some(root) = shared("models/mtcnn/onet.pt") else { return };
     let detector = detector(&root);
     for entry in std::fs::read_dir(root.join("data/hostile")).unwrap() {
         let path = entry.unwrap().path();

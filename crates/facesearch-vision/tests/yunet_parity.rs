@@ -8,22 +8,16 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 #![expect(clippy::print_stdout, reason = "a test says what it measured, or why it was skipped")]
 
+mod faces;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::Device;
-use facesearch_core::{BoundingBox, DetectedFace, FaceDetector, Photo};
-use facesearch_vision::{DecodeLimits, Mtcnn, MtcnnOptions, YuNet, YuNetOptions, decode};
+use facesearch_core::FaceDetector;
+use facesearch_vision::{Mtcnn, MtcnnOptions, YuNet, YuNetOptions};
 
-/// The folder of test data, or `None` with a line that says so.
-fn shared() -> Option<PathBuf> {
-    let root = std::env::var_os("FACESEARCH_SHARED").map(PathBuf::from);
-    let root = root.filter(|root| root.join("models/yunet/yunet_n_320_320.onnx").exists());
-    if root.is_none() {
-        println!("skipped: FACESEARCH_SHARED names no folder with models/yunet");
-    }
-    root
-}
+use faces::{bbox, difference, photo, shared};
 
 fn detector(root: &Path, min_face: u32) -> YuNet {
     let bytes = std::fs::read(root.join("models/yunet/yunet_n_320_320.onnx")).unwrap();
@@ -31,31 +25,9 @@ fn detector(root: &Path, min_face: u32) -> YuNet {
     YuNet::from_bytes(&bytes, options, &Device::Cpu).unwrap()
 }
 
-fn photo(path: PathBuf) -> Photo {
-    decode(&std::fs::read(path).unwrap(), &DecodeLimits::default()).unwrap()
-}
-
-/// The largest difference of two faces in a corner, in a point, and in the score.
-fn difference(got: &DetectedFace, want: &[f32]) -> (f32, f32, f32) {
-    let b = got.bbox;
-    let corners = [b.x, b.y, b.x + b.width, b.y + b.height];
-    let far = |got: &[f32], want: &[f32]| {
-        got.iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
-    };
-    (
-        far(&corners, &want[..4]),
-        far(got.landmarks.0.as_flattened(), &want[5..]),
-        (got.score - want[4]).abs(),
-    )
-}
-
-fn bbox(row: &[f32]) -> BoundingBox {
-    BoundingBox { x: row[0], y: row[1], width: row[2] - row[0], height: row[3] - row[1] }
-}
-
 #[test]
 fn faces_equal_opencvs() {
-    let Some(root) = shared() else { return };
+    let Some(root) = shared("models/yunet/yunet_n_320_320.onnx") else { return };
     let golden: BTreeMap<String, Vec<Vec<f32>>> =
         serde_json::from_str(include_str!("golden/yunet.json")).unwrap();
     let detector = detector(&root, 12);
@@ -87,7 +59,7 @@ fn faces_equal_opencvs() {
 
 #[test]
 fn large_photos_show_the_faces_that_mtcnn_is_sure_of() {
-    let Some(root) = shared() else { return };
+    let Some(root) = shared("models/yunet/yunet_n_320_320.onnx") else { return };
     let yunet = detector(&root, 40);
     let mtcnn =
         Mtcnn::open(root.join("models/mtcnn"), MtcnnOptions::default(), &Device::Cpu).unwrap();

@@ -6,11 +6,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use facesearch_core::{Effort, l2_squared};
+use facesearch_core::{Effort, l2_squared, l2_squared_f64};
 use hnsw_rs::anndists::dist::DistL2;
 use hnsw_rs::hnsw::Hnsw;
 
-use crate::scan::{Shortlist, definition};
+use crate::scan::Shortlist;
 use crate::segment::measured_exactly;
 
 /// Vectors of a block.
@@ -198,6 +198,6 @@ impl Fresh {
     }
 
     fn measured(&self, probe: &[f32], place: u32) -> (f64, u64) {
-        (definition(probe, self.vector(place)), self.id(place))
+        (l2_squared_f64(probe, self.vector(place)), self.id(place))
     }
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use facesearch_core::{Effort, GalleryError};
+use facesearch_core::{Effort, GalleryError, l2_squared_f64};
 
 use super::bits::Bits;
 use crate::files::{Header, Mapped, u64_at};
-use crate::scan::{self, definition};
+use crate::scan;
 use crate::segment::Segment;
 use crate::vectors::Vectors;
 
@@ -117,7 +117,7 @@ impl Part {
             if walked.is_some() {
                 for item in items {
                     vectors.check(item..item + 1)?;
-                    found.push((definition(probe, vectors.get(item)), self.files.id(item)));
+                    found.push((l2_squared_f64(probe, vectors.get(item)), self.files.id(item)));
                 }
                 return Ok(());
             }

@@ -8,10 +8,10 @@
 
 use std::ops::Range;
 
-use facesearch_core::GalleryError;
+use facesearch_core::{GalleryError, l2_squared_f64};
 use rayon::prelude::*;
 
-use super::{PART, STRIDE, Shortlist, definition};
+use super::{PART, STRIDE, Shortlist};
 use crate::kernels::{LANES, ROWS, products};
 use crate::vectors::Vectors;
 
@@ -52,7 +52,7 @@ pub(crate) fn nearest_of_each(
             .try_reduce_with(|a, b| Ok(a.into_iter().zip(b).map(|(a, b)| a.merge(b)).collect()));
         let lists = lists.unwrap_or_else(|| Ok(panels.lists(k)))?;
         let finish = |(list, probe): (Shortlist, &&[f32])| {
-            list.finish(|row| definition(probe, vectors.get(row)))
+            list.finish(|row| l2_squared_f64(probe, vectors.get(row)))
         };
         found.par_extend(lists.into_par_iter().zip(probes).map(finish));
     }

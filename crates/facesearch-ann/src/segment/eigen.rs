@@ -39,18 +39,6 @@ impl Directions {
         &self.variances
     }
 
-    /// How many of the first carry this share of the spread.
-    #[cfg(test)]
-    pub(super) fn needed_for(&self, share: f64) -> usize {
-        let all: f64 = self.variances.iter().sum();
-        let mut so_far = 0.0;
-        let enough = self.variances.iter().position(|variance| {
-            so_far += variance;
-            so_far >= share * all
-        });
-        enough.map_or(self.rows.len(), |last| last + 1)
-    }
-
     /// The first `count` directions: for each dimension its part in each.
     pub(super) fn transposed(&self, count: usize) -> Vec<f32> {
         let dims = 0..self.rows.first().map_or(0, Vec::len);
@@ -211,6 +199,16 @@ mod tests {
     use super::*;
     use crate::testing::Random;
 
+    /// How many of the first carry this share of the spread.
+    fn needed_for(found: &Directions, share: f64) -> usize {
+        let all: f64 = found.variances.iter().sum();
+        let sums = found.variances.iter().scan(0.0, |sum, variance| {
+            *sum += variance;
+            Some(*sum)
+        });
+        sums.take_while(|sum| *sum < share * all).count() + 1
+    }
+
     #[test]
     fn directions_are_orthogonal_and_carry_what_they_say() {
         let mut random = Random(3);
@@ -234,8 +232,8 @@ mod tests {
             assert!((variance - found.variances[i]).abs() < 1e-6 * found.variances[0]);
         }
         assert!(found.variances.is_sorted_by(|a, b| a >= b));
-        assert_eq!(found.needed_for(0.99), 2);
-        assert_eq!(found.needed_for(1.0), 6);
+        assert_eq!(needed_for(&found, 0.99), 2);
+        assert_eq!(needed_for(&found, 1.0), 6);
     }
 
     #[test]
@@ -264,7 +262,7 @@ mod tests {
         let same = [[0.5f32; 4]; 3];
         let sample: Vec<&[f32]> = same.iter().map(|v| &v[..]).collect();
         let found = principal_directions(&sample, &[0.5; 4]).unwrap();
-        assert_eq!(found.needed_for(0.99), 1);
+        assert_eq!(needed_for(&found, 0.99), 1);
         let huge = [[f32::MAX; 4], [f32::MIN; 4]];
         let sample: Vec<&[f32]> = huge.iter().map(|v| &v[..]).collect();
         let found = principal_directions(&sample, &[0.0; 4]).unwrap();

@@ -56,6 +56,23 @@ fn detected() -> KernelLevel {
     KernelLevel::Portable
 }
 
+/// Squared L2 distance without rounding to speak of, for where an order must not hang on the rounding of
+/// a sum. Panics if the lengths differ.
+///
+/// Several sums at once, which the compiler makes one instruction of.
+pub fn l2_squared_f64(a: &[f32], b: &[f32]) -> f64 {
+    const AT_ONCE: usize = 8;
+    assert_eq!(a.len(), b.len(), "vectors of different dimension");
+    let mut sums = [0.0; AT_ONCE];
+    for (a, b) in a.chunks(AT_ONCE).zip(b.chunks(AT_ONCE)) {
+        for (sum, (x, y)) in sums.iter_mut().zip(a.iter().zip(b)) {
+            let difference = f64::from(*x) - f64::from(*y);
+            *sum += difference * difference;
+        }
+    }
+    sums.iter().sum()
+}
+
 /// Squared L2 distance. Panics if the lengths differ: that is a bug in the caller, not bad input.
 pub fn l2_squared(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len(), "vectors of different dimension");

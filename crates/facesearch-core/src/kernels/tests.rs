@@ -38,6 +38,8 @@ proptest! {
             let got = f64::from(kernel(&a, &b));
             prop_assert!((got - want).abs() <= 1e-5 * want.max(1.0), "{name}: {got}, not {want}");
         }
+        let got = l2_squared_f64(&a, &b);
+        prop_assert!((got - want).abs() <= 1e-12 * want.max(1.0), "in f64: {got}, not {want}");
     }
 
     #[test]

@@ -8,10 +8,13 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod portable;
+mod sketch;
 #[cfg(test)]
 mod tests;
 
 use facesearch_core::{KernelLevel, kernel_level};
+
+pub(crate) use sketch::{MAX_LINES, OF_LINE, SketchProbe, TOGETHER, block_len, estimate};
 
 /// The bytes of a code are a multiple of this: a cache line.
 pub(crate) const LINE: usize = 64;

@@ -304,12 +304,23 @@ fn the_default_effort_finds_99_of_100() {
     assert!(balanced >= 0.99 && high >= balanced, "{balanced}, {high}");
 }
 
+/// So many directions, all alike, that sketches are scanned.
+const MANY: usize = 192;
+
 #[test]
 fn structures_follow_what_is_added_and_removed() {
+    for dim in [12, MANY] {
+        a_structure_follows(dim);
+    }
+}
+
+fn a_structure_follows(dim: usize) {
     let dir = tempfile::tempdir().unwrap();
-    let vectors = clustered(13_000, 12, 9);
-    let mut store = FakeStore::with(12, &vectors[..12_000]);
+    let vectors = clustered(13_000, dim, 9);
+    let mut store = FakeStore::with(dim, &vectors[..12_000]);
     publish(dir.path(), &store);
+    let certificates: Vec<_> = Snapshot::open(dir.path()).unwrap().certificates().collect();
+    assert!(certificates.iter().all(|(_, c)| c.scans == (dim == MANY)), "{certificates:?}");
     assert_eq!(files(dir.path()).iter().filter(|file| is_segment(file)).count(), 1);
 
     vectors[12_000..].iter().for_each(|vector| store.add(vector));
@@ -390,14 +401,16 @@ fn structures_are_the_same_bytes_however_the_index_grew() {
 
 #[test]
 fn every_damaged_byte_of_a_structure_is_noticed() {
-    let vectors = clustered(10_000, 4, 14);
-    let mut store = FakeStore::with(4, &vectors);
-    let dir = tempfile::tempdir().unwrap();
-    publish(dir.path(), &store);
-    for id in (0..1_000).step_by(3) {
-        store.remove(id);
+    for dim in [4, MANY] {
+        let vectors = clustered(10_000, dim, 14);
+        let mut store = FakeStore::with(dim, &vectors);
+        let dir = tempfile::tempdir().unwrap();
+        publish(dir.path(), &store);
+        for id in (0..1_000).step_by(3) {
+            store.remove(id);
+        }
+        SnapshotPublisher::new(dir.path()).publish(&store, false).unwrap();
+        assert_eq!(files(dir.path()).len(), 8, "five tables, a segment, its row map, the manifest");
+        damage_of(dir.path(), &vectors[..2], 10);
     }
-    SnapshotPublisher::new(dir.path()).publish(&store, false).unwrap();
-    assert_eq!(files(dir.path()).len(), 8, "five tables, a segment, its row map, the manifest");
-    damage_of(dir.path(), &vectors[..2], 10);
 }

@@ -5,6 +5,7 @@
 
 use std::marker::PhantomData;
 
+use super::sketch::ScanScratch;
 use crate::kernels::{Codes, measure, prefetch};
 
 /// Stands in a row of links for "no more".
@@ -226,7 +227,9 @@ pub(crate) struct Scratch {
     seen: Seen,
     fresh: Vec<u32>,
     distances: Vec<u32>,
-    /// Codes compared since it was last set to zero.
+    /// Of a scan of sketches.
+    pub(super) scan: ScanScratch,
+    /// Codes and sketches compared since it was last set to zero.
     pub(crate) examined: u64,
 }
 

@@ -3,8 +3,6 @@
 //! Some probes are answered both by the graph and by measuring everything. The widths at which the
 //! graph is good enough become the efforts of this segment.
 
-use std::collections::BTreeSet;
-
 use facesearch_core::{Effort, l2_squared};
 use rayon::prelude::*;
 
@@ -12,6 +10,7 @@ use super::beam::{Breadth, Scratch};
 use super::graph::{Graph, Level, find};
 use super::quantiser::Quantiser;
 use super::random::Random;
+use super::sketch::{Sketches, scan};
 use crate::scan::{Panels, Shortlist};
 
 /// What was measured.
@@ -28,14 +27,18 @@ pub struct Certificate {
     /// How fast distances grow: the `w`th nearest is, squared, about `(w / k)` to this power times as far
     /// as the `k`th.
     pub growth: f32,
+    /// Whether sketches of all faces are scanned instead of a graph being walked; the widths are then how
+    /// many codes are compared.
+    pub scans: bool,
 }
 
 /// Recall@1 and recall@10 that each effort is to reach. The default promises 0.999 and 0.99, and aims
 /// a little higher, because the probes of the measurement are only a sample.
 const GOALS: [(f64, f64); 3] = [(0.98, 0.95), (0.999, 0.9925), (0.9997, 0.999)];
 
-const WIDTHS: [usize; 20] = [
+const WIDTHS: [usize; 22] = [
     16, 24, 32, 48, 64, 80, 96, 128, 160, 192, 224, 256, 320, 384, 512, 640, 768, 1024, 1536, 2048,
+    3072, 4096,
 ];
 
 /// So many, and no more than there are vectors.
@@ -80,40 +83,152 @@ pub(crate) fn measured_exactly(k: usize) -> usize {
     (2 * k).max(k.saturating_add(10))
 }
 
-/// Measures a graph over the `n` vectors it was built of.
-pub(super) fn certify<'a>(
-    graph: &Graph,
-    quantiser: &Quantiser,
-    vector: impl Fn(usize) -> &'a [f32] + Sync,
-) -> Certificate {
-    let n = graph.order.len();
-    let probes = probes(n, &vector);
-    let truth = truth(n, &probes, &vector);
-    let growth = growth(graph, quantiser, &probes);
-    let mut widths = [*WIDTHS.last().expect("there are some") as u32; 3];
-    let mut recalls = (0.0, 0.0);
-    let mut goals = GOALS.iter().enumerate().peekable();
-    for width in WIDTHS {
-        let breadth = breadth(width, K, growth);
-        let (at_1, at_10) = recall(graph, quantiser, &vector, &probes, &truth, breadth);
-        if goals.peek().is_some_and(|(effort, _)| *effort <= 1) {
-            recalls = (at_1, at_10);
-        }
-        while let Some((effort, _)) = goals.next_if(|(_, goal)| at_1 >= goal.0 && at_10 >= goal.1) {
-            widths[effort] = width as u32;
-        }
-        if goals.peek().is_none() {
-            break;
-        }
-    }
-    Certificate {
-        widths,
-        probes: probes.len() as u32,
-        recall_at_1: recalls.0 as f32,
-        recall_at_10: recalls.1 as f32,
-        growth,
+/// What a structure was found to do, and at what cost.
+pub(super) struct Measured {
+    pub(super) certificate: Certificate,
+    /// What a probe costs at the default effort, in codes that a walk compares.
+    cost: f64,
+}
+
+impl Measured {
+    /// Whether this is the better structure: good enough where the other is not, or else cheaper.
+    pub(super) fn beats(&self, other: &Self) -> bool {
+        let recall = |of: &Self| f64::from(of.certificate.recall_at_10).min(GOALS[1].1);
+        (recall(self), -self.cost) > (recall(other), -other.cost)
     }
 }
+
+/// Probes and what is nearest to them.
+pub(super) struct Task<'v, V> {
+    vector: &'v V,
+    n: usize,
+    probes: Vec<Vec<f32>>,
+    truth: Vec<Vec<u32>>,
+}
+
+impl<'a, V: Fn(usize) -> &'a [f32] + Sync> Task<'_, V> {
+    /// Of the `n` vectors that `vector` gives.
+    pub(super) fn new(n: usize, vector: &V) -> Task<'_, V> {
+        let probes = probes(n, vector);
+        let truth = truth(n, &probes, vector);
+        Task { vector, n, probes, truth }
+    }
+
+    /// Measures walks along a graph.
+    pub(super) fn walks(&self, graph: &Graph, quantiser: &Quantiser) -> Measured {
+        let growth = growth(graph, quantiser, &self.probes);
+        let views: Vec<_> = graph.levels.iter().map(Level::view).collect();
+        let answer = |scratch: &mut Scratch, probe: &[f32], width, items: &mut Vec<u32>| {
+            quantiser.probe(probe, &mut scratch.probe, &mut scratch.turned);
+            scratch.examined = 0;
+            find(graph.codes.view(), &views, self.n, breadth(width, K, growth), scratch);
+            let found = scratch.found().take(measured_exactly(K));
+            items.extend(found.map(|(_, node)| graph.order[node as usize]));
+            scratch.examined as f64
+        };
+        let mut measured = self.measure(&WIDTHS, answer);
+        measured.certificate.growth = growth;
+        measured
+    }
+
+    /// Measures scans of sketches.
+    pub(super) fn scans(
+        &self,
+        sketches: &Sketches,
+        graph: &Graph,
+        quantiser: &Quantiser,
+    ) -> Measured {
+        let answer = |scratch: &mut Scratch, probe: &[f32], width, items: &mut Vec<u32>| {
+            let keep = |_| Ok::<_, std::convert::Infallible>(true);
+            let Ok(()) = scan(
+                quantiser,
+                sketches.view(),
+                graph.codes.view(),
+                probe,
+                width,
+                measured_exactly(K),
+                scratch,
+                keep,
+                |_| Ok(()),
+            );
+            items.extend(scratch.scan.found().map(|node| graph.order[node as usize]));
+            self.n as f64 / SCANNED + width as f64
+        };
+        let mut measured = self.measure(&SCAN_WIDTHS, answer);
+        measured.certificate.scans = true;
+        measured
+    }
+
+    /// Tries the widths, which ascend, until all goals are met. `answer` adds what it finds and says what it cost.
+    fn measure(
+        &self,
+        all: &[usize],
+        answer: impl Fn(&mut Scratch, &[f32], usize, &mut Vec<u32>) -> f64 + Sync,
+    ) -> Measured {
+        let mut widths = [*all.last().expect("there are some") as u32; 3];
+        let (mut recalls, mut cost) = ((0.0, 0.0), 0.0);
+        let mut goals = GOALS.iter().enumerate().peekable();
+        for width in all {
+            let (at_1, at_10, each) = self.recall(*width, &answer);
+            if goals.peek().is_some_and(|(effort, _)| *effort <= 1) {
+                (recalls, cost) = ((at_1, at_10), each);
+            }
+            while let Some((effort, _)) =
+                goals.next_if(|(_, goal)| at_1 >= goal.0 && at_10 >= goal.1)
+            {
+                widths[effort] = *width as u32;
+            }
+            if goals.peek().is_none() {
+                break;
+            }
+        }
+        let certificate = Certificate {
+            widths,
+            probes: self.probes.len() as u32,
+            recall_at_1: recalls.0 as f32,
+            recall_at_10: recalls.1 as f32,
+            growth: 0.0,
+            scans: false,
+        };
+        Measured { certificate, cost }
+    }
+
+    /// Recall at 1 and at 10, and the mean cost. A vector as near as one of the nearest is as good: copies of one
+    /// face cannot be told apart.
+    fn recall(
+        &self,
+        width: usize,
+        answer: &(impl Fn(&mut Scratch, &[f32], usize, &mut Vec<u32>) -> f64 + Sync),
+    ) -> (f64, f64, f64) {
+        let hits = |(scratch, items): &mut (Scratch, Vec<u32>),
+                    (probe, truth): (&Vec<f32>, &Vec<u32>)| {
+            items.clear();
+            let cost = answer(scratch, probe, width, items);
+            let mut best: Vec<u32> = items
+                .iter()
+                .map(|item| l2_squared(probe, (self.vector)(*item as usize)).to_bits())
+                .collect();
+            best.sort_unstable();
+            best.truncate(truth.len());
+            let within = |bound: &u32| best.iter().filter(|bits| *bits <= bound).count();
+            (within(&truth[0]).min(1), truth.last().map_or(0, within), cost)
+        };
+        let (ones, tens, cost) = self
+            .probes
+            .par_iter()
+            .zip(&self.truth)
+            .map_init(Default::default, hits)
+            .reduce(|| (0, 0, 0.0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
+        let all: usize = self.truth.iter().map(Vec::len).sum();
+        let probes = self.probes.len() as f64;
+        (ones as f64 / probes, tens as f64 / all as f64, cost / probes)
+    }
+}
+
+/// So many sketches are scanned while a walk compares a code.
+const SCANNED: f64 = 16.0;
+
+const SCAN_WIDTHS: [usize; 12] = [64, 128, 256, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192];
 
 /// Probes that are no vectors of the graph: half are near one of them, as another photo of somebody
 /// known is; half are strangers, which are harder: drawn from the normal distribution that has the
@@ -206,38 +321,3 @@ fn growth(graph: &Graph, quantiser: &Quantiser, probes: &[Vec<f32>]) -> f32 {
 
 /// Far enough to tell growth from chance.
 const FAR: usize = 512;
-
-/// Recall at 1 and at 10. A vector as near as one of the nearest is as good: copies of one face
-/// cannot be told apart.
-fn recall<'a>(
-    graph: &Graph,
-    quantiser: &Quantiser,
-    vector: &(impl Fn(usize) -> &'a [f32] + Sync),
-    probes: &[Vec<f32>],
-    truth: &[Vec<u32>],
-    breadth: Breadth,
-) -> (f64, f64) {
-    let views: Vec<_> = graph.levels.iter().map(Level::view).collect();
-    let n = graph.order.len();
-    let hits = |scratch: &mut Scratch, (probe, truth): (&Vec<f32>, &Vec<u32>)| {
-        quantiser.probe(probe, &mut scratch.probe, &mut scratch.turned);
-        find(graph.codes.view(), &views, n, breadth, scratch);
-        let found = scratch.found().take(measured_exactly(K));
-        let items: BTreeSet<u32> = found.map(|(_, node)| graph.order[node as usize]).collect();
-        let mut best: Vec<u32> = items
-            .into_iter()
-            .map(|item| l2_squared(probe, vector(item as usize)).to_bits())
-            .collect();
-        best.sort_unstable();
-        best.truncate(truth.len());
-        let within = |bound: &u32| best.iter().filter(|bits| *bits <= bound).count();
-        (within(&truth[0]).min(1), truth.last().map_or(0, within))
-    };
-    let (ones, tens) = probes
-        .par_iter()
-        .zip(truth)
-        .map_init(Scratch::default, hits)
-        .reduce(|| (0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
-    let all: usize = truth.iter().map(Vec::len).sum();
-    (ones as f64 / probes.len() as f64, tens as f64 / all as f64)
-}

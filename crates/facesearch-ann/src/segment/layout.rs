@@ -1,20 +1,21 @@
 //! Where in a segment's file what is.
 //!
 //! After the common header come fixed numbers, then sections: the quantiser's centres and basis, the
-//! item of each node, the links of each level from the one with all nodes up, the codes. Links and codes
-//! start at multiples of a cache line, so that none is split needlessly.
+//! item of each node, the links of each level from the one with all nodes up, the codes, the sketches. Links,
+//! codes and sketches start at multiples of a cache line, so that none is split needlessly. There are either
+//! levels of links or sketches.
 
 use facesearch_core::GalleryError;
 
 use super::certificate::Certificate;
 use super::graph::MAX_LEVELS;
 use crate::files::{Header, Mapped, u32_at};
-use crate::kernels::{LINE, MAX_NUMBERS, Shape};
+use crate::kernels::{LINE, MAX_LINES, MAX_NUMBERS, OF_LINE, Shape, TOGETHER, block_len};
 
 /// Where sections begin.
-pub(super) const SECTIONS: usize = 192;
+pub(super) const SECTIONS: usize = 256;
 
-const NUMBERS: usize = 32;
+const NUMBERS: usize = 48;
 
 /// What the fixed numbers say.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +32,8 @@ pub(super) struct Layout {
     pub(super) link: usize,
     /// Nodes and links a node of each level, from the one with all nodes up.
     pub(super) levels: Vec<(usize, usize)>,
+    /// Directions of a sketch; none where a graph is walked.
+    pub(super) directions: usize,
     pub(super) certificate: Certificate,
 }
 
@@ -45,8 +48,12 @@ impl Layout {
         SECTIONS + 4 * self.dim
     }
 
-    pub(super) fn items_at(&self) -> usize {
+    pub(super) fn steps_at(&self) -> usize {
         self.basis_at() + if self.turned { 4 * self.dim * self.code_dim } else { 0 }
+    }
+
+    pub(super) fn items_at(&self) -> usize {
+        self.steps_at() + 4 * self.directions
     }
 
     /// Where the links of each level begin.
@@ -61,8 +68,16 @@ impl Layout {
         self.links_at(self.levels.len())
     }
 
-    fn end(&self) -> usize {
+    pub(super) fn sketches_at(&self) -> usize {
         self.codes_at() + self.nodes * self.shape.stride()
+    }
+
+    fn end(&self) -> usize {
+        let blocks = match self.directions.div_ceil(OF_LINE) {
+            0 => 0,
+            lines => self.nodes.div_ceil(TOGETHER) * block_len(lines),
+        };
+        self.sketches_at() + blocks
     }
 
     /// The bytes between header and sections.
@@ -84,6 +99,7 @@ impl Layout {
             self.shape.wide() as u32,
             self.shape.stride() as u32,
             c.growth.to_bits(),
+            self.directions as u32,
         ];
         let levels = self.levels.iter().flat_map(|(nodes, degree)| [*nodes as u32, *degree as u32]);
         let mut all = [0u32; NUMBERS];
@@ -100,13 +116,15 @@ impl Layout {
         let number = |i: usize| u32_at(file.bytes(), Header::LEN + 4 * i);
         let bad = || file.corrupt("its numbers contradict each other");
         let nodes = u32::try_from(file.header().count).map_err(|_| bad())? as usize;
-        let [dim, level_count, code_dim, link] = [0, 1, 9, 11].map(|i| number(i) as usize);
+        let [dim, level_count, code_dim, link, directions] =
+            [0, 1, 9, 11, 15].map(|i| number(i) as usize);
         let shape = Shape::new(number(12) as usize, number(13) as usize).ok_or_else(bad)?;
         if code_dim == 0
             || code_dim > dim
             || code_dim > shape.numbers()
             || dim > MAX_NUMBERS
-            || level_count == 0
+            || (level_count == 0) != (directions > 0)
+            || directions > code_dim.min(MAX_LINES * OF_LINE)
             || level_count > MAX_LEVELS
             || nodes == 0
             || link != Self::link_for(nodes)
@@ -126,17 +144,19 @@ impl Layout {
             step: f32::from_bits(number(2)),
             link,
             levels: (0..level_count).map(level).collect(),
+            directions,
             certificate: Certificate {
                 widths: [number(3), number(4), number(5)],
                 probes: number(6),
                 recall_at_1: f32::from_bits(number(7)),
                 recall_at_10: f32::from_bits(number(8)),
                 growth: f32::from_bits(number(14)),
+                scans: directions > 0,
             },
         };
         let falling = layout.levels.is_sorted_by(|a, b| a.0 >= b.0);
         let sound = layout.levels.iter().all(|(n, degree)| *n > 0 && (1..=1024).contains(degree));
-        let fits = falling && sound && layout.levels[0].0 == nodes;
+        let fits = falling && sound && layout.levels.iter().take(1).all(|(n, _)| *n == nodes);
         if !fits || layout.end() != file.bytes().len() {
             return Err(bad());
         }

@@ -1,4 +1,4 @@
-//! A search structure over some of the faces: codes and a graph, sealed in one file.
+//! A search structure over some of the faces, sealed in one file: codes and a graph, or codes and sketches.
 
 mod beam;
 mod certificate;
@@ -11,6 +11,7 @@ mod prune;
 mod quantiser;
 mod random;
 mod repair;
+mod sketch;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -28,6 +29,7 @@ use self::beam::{Breadth, Everything, Filter, Guard, Links, Only, Packed, Scratc
 use self::graph::descend;
 use self::layout::{Layout, SECTIONS};
 use self::quantiser::Quantiser;
+use self::sketch::scan;
 use crate::files::{Header, Mapped, u32_at};
 use crate::kernels::Codes;
 use crate::tables::NO_ROW;
@@ -45,6 +47,8 @@ pub(crate) struct Segment {
     file: Mapped,
     layout: Layout,
     quantiser: Quantiser,
+    /// For each direction of a sketch the distance of two steps.
+    steps: Vec<f32>,
     rows: Rows,
     /// How many of its faces were not removed since.
     present: usize,
@@ -80,7 +84,8 @@ impl Segment {
         let floats =
             |from: usize, to: usize| bytemuck::cast_slice(&file.bytes()[from..to]).to_vec();
         let centre = floats(SECTIONS, layout.basis_at());
-        let basis = floats(layout.basis_at(), layout.items_at());
+        let basis = floats(layout.basis_at(), layout.steps_at());
+        let steps = floats(layout.steps_at(), layout.items_at());
         if let Rows::Mapped(map) = &rows
             && (map.header().count != layout.nodes as u64
                 || map.bytes().len() != Header::LEN + 4 * layout.nodes)
@@ -89,7 +94,7 @@ impl Segment {
         }
         let Layout { code_dim, shape, step, .. } = layout;
         let quantiser = Quantiser { centre, basis, code_dim, shape, step };
-        Ok(Self { file, layout, quantiser, rows, present })
+        Ok(Self { file, layout, quantiser, steps, rows, present })
     }
 
     /// How many faces it was built of.
@@ -111,8 +116,10 @@ impl Segment {
 
     /// Whether a search would look at so many nodes that a scan costs no more.
     pub(crate) fn is_scanned_sooner(&self, effort: Effort, k: usize) -> bool {
-        // A node reached by a walk costs about this many times one that is scanned.
-        self.layout.certificate.width(effort, k).saturating_mul(32) > self.layout.nodes
+        let certificate = &self.layout.certificate;
+        // A node reached by a walk costs about so many times one that is measured in order.
+        let cost = if certificate.scans { 2 } else { 32 };
+        certificate.width(effort, k).saturating_mul(cost) > self.layout.nodes
     }
 
     /// Adds to `rows` those likely to be nearest to `probe`, more than `k` where there are; returns how
@@ -132,6 +139,17 @@ impl Segment {
             let rarity = self.len().div_ceil(self.present.max(1));
             return self.search_where(probe, k, effort, rarity, |_| true, rows);
         };
+        if self.layout.certificate.scans {
+            let width = self.layout.certificate.width(effort, k);
+            return SCRATCH.with_borrow_mut(|scratch| {
+                scratch.examined = 0;
+                self.scan(probe, k, width, scratch, |_| Ok(true))?;
+                for node in scratch.scan.found() {
+                    rows.push(first + self.item(node)?);
+                }
+                Ok(Some(scratch.examined))
+            });
+        }
         SCRATCH.with_borrow_mut(|scratch| {
             scratch.examined = 0;
             let breadth = self.layout.certificate.breadth(effort, k);
@@ -161,6 +179,27 @@ impl Segment {
         rows: &mut Vec<u32>,
     ) -> Result<Option<u64>, GalleryError> {
         let row = |node: u32| Ok(self.rows.of(self.item(node)?)?.filter(|row| keep(*row)));
+        if self.layout.certificate.scans {
+            let wanted = |node| row(node).map(|row: Option<u32>| row.is_some());
+            let mut width = self.layout.certificate.width(effort, k);
+            return SCRATCH.with_borrow_mut(|scratch| {
+                scratch.examined = 0;
+                self.scan(probe, k, width, scratch, wanted)?;
+                let crowd = scratch.scan.crowd(self.sketches()?, k.max(1));
+                if crowd >= 2 * rarity.max(1) {
+                    // The certificate's width is for known faces and strangers; far out all are strangers.
+                    width = width.saturating_mul(3 * crowd / rarity.max(1));
+                    if width.saturating_mul(SPARSE) > self.len() {
+                        return Ok(None);
+                    }
+                    self.scan(probe, k, width, scratch, wanted)?;
+                }
+                for node in scratch.scan.found() {
+                    rows.extend(row(node)?);
+                }
+                Ok(Some(scratch.examined))
+            });
+        }
         let filter = Only(|node: u32| row(node).map(|row: Option<u32>| row.is_some()));
         let certificate = &self.layout.certificate;
         let width = certificate.width(effort, k);
@@ -182,6 +221,35 @@ impl Segment {
                 rarity = rarity.saturating_mul(4);
             }
         })
+    }
+
+    /// Leaves in `scratch` the best of the `width` nodes whose sketches seem nearest, of those that `keep` lets through.
+    fn scan(
+        &self,
+        probe: &[f32],
+        k: usize,
+        width: usize,
+        scratch: &mut Scratch,
+        keep: impl Fn(u32) -> Result<bool, GalleryError>,
+    ) -> Result<(), GalleryError> {
+        let Layout { shape, .. } = self.layout;
+        let code_at = |node: u32| self.layout.codes_at() + node as usize * shape.stride();
+        let checked = |node| self.file.check(code_at(node)..code_at(node) + shape.stride());
+        let (sketches, count) = (self.sketches()?, measured_exactly(k));
+        scan(&self.quantiser, sketches, self.codes(), probe, width, count, scratch, keep, checked)
+    }
+
+    /// All sketches, checked.
+    fn sketches(&self) -> Result<sketch::View<'_>, GalleryError> {
+        let bytes = self.file.bytes();
+        self.file.check(self.layout.sketches_at()..bytes.len())?;
+        Ok(sketch::View { steps: &self.steps, blocks: &bytes[self.layout.sketches_at()..] })
+    }
+
+    /// All codes, checked or not.
+    fn codes(&self) -> Codes<'_> {
+        let codes = self.layout.codes_at()..self.layout.sketches_at();
+        Codes::new(&self.file.bytes()[codes], self.layout.shape)
     }
 
     fn walk<F: Filter<GalleryError>>(
@@ -207,7 +275,7 @@ impl Segment {
     ) -> Result<(), GalleryError> {
         let Layout { nodes, levels, link, .. } = &self.layout;
         let bytes = self.file.bytes();
-        let codes = Codes::new(&bytes[self.layout.codes_at()..], self.layout.shape);
+        let codes = self.codes();
         let views: Vec<L> = levels
             .iter()
             .enumerate()

@@ -101,6 +101,12 @@ impl Quantiser {
         self.centre.len() > *TURNED.end() && !self.basis.is_empty()
     }
 
+    /// Whether vectors differ in so many directions that codes are long: a scan may then be cheaper than a
+    /// walk.
+    pub(crate) fn has_many_directions(&self) -> bool {
+        !self.basis.is_empty() && self.shape.stride() > 2 * LINE
+    }
+
     /// The step with which hardly anything is cut off.
     fn step_for(&self, sample: &[&[f32]]) -> f32 {
         let mut turned = Vec::new();
@@ -143,7 +149,8 @@ impl Quantiser {
         probe.resize(self.shape.numbers(), 0);
     }
 
-    fn turn(&self, vector: &[f32], turned: &mut Vec<f32>) {
+    /// Writes `vector` about the centre and along the directions.
+    pub(super) fn turn(&self, vector: &[f32], turned: &mut Vec<f32>) {
         turned.clear();
         if self.basis.is_empty() {
             turned.extend(vector.iter().zip(&self.centre).map(|(x, centre)| x - centre));

@@ -216,12 +216,20 @@ fn codes_keep_distances() {
 
 #[test]
 fn a_filter_finds_the_nearest_of_those_it_leaves() {
-    let vectors = clustered(16_000, 16, 51);
+    for dim in [16, 192] {
+        a_filter_finds_the_nearest(dim);
+    }
+}
+
+/// Of graphs, and of sketches where there are many dimensions.
+fn a_filter_finds_the_nearest(dim: usize) {
+    let vectors = clustered(16_000, dim, 51);
     let dir = tempfile::tempdir().unwrap();
-    let store = FakeStore::with(16, &vectors);
+    let store = FakeStore::with(dim, &vectors);
     SnapshotPublisher::new(dir.path()).publish(&store, true).unwrap();
     let snapshot = Snapshot::open(dir.path()).unwrap();
-    let probes = clustered(60, 16, 52);
+    assert!(snapshot.certificates().all(|(_, c)| c.scans == (dim == 192)));
+    let probes = clustered(60, dim, 52);
     for rarity in [2, 4, 7] {
         let (mut hits, mut walked) = (0, 0);
         for probe in &probes {

@@ -2,11 +2,13 @@
 
 use facesearch_core::StoreError;
 
-use super::certificate::certify;
+use super::certificate::Task;
 use super::flat::{self, BuildOptions};
+use super::graph::Graph;
 use super::hnsw;
 use super::layout::Layout;
 use super::quantiser::Quantiser;
+use super::sketch::Sketches;
 use crate::files::{DataFile, FileSeal, Header, Kind};
 use crate::kernels::LINE;
 
@@ -31,20 +33,31 @@ pub(crate) fn write_segment<'a>(
     builder: GraphBuilder,
     vector: impl Fn(usize) -> &'a [f32] + Sync,
 ) -> Result<FileSeal, StoreError> {
+    let task = Task::new(n, &vector);
     let build = |quantiser: &Quantiser| {
         let graph = match builder {
             GraphBuilder::Flat => flat::build(n, quantiser, BuildOptions::default(), &vector),
             GraphBuilder::HnswRs => hnsw::build(n, quantiser, &vector),
         };
-        let certificate = certify(&graph, quantiser, &vector);
-        (graph, certificate)
+        let walks = task.walks(&graph, quantiser);
+        let sketches = quantiser
+            .has_many_directions()
+            .then(|| Sketches::new(quantiser, &graph.order, &vector));
+        if let Some(sketches) = sketches.flatten() {
+            let scans = task.scans(&sketches, &graph, quantiser);
+            if scans.beats(&walks) {
+                let graph = Graph { levels: Vec::new(), ..graph };
+                return (graph, Some(sketches), scans.certificate);
+            }
+        }
+        (graph, None, walks.certificate)
     };
     let mut quantiser = Quantiser::learn(n, dim, &vector);
-    let (mut graph, mut certificate) = build(&quantiser);
+    let (mut graph, mut sketches, mut certificate) = build(&quantiser);
     if quantiser.is_reduced() && certificate.recall_at_10 < ENOUGH {
         tracing::info!(faces = n, ?certificate, "a few directions do not tell these faces apart");
         quantiser = Quantiser::learn_whole(n, dim, &vector);
-        (graph, certificate) = build(&quantiser);
+        (graph, sketches, certificate) = build(&quantiser);
     }
     tracing::info!(faces = n, ?certificate, "built a search structure");
     let layout = Layout {
@@ -56,11 +69,15 @@ pub(crate) fn write_segment<'a>(
         step: quantiser.step,
         link: Layout::link_for(n),
         levels: graph.levels.iter().map(|level| (level.count, level.degree)).collect(),
+        directions: sketches.as_ref().map_or(0, |sketches| sketches.steps.len()),
         certificate,
     };
     file.write(&layout.to_bytes())?;
     file.write(bytemuck::cast_slice(&quantiser.centre))?;
     file.write(bytemuck::cast_slice(&quantiser.basis))?;
+    if let Some(sketches) = &sketches {
+        file.write(bytemuck::cast_slice(&sketches.steps))?;
+    }
     file.write(bytemuck::cast_slice(&graph.order))?;
     for level in &graph.levels {
         file.align(LINE as u64)?;
@@ -71,5 +88,8 @@ pub(crate) fn write_segment<'a>(
     }
     file.align(LINE as u64)?;
     file.write(graph.codes.bytes())?;
+    if let Some(sketches) = &sketches {
+        file.write(&sketches.blocks)?;
+    }
     file.seal(Header { kind: Kind::Segment, count: n as u64, extra: dim as u64 })
 }

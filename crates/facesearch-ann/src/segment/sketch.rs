@@ -1,0 +1,285 @@
+//! A scan of sketches: for faces that differ in so many directions that a walk would look at a good
+//! part of all codes.
+//!
+//! A sketch has two bits for each of the leading directions, the vector's squared length, and a weight that
+//! makes up for what was rounded away (after Gao and Long's RaBitQ, SIGMOD 2024, which turns vectors at
+//! random; here they are turned to their principal directions, so that the first ones say most). All
+//! sketches are compared with a probe one after another, as fast as memory is read; of those that seem nearest the codes are
+//! compared, and of the best of these the exact vectors, as after a walk. **Trap:** sketches only
+//! propose; how many are kept decides the recall, and is measured when the segment is sealed.
+
+use rayon::prelude::*;
+
+use super::beam::Scratch;
+use super::quantiser::Quantiser;
+use crate::kernels::{
+    Codes, LINE, MAX_LINES, OF_LINE, SketchProbe, TOGETHER, block_len, estimate, measure, prefetch,
+};
+
+/// Directions of a sketch: 64 bytes.
+const DIRECTIONS: usize = 256;
+
+/// The distance of two steps, in deviations, at which the mean squared error of a normally
+/// distributed number in two bits is least (Max, *Quantizing for minimum distortion*, 1960).
+const STEP: f32 = 0.9957;
+
+/// Vectors that deviations are learnt from.
+const SAMPLE: usize = 1 << 12;
+
+/// Blocks whose estimates are looked at together: they stay in the first cache.
+const AT_ONCE: usize = 32;
+
+/// Codes asked for ahead of their comparison.
+const AHEAD: usize = 16;
+
+/// Sketches in memory, as they lie in a file.
+pub(crate) struct Sketches {
+    /// For each direction the distance of two steps.
+    pub(super) steps: Vec<f32>,
+    pub(super) blocks: Vec<u8>,
+}
+
+impl Sketches {
+    /// The sketches of the vectors that `order` names. `None` where their squared lengths are too large.
+    pub(super) fn new<'a>(
+        quantiser: &Quantiser,
+        order: &[u32],
+        vector: impl Fn(usize) -> &'a [f32] + Sync,
+    ) -> Option<Self> {
+        let directions = quantiser.code_dim.min(DIRECTIONS);
+        let steps = steps(quantiser, order, directions, &vector);
+        let lines = directions.div_ceil(OF_LINE);
+        let mut blocks = vec![0; order.len().div_ceil(TOGETHER) * block_len(lines)];
+        blocks
+            .par_chunks_exact_mut(block_len(lines))
+            .zip(order.par_chunks(TOGETHER))
+            .for_each_init(Vec::new, |turned, (block, items)| {
+                // A place without a vector is farther than any.
+                let squares = block.len() - 8 * TOGETHER;
+                for at in (squares..squares + 4 * TOGETHER).step_by(4) {
+                    block[at..at + 4].copy_from_slice(&f32::INFINITY.to_le_bytes());
+                }
+                for (lane, item) in items.iter().enumerate() {
+                    write(quantiser, &steps, vector(*item as usize), block, lane, turned);
+                }
+            });
+        let all = View { steps: &steps, blocks: &blocks };
+        let finite = (0..order.len()).into_par_iter().all(|node| all.square(node).is_finite());
+        finite.then_some(Self { steps, blocks })
+    }
+
+    pub(super) fn view(&self) -> View<'_> {
+        View { steps: &self.steps, blocks: &self.blocks }
+    }
+}
+
+/// The distance of two steps in each direction.
+fn steps<'a>(
+    quantiser: &Quantiser,
+    order: &[u32],
+    directions: usize,
+    vector: impl Fn(usize) -> &'a [f32],
+) -> Vec<f32> {
+    let sample = &order[..order.len().min(SAMPLE)];
+    let mut sums = vec![0.0f64; directions];
+    let mut turned = Vec::new();
+    for item in sample {
+        quantiser.turn(vector(*item as usize), &mut turned);
+        sums.iter_mut().zip(&turned).for_each(|(sum, x)| *sum += f64::from(x * x));
+    }
+    let deviation = |sum: f64| (sum / sample.len().max(1) as f64).sqrt() as f32;
+    sums.into_iter().map(|sum| STEP * deviation(sum)).collect()
+}
+
+/// Writes the sketch of `vector` into its lane of a block.
+fn write(
+    quantiser: &Quantiser,
+    steps: &[f32],
+    vector: &[f32],
+    block: &mut [u8],
+    lane: usize,
+    turned: &mut Vec<f32>,
+) {
+    quantiser.turn(vector, turned);
+    let (mut product, mut square) = (0.0f32, 0.0f32);
+    for (i, (x, step)) in turned.iter().zip(steps).enumerate() {
+        let number = if *step > 0.0 { (x / step + 2.0).floor().clamp(0.0, 3.0) } else { 0.0 };
+        let (line, place) = (i / OF_LINE, i % OF_LINE);
+        block[line * LINE + 4 * lane + place % 4] |= (number as u8) << (place / 4 * 2);
+        let rounded = step * (number - MIDDLE);
+        product += x * rounded;
+        square += rounded * rounded;
+    }
+    let weight = if square > 0.0 { 2.0 * product / square } else { 0.0 };
+    let off = vector.iter().zip(&quantiser.centre).map(|(x, centre)| x - centre);
+    let length: f32 = off.map(|x| x * x).sum();
+    let squares = block.len() - 8 * TOGETHER + 4 * lane;
+    block[squares..squares + 4].copy_from_slice(&length.to_le_bytes());
+    let weights = squares + 4 * TOGETHER;
+    block[weights..weights + 4].copy_from_slice(&weight.to_le_bytes());
+}
+
+/// The middle of the numbers of a sketch.
+const MIDDLE: f32 = 1.5;
+
+/// Sketches, wherever they are.
+#[derive(Clone, Copy)]
+pub(super) struct View<'a> {
+    pub(super) steps: &'a [f32],
+    pub(super) blocks: &'a [u8],
+}
+
+impl View<'_> {
+    fn square(&self, node: usize) -> f32 {
+        let len = block_len(self.steps.len().div_ceil(OF_LINE));
+        let at = node / TOGETHER * len + len - 8 * TOGETHER + node % TOGETHER * 4;
+        f32::from_le_bytes(self.blocks[at..at + 4].try_into().expect("four bytes"))
+    }
+
+    /// How many nodes seem no farther than `limit`.
+    fn count(&self, probe: &SketchProbe, limit: f32) -> usize {
+        let mut near = [0.0; AT_ONCE * TOGETHER];
+        let len = block_len(probe.numbers.len() / OF_LINE);
+        let some = |blocks: &[u8]| {
+            let near = &mut near[..blocks.len() / len * TOGETHER];
+            estimate(probe, blocks, near);
+            near.iter().filter(|near| **near <= limit).count()
+        };
+        self.blocks.chunks(AT_ONCE * len).map(some).sum()
+    }
+
+    /// Leaves in `kept` the `width` nodes, of those that `keep` lets through, whose sketches seem nearest; ties
+    /// by node. In no order.
+    fn nearest<E>(
+        &self,
+        probe: &SketchProbe,
+        width: usize,
+        keep: &impl Fn(u32) -> Result<bool, E>,
+        kept: &mut Vec<(f32, u32)>,
+    ) -> Result<(), E> {
+        kept.clear();
+        let shorten = |kept: &mut Vec<(f32, u32)>| {
+            kept.select_nth_unstable_by(width - 1, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            kept.truncate(width);
+            kept[width - 1].0
+        };
+        let mut limit = f32::INFINITY;
+        let mut near = [0.0; AT_ONCE * TOGETHER];
+        let len = block_len(probe.numbers.len() / OF_LINE);
+        let firsts = (0..).step_by(AT_ONCE * TOGETHER);
+        for (blocks, first) in self.blocks.chunks(AT_ONCE * len).zip(firsts) {
+            let near = &mut near[..blocks.len() / len * TOGETHER];
+            estimate(probe, blocks, near);
+            for (some, first) in near.chunks_exact(TOGETHER).zip((first..).step_by(TOGETHER)) {
+                // Nearly always all are far: that is found out without a branch for each.
+                if !some.iter().fold(false, |any, near| any | (*near < limit)) {
+                    continue;
+                }
+                for (near, node) in some.iter().zip(first..) {
+                    if *near < limit && keep(node)? {
+                        kept.push((*near, node));
+                    }
+                }
+            }
+            if kept.len() > 2 * width + TOGETHER {
+                limit = shorten(kept);
+            }
+        }
+        if kept.len() > width {
+            shorten(kept);
+        }
+        Ok(())
+    }
+}
+
+/// Memory of a scan, kept for the next one.
+#[derive(Default)]
+pub(super) struct ScanScratch {
+    probe: SketchProbe,
+    kept: Vec<(f32, u32)>,
+    distances: Vec<u32>,
+    nodes: Vec<u32>,
+    /// Squared distances of codes, and nodes.
+    best: Vec<(u32, u32)>,
+}
+
+impl ScanScratch {
+    /// After a scan for some of the nodes: how many of all seem no farther than the `k`th of those wanted, for each
+    /// of the `k`. Farther out, more nodes are about as near as any, so the scan has to be so many times as wide.
+    pub(super) fn crowd(&mut self, sketches: View, k: usize) -> usize {
+        let k = k.clamp(1, self.kept.len().max(1));
+        if self.kept.is_empty() {
+            return 1;
+        }
+        let by_estimate = |a: &(f32, u32), b: &(f32, u32)| a.0.total_cmp(&b.0);
+        let limit = self.kept.select_nth_unstable_by(k - 1, by_estimate).1.0;
+        sketches.count(&self.probe, limit).div_ceil(k)
+    }
+
+    /// The nodes found, nearest first.
+    pub(super) fn found(&self) -> impl ExactSizeIterator<Item = u32> {
+        self.best.iter().map(|(_, node)| *node)
+    }
+}
+
+/// Finds the `count` nodes whose codes are nearest, of the `width` that seem nearest by their sketches and that `keep` lets
+/// through. `guard` is asked before a code is read.
+pub(super) fn scan<E>(
+    quantiser: &Quantiser,
+    sketches: View,
+    codes: Codes,
+    vector: &[f32],
+    width: usize,
+    count: usize,
+    scratch: &mut Scratch,
+    keep: impl Fn(u32) -> Result<bool, E>,
+    guard: impl Fn(u32) -> Result<(), E>,
+) -> Result<(), E> {
+    let width = width.max(count).max(1);
+    quantiser.probe(vector, &mut scratch.probe, &mut scratch.turned);
+    let Scratch { probe, turned, scan, examined, .. } = scratch;
+    probe_of(turned, sketches.steps, &mut scan.probe);
+    sketches.nearest(&scan.probe, width, &keep, &mut scan.kept)?;
+    *examined += (sketches.blocks.len() / block_len(scan.probe.numbers.len() / OF_LINE) * TOGETHER
+        + scan.kept.len()) as u64;
+    scan.nodes.clear();
+    scan.nodes.extend(scan.kept.iter().map(|(_, node)| *node));
+    scan.best.clear();
+    let mut bound = u32::MAX - 1;
+    for (some, ahead) in scan
+        .nodes
+        .chunks(AHEAD)
+        .zip(scan.nodes.chunks(AHEAD).skip(1).map(Some).chain(std::iter::once(None)))
+    {
+        ahead.into_iter().flatten().for_each(|node| prefetch(codes.get(*node)));
+        some.iter().try_for_each(|node| guard(*node))?;
+        scan.distances.clear();
+        measure(probe, codes, some, bound, &mut scan.distances);
+        for found in scan.distances.iter().copied().zip(some.iter().copied()) {
+            if found.0 > bound {
+                continue;
+            }
+            let place = scan.best.partition_point(|other| *other < found);
+            scan.best.insert(place, found);
+            scan.best.truncate(count);
+            if scan.best.len() == count {
+                bound = scan.best[count - 1].0;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The probe as sketches are compared with it.
+fn probe_of(turned: &[f32], steps: &[f32], probe: &mut SketchProbe) {
+    let parts = || turned.iter().zip(steps).map(|(x, step)| x * step);
+    let reach = parts().fold(0.0f32, |reach, part| reach.max(part.abs()));
+    probe.scale = if reach > 0.0 { reach / 127.0 } else { 1.0 };
+    probe.numbers.clear();
+    probe.numbers.extend(parts().map(|part| (part / probe.scale).round() as i8));
+    probe.numbers.resize(steps.len().next_multiple_of(OF_LINE), 0);
+    let sum: i32 = probe.numbers.iter().map(|number| i32::from(*number)).sum();
+    probe.middle = MIDDLE * sum as f32;
+}
+
+const _: () = assert!(DIRECTIONS / OF_LINE <= MAX_LINES);

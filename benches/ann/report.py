@@ -72,7 +72,7 @@ def main():
         per_face = facts.get("memory_mb", math.nan) * 1e6 / n
         row = [facts.get("build_wall"), facts.get("build_cpu"), per_face, facts.get("file_mb"), facts.get("open_ms")]
         digits = (0, 0, 0, 0, 1)
-        print(f"| {name} | " + " | ".join(f"{x:,.{d}f}" for x, d in zip(row, digits)) + " |")
+        print(f"| {name} | " + " | ".join("-" if x is None else f"{x:,.{d}f}" for x, d in zip(row, digits)) + " |")
     print("\nfacesearch's efforts:")
     for effort in ("fast", "balanced", "high"):
         print(effort, own.get(effort))

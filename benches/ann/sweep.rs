@@ -18,7 +18,7 @@ const GROUP: usize = 125;
 /// Probes that are timed; recall is that of all.
 const TIMED: usize = 1000;
 /// How often each group is asked.
-const PASSES: usize = 5;
+const PASSES: usize = 4;
 
 /// Sweeps the efforts and prints a line of JSON for each.
 pub(crate) fn sweep(snapshot: &Snapshot, probes: &[Embedding], truth: &[u32]) {

@@ -21,9 +21,15 @@ mod report;
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 
 use crate::args::{Cli, Command};
 use crate::printer::Printer;
+
+/// A query is a short life in which weights are unpacked and photos taken apart: with the system's allocator, a third of its time
+/// went into pages of memory that were given back and asked for again.
+#[global_allocator]
+static MEMORY: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -56,14 +56,6 @@ struct Split {
     threshold: f32,
 }
 
-/// Splits in the order of a heap: the children of `i` are `2i + 1` and `2i + 2`; beyond the last
-/// split come the leaves.
-#[derive(Debug)]
-struct Tree {
-    splits: Vec<Split>,
-    leaves: Vec<[f32; 2 * POINTS]>,
-}
-
 /// A stage: where it looks, and its trees.
 #[derive(Debug)]
 struct Cascade {
@@ -73,11 +65,29 @@ struct Cascade {
     trees: Vec<Tree>,
 }
 
+/// Where a tree's splits and leaves are in those of all. Splits are in the order of a heap: the children of `i` are
+/// `2i + 1` and `2i + 2`; beyond the last split come the leaves.
+#[derive(Debug, Clone, Copy)]
+struct Tree {
+    splits: usize,
+    count: usize,
+    leaves: usize,
+}
+
+/// The splits and leaves of all trees, each in one piece: they are half a million numbers, and are read whenever the program
+/// starts.
+#[derive(Debug, Default)]
+struct Forest {
+    splits: Vec<Split>,
+    leaves: Vec<[f32; 2 * POINTS]>,
+}
+
 /// dlib's five-point shape predictor.
 #[derive(Debug)]
 pub struct ShapePredictor5 {
     mean: [f32; 2 * POINTS],
     cascades: Vec<Cascade>,
+    forest: Forest,
 }
 
 impl ShapePredictor5 {
@@ -109,7 +119,7 @@ impl ShapePredictor5 {
         for cascade in &self.cascades {
             self.look(photo, rect, &shape, cascade, &mut pixels);
             for tree in &cascade.trees {
-                for (value, delta) in shape.iter_mut().zip(tree.leaf(&pixels)) {
+                for (value, delta) in shape.iter_mut().zip(self.forest.leaf(*tree, &pixels)) {
                     *value += delta;
                 }
             }
@@ -137,14 +147,16 @@ impl ShapePredictor5 {
     }
 }
 
-impl Tree {
-    fn leaf(&self, pixels: &[f32]) -> &[f32; 2 * POINTS] {
+impl Forest {
+    /// The leaf that `pixels` lead to.
+    fn leaf(&self, tree: Tree, pixels: &[f32]) -> &[f32; 2 * POINTS] {
+        let splits = &self.splits[tree.splits..][..tree.count];
         let mut i = 0;
-        while let Some(split) = self.splits.get(i) {
+        while let Some(split) = splits.get(i) {
             let difference = pixels[usize::from(split.first)] - pixels[usize::from(split.second)];
             i = if difference > split.threshold { 2 * i + 1 } else { 2 * i + 2 };
         }
-        &self.leaves[i - self.splits.len()]
+        &self.leaves[tree.leaves + i - tree.count]
     }
 }
 
@@ -178,12 +190,13 @@ fn broken(source: impl Into<facesearch_core::BoxError>) -> VisionError {
 
 fn read(r: &mut Reader<'_>) -> Result<ShapePredictor5, DlibError> {
     r.one_of(&[1], "the version of a shape predictor")?;
-    let mean = shape(r)?;
+    let mean = r.matrix_of(SHAPE)?;
+    let mut forest = Forest::default();
     let forests = r.count(1)?;
     let mut trees = Vec::new();
     for _ in 0..forests {
         let count = r.count(8)?;
-        trees.push((0..count).map(|_| tree(r)).collect::<Result<Vec<_>, _>>()?);
+        trees.push((0..count).map(|_| tree(r, &mut forest)).collect::<Result<Vec<_>, _>>()?);
     }
     let anchors = lists(r, 2, |r| r.size(POINTS - 1, "the number of a point"))?;
     let deltas = lists(r, 8, |r| Ok([r.float()?, r.float()?]))?;
@@ -196,12 +209,12 @@ fn read(r: &mut Reader<'_>) -> Result<ShapePredictor5, DlibError> {
     let cascades: Vec<Cascade> =
         probes.into_iter().zip(trees).map(|(probes, trees)| Cascade { probes, trees }).collect();
     for Cascade { probes, trees } in &cascades {
-        let splits = trees.iter().flat_map(|tree| &tree.splits);
+        let splits = trees.iter().flat_map(|tree| &forest.splits[tree.splits..][..tree.count]);
         if splits.into_iter().any(|s| usize::from(s.first.max(s.second)) >= probes.len()) {
             return r.refuse("a tree that compares a pixel nobody looks at");
         }
     }
-    Ok(ShapePredictor5 { mean, cascades })
+    Ok(ShapePredictor5 { mean, cascades, forest })
 }
 
 fn lists<T>(
@@ -218,28 +231,26 @@ fn lists<T>(
     Ok(all)
 }
 
-fn tree(r: &mut Reader<'_>) -> Result<Tree, DlibError> {
+fn tree(r: &mut Reader<'_>, forest: &mut Forest) -> Result<Tree, DlibError> {
     let limit = usize::from(u16::MAX);
-    let mut splits = Vec::new();
-    for _ in 0..r.count(8)? {
-        splits.push(Split {
+    let count = r.count(8)?;
+    let tree = Tree { splits: forest.splits.len(), count, leaves: forest.leaves.len() };
+    for _ in 0..count {
+        forest.splits.push(Split {
             first: r.size(limit, "the number of a pixel")? as u16,
             second: r.size(limit, "the number of a pixel")? as u16,
             threshold: r.float()?,
         });
     }
-    let count = r.count(44)?;
-    let leaves = (0..count).map(|_| shape(r)).collect::<Result<Vec<_>, _>>()?;
-    if leaves.len() != splits.len() + 1 || !leaves.len().is_power_of_two() {
-        return r.refuse(format!("a tree of {} splits and {} leaves", splits.len(), leaves.len()));
+    let leaves = r.count(44)?;
+    if leaves != count + 1 || !leaves.is_power_of_two() {
+        return r.refuse(format!("a tree of {count} splits and {leaves} leaves"));
     }
-    Ok(Tree { splits, leaves })
+    for _ in 0..leaves {
+        forest.leaves.push(r.matrix_of(SHAPE)?);
+    }
+    Ok(tree)
 }
 
-fn shape(r: &mut Reader<'_>) -> Result<[f32; 2 * POINTS], DlibError> {
-    let (_, _, numbers) = r.matrix()?;
-    let len = numbers.len();
-    numbers
-        .try_into()
-        .or_else(|_| r.refuse(format!("a shape of {len} numbers, not of {}", 2 * POINTS)))
-}
+/// What errors call the numbers of a shape.
+const SHAPE: &str = "a shape";

@@ -128,6 +128,10 @@ impl<'a> Reader<'a> {
 
     /// A floating point number: mantissa, then exponent of two.
     pub(crate) fn float(&mut self) -> Result<f32> {
+        if let Some((value, len)) = self.bytes[self.at..].first_chunk().and_then(usual_float) {
+            self.at += len;
+            return Ok(value);
+        }
         let start = self.at;
         let (mantissa, exponent) = (self.int()?, self.int()?);
         match i32::try_from(exponent) {
@@ -157,21 +161,17 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(bytes).or_else(|_| self.refuse("a layer's name that is no text"))
     }
 
-    /// A matrix of floats, row by row: rows, columns, numbers.
-    pub(crate) fn matrix(&mut self) -> Result<(usize, usize, Vec<f32>)> {
+    /// The numbers of a matrix of `N`; `name` is what it is.
+    pub(crate) fn matrix_of<const N: usize>(&mut self, name: &str) -> Result<[f32; N]> {
         let start = self.at;
         let (rows, columns) = (self.int()?.unsigned_abs(), self.int()?.unsigned_abs());
-        let limit = (self.bytes.len() - self.at) as u64 / 4;
-        match rows.checked_mul(columns) {
-            Some(len) if len <= limit => {
-                let data = (0..len).map(|_| self.float()).collect::<Result<_>>()?;
-                Ok((rows as usize, columns as usize, data))
-            }
-            _ => {
-                self.at = start;
-                self.refuse(format!("a matrix of {rows} x {columns} in {limit} numbers"))
-            }
+        if rows.checked_mul(columns) != Some(N as u64) {
+            self.at = start;
+            return self.refuse(format!("{name} of {rows} x {columns} numbers, not of {N}"));
         }
+        let mut numbers = [0.0; N];
+        numbers.iter_mut().try_for_each(|number| self.float().map(|float| *number = float))?;
+        Ok(numbers)
     }
 
     fn shape(&mut self) -> Result<[usize; 4]> {
@@ -505,6 +505,22 @@ impl Reader<'_> {
     }
 }
 
+/// A floating point number of a usual form, a mantissa of up to seven bytes and an exponent of one, and its length in bytes: a
+/// landmark predictor is a million of them.
+fn usual_float(bytes: &[u8; 16]) -> Option<(f32, usize)> {
+    let len = usize::from(bytes[0] & 0x0f);
+    let exponent_at = 1 + len;
+    if bytes[0] & 0x70 != 0 || !(1..=7).contains(&len) || bytes[exponent_at] & 0x7f != 1 {
+        return None;
+    }
+    let eight = u64::from_le_bytes(*bytes[1..].first_chunk()?);
+    let mantissa = (eight & ((1 << (8 * len)) - 1)) as f64;
+    let mantissa = if bytes[0] & 0x80 != 0 { -mantissa } else { mantissa };
+    let exponent = i32::from(bytes[exponent_at + 1]);
+    let exponent = if bytes[exponent_at] & 0x80 != 0 { -exponent } else { exponent };
+    Some(((mantissa * power_of_two(exponent)) as f32, exponent_at + 2))
+}
+
 /// Two to the power of `e`. A landmark predictor has half a million of them, and of those that a
 /// number in the normal range can be, the bits are known.
 fn power_of_two(e: i32) -> f64 {
@@ -563,7 +579,7 @@ mod tests {
                 })
                 .collect();
             assert!(read_metric_network(&bytes, &steps).is_err());
-            assert!(Reader::new(&bytes).matrix().is_err() || len > 2);
+            assert!(Reader::new(&bytes).matrix_of::<3>("three").is_err() || len > 2);
         }
     }
 }

@@ -80,6 +80,8 @@ struct Stats<'a> {
 #[derive(Debug, Serialize)]
 struct SegmentLine {
     faces: usize,
+    /// What is searched: a `graph`, or `sketches`.
+    by: &'static str,
     recall_at_1: f32,
     recall_at_10: f32,
     /// Queries that were answered both ways to measure that.
@@ -142,6 +144,7 @@ pub(crate) fn run(args: &StatsArgs, global: &Global, out: &mut Printer) -> anyho
                 recall_at_1: measured.recall_at_1,
                 recall_at_10: measured.recall_at_10,
                 probes: measured.probes,
+                by: if measured.scans { "sketches" } else { "graph" },
             })
             .collect(),
         faces_scanned: gallery.rows_scanned() as u64,
@@ -244,9 +247,10 @@ fn for_people(stats: &Stats<'_>) -> Vec<String> {
             contract.detector, contract.min_face, contract.preprocessing
         ),
     ];
-    for SegmentLine { faces, recall_at_1, recall_at_10, probes } in &stats.segments {
+    for SegmentLine { faces, by, recall_at_1, recall_at_10, probes } in &stats.segments {
+        let how = if *by == "graph" { "a graph" } else { "a scan of sketches" };
         lines.push(format!(
-            "  searched  {} by a graph that finds {recall_at_1:.4} of the nearest and {recall_at_10:.4} \
+            "  searched  {} by {how} that finds {recall_at_1:.4} of the nearest and {recall_at_10:.4} \
              of the ten nearest ({probes} queries answered both ways)",
             count(*faces as u64, "face", "faces")
         ));

@@ -226,6 +226,8 @@ impl Snapshot {
 
     /// Rows with their squared distances: bits of floats that are not negative order as the floats do.
     fn measured(&self, probe: &[f32], rows: Vec<u32>) -> Result<Vec<(u32, u32)>, GalleryError> {
+        // They lie anywhere: all are asked for before the first is waited for.
+        rows.iter().for_each(|row| self.vectors.prefetch(*row));
         let measured = |row| Ok((l2_squared(probe, self.checked_vector(row)?).to_bits(), row));
         rows.into_iter().map(measured).collect()
     }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use facesearch_core::GalleryError;
 
 use crate::files::{Header, Mapped};
+use crate::kernels::prefetch;
 
 #[cfg(target_endian = "big")]
 compile_error!("published vectors are little-endian and used where they lie");
@@ -51,6 +52,13 @@ impl Vectors {
     #[inline]
     pub(crate) fn get(&self, row: u32) -> &[f32] {
         self.range(row..row + 1)
+    }
+
+    /// Asks for a row ahead of its use, if it is there.
+    pub(crate) fn prefetch(&self, row: u32) {
+        if (row as usize) < self.len {
+            prefetch(&self.file.bytes()[self.place(row..row + 1)]);
+        }
     }
 
     /// Rows, one after another, checked or not. Panics where one is not there.

@@ -1,7 +1,8 @@
 """The peers of `facesearch bench`: how fast others do the same work.
 
 Started by `facesearch bench embed|pipeline --peers benches/embed_peers.py --python PYTHON`. One
-request a line comes in as JSON, one answer a line goes out: `[{"peer": NAME, "rate": A SECOND}]`.
+request a line comes in as JSON, one answer a line goes out: `[{"peer": NAME, "rate": A SECOND}]`, or
+vectors where they are asked for.
 Needs onnx, onnxruntime, dlib-bin, facenet-pytorch, torch, opencv-python-headless, Pillow, numpy.
 
 - dlib ResNet: onnxruntime with the weights of dlib's file; dlib itself on at most 8 chips.
@@ -152,6 +153,14 @@ def mtcnn():
     return facenet_pytorch.MTCNN(keep_all=True, min_face_size=40, device="cpu")
 
 
+def dlib_descriptors(request):
+    import dlib
+
+    network = dlib.face_recognition_model_v1(request["files"][0])
+    chips = [np.array(chip, np.uint8).reshape(150, 150, 3) for chip in request["chips"]]
+    return [list(network.compute_face_descriptor(chip)) for chip in chips]
+
+
 def mtcnn_rate(request):
     import torch
     from PIL import Image, ImageOps
@@ -229,7 +238,10 @@ def answer(request):
         case "MTCNN":
             return [mtcnn_rate(request)]
         case "pipeline":
-            return [face_recognition_rate(request)] + ([yunet_rate(request)] if request["models"] else [])
+            rates = [face_recognition_rate(request)] if request["dlib"] else []
+            return rates + ([yunet_rate(request)] if request["models"] else [])
+        case "dlib descriptors":
+            return dlib_descriptors(request)
         case other:
             raise ValueError(f"unknown work {other}")
 

@@ -151,20 +151,29 @@ impl Convolution {
     }
 
     /// What it does on maps of these sizes, for people; how many multiplications with addition that is
-    /// by the definition and as they are done; and how many packed weights it reads.
+    /// by the definition, those with padding left out, and as they are done; and how many packed
+    /// weights it reads.
     pub(crate) fn work(
         &self,
         prepared: &Prepared,
         input: &Map,
         output: &Map,
     ) -> (String, u64, u64, usize) {
-        let places = (output.height * output.width) as u64;
         let weights = prepared.packed.weights.len();
-        let (whole, [height, width]) = match &self.weights {
-            Weights::Kernel(conv) => (conv.weight.len() as u64, conv.window.size),
-            Weights::Whole(dense, _) => (dense.weight.len() as u64, [input.height, input.width]),
+        let (window, kernels) = match &self.weights {
+            Weights::Kernel(conv) => (conv.window, conv.out_channels * conv.group_channels),
+            Weights::Whole(dense, _) => {
+                (prepared.window, dense.weight.len() / (input.height * input.width))
+            }
         };
-        let defined = places * whole;
+        let [height, width] = window.size;
+        let places = (output.height * output.width) as u64;
+        let touching = |axis| {
+            let (input, output) =
+                [(input.height, output.height), (input.width, output.width)][axis];
+            taps_that_touch(&window, axis, input, output)
+        };
+        let defined = touching(0) * touching(1) * kernels as u64;
         let (how, done) = match prepared.method {
             Method::Winograd(form) => {
                 let pieces =
@@ -172,8 +181,13 @@ impl Convolution {
                 let each = (form.planes() * input.channels * output.channels) as u64;
                 (format!("Winograd {0}x{0}", form.tile()), pieces as u64 * each)
             }
-            Method::Depthwise => ("depthwise".to_owned(), defined),
-            Method::Direct { .. } => ("direct".to_owned(), defined),
+            Method::Direct { rows, columns } => {
+                let taps = (rows[1] - rows[0]) * (columns[1] - columns[0]);
+                ("direct".to_owned(), places * (taps * kernels) as u64)
+            }
+            Method::Depthwise => {
+                ("depthwise".to_owned(), places * (height * width * kernels) as u64)
+            }
             Method::Whole { .. } => ("dense".to_owned(), defined),
         };
         (format!("{height}x{width} {how}"), defined, done, weights)
@@ -531,6 +545,17 @@ fn useful(window: &Window, axis: usize, len: usize, places: usize) -> [usize; 2]
     let first = (0..window.size[axis]).find(|tap| sees(*tap)).unwrap_or(0);
     let last = (0..window.size[axis]).rev().find(|tap| sees(*tap)).unwrap_or(0);
     [first, last + 1]
+}
+
+/// Over all places of a window, the rows or columns of it that see the map: the others would multiply
+/// nothing but padding.
+fn taps_that_touch(window: &Window, axis: usize, len: usize, places: usize) -> u64 {
+    let touches = |place: usize| {
+        let at = |tap: usize| place * window.stride[axis] + tap * window.dilation[axis];
+        let inside = window.padding[axis]..window.padding[axis] + len;
+        (0..window.size[axis]).filter(|tap| inside.contains(&at(*tap))).count() as u64
+    };
+    (0..places).map(touches).sum()
 }
 
 /// How far a window reaches beyond a map: above, left, below, right.

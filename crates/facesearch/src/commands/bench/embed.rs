@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use candle_core::Device;
-use clap::Args;
-use facesearch_core::{Chip, Embedder, FaceDetector, Metric, Photo};
+use clap::{Args, ValueEnum};
+use facesearch_core::{Chip, Embedder, Embedding, FaceDetector, Metric, Photo};
 use facesearch_vision::{
     ColourOrder, DecodeLimits, DlibResNet, Mtcnn, MtcnnOptions, Normalisation, OnnxOptions, decode,
     onnx_embedder, open_recogniser,
@@ -33,6 +33,15 @@ pub(crate) struct EmbedArgs {
     #[command(flatten)]
     measure: Measure,
 
+    /// Which rows: dlib's network, and those whose files are named
+    #[arg(
+        long,
+        value_name = "WORK,...",
+        value_delimiter = ',',
+        default_values_t = [Work::Dlib, Work::Onnx, Work::Deepface, Work::Mtcnn]
+    )]
+    work: Vec<Work>,
+
     /// Numbers of chips at once
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [1, 8, 32])]
     batch: Vec<usize>,
@@ -48,6 +57,32 @@ pub(crate) struct EmbedArgs {
     /// Photos to detect faces in, of which those of 1 to 2 megapixels are taken
     #[arg(long, value_name = "DIR")]
     photos: Option<PathBuf>,
+}
+
+/// Rows that can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Work {
+    Dlib,
+    Onnx,
+    Deepface,
+    Mtcnn,
+}
+
+impl std::fmt::Display for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.to_possible_value().expect("none is hidden").get_name())
+    }
+}
+
+/// Chips of which dlib is asked for its descriptors, to compare them with ours.
+const COMPARED: usize = 4;
+
+/// Chips that dlib is to embed, as bytes of 150x150 pixels.
+#[derive(Serialize)]
+struct Descriptors<'a> {
+    work: &'static str,
+    files: &'a [PathBuf],
+    chips: Vec<&'a [u8]>,
 }
 
 /// What the script of the peers is told.
@@ -74,10 +109,19 @@ pub(crate) fn run(args: &EmbedArgs, global: &Global, out: &mut Printer) -> anyho
     };
     table::head(out, "a second")?;
 
-    let weights = files(ModelKind::Recogniser, "dlib", out)?;
-    let network = DlibResNet::from_bytes(&open::read(&weights[0])?, &Device::Cpu)?;
-    chips(args, "dlib ResNet", &network, [150, 150], &weights, &mut peers, out)?;
-    if let Some(file) = &args.onnx {
+    let wanted = |work: Work| args.work.contains(&work);
+    if wanted(Work::Dlib) {
+        let weights = files(ModelKind::Recogniser, "dlib", out)?;
+        let network = DlibResNet::from_bytes(&open::read(&weights[0])?, &Device::Cpu)?;
+        chips(args, "dlib ResNet", &network, [150, 150], &weights, &mut peers, out)?;
+        if let Some(peers) = &mut peers {
+            let farthest = farthest_from_dlib(&network, &weights, peers)?;
+            out.line(format!(
+                "dlib ResNet: at most {farthest:.1e} (L2) from dlib's own embeddings"
+            ))?;
+        }
+    }
+    if let (true, Some(file)) = (wanted(Work::Onnx), &args.onnx) {
         let options = OnnxOptions {
             name: "onnx".into(),
             size: Some([112, 112]),
@@ -88,19 +132,39 @@ pub(crate) fn run(args: &EmbedArgs, global: &Global, out: &mut Printer) -> anyho
         let network = onnx_embedder(&open::read(file)?, options, &Device::Cpu)?;
         chips(args, "ONNX", &network, [112, 112], std::slice::from_ref(file), &mut peers, out)?;
     }
-    if let Some(file) = &args.deepface {
+    if let (true, Some(file)) = (wanted(Work::Deepface), &args.deepface) {
         let file = std::slice::from_ref(file);
         let opened = open_recogniser("deepface", file, None, &Device::Cpu)?;
         let network = opened.context("DeepFace is not in the catalogue")?.embedder;
         chips(args, "DeepFace", &network, [152, 152], file, &mut peers, out)?;
     }
-    if let Some(folder) = &args.photos {
+    if let (true, Some(folder)) = (wanted(Work::Mtcnn), &args.photos) {
         let weights = files(ModelKind::Detector, "mtcnn", out)?;
         let folder_of_weights = weights[0].parent().unwrap_or(Path::new(""));
         let network = Mtcnn::open(folder_of_weights, MtcnnOptions::default(), &Device::Cpu)?;
         detect(measure, &network, folder, &mut peers, out)?;
     }
     Ok(Exit::Success)
+}
+
+/// The largest L2 distance between the network's embedding of a chip and that of dlib itself.
+fn farthest_from_dlib(
+    network: &dyn Embedder,
+    files: &[PathBuf],
+    peers: &mut Peers,
+) -> anyhow::Result<f64> {
+    let chips: Vec<Chip> = (0..COMPARED).map(|seed| noise(seed, 150, 150)).collect();
+    let bytes = chips.iter().map(Chip::rgb).collect();
+    let request = Descriptors { work: "dlib descriptors", files, chips: bytes };
+    let theirs: Vec<Vec<f64>> = peers.ask(&request)?;
+    let ours = network.embed(&chips)?;
+    anyhow::ensure!(ours.len() == theirs.len(), "dlib answered for {} chips", theirs.len());
+    let distance = |(ours, theirs): (&Option<Embedding>, &Vec<f64>)| {
+        let Some(ours) = ours else { return f64::INFINITY };
+        let squares = ours.as_slice().iter().zip(theirs).map(|(o, t)| (f64::from(*o) - t).powi(2));
+        squares.sum::<f64>().sqrt()
+    };
+    Ok(ours.iter().zip(&theirs).map(distance).fold(0.0, f64::max))
 }
 
 /// The rows of one network that embeds chips.

@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::Context;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Measure;
@@ -45,8 +46,11 @@ impl Peers {
         Ok(Some(Self { child, requests, answers: BufReader::new(answers) }))
     }
 
-    /// What the peers make of one row, once.
-    fn ask(&mut self, request: &impl Serialize) -> anyhow::Result<Vec<Rate>> {
+    /// What the peers make of one request, such as the rates of a row.
+    pub(super) fn ask<T: DeserializeOwned>(
+        &mut self,
+        request: &impl Serialize,
+    ) -> anyhow::Result<Vec<T>> {
         let mut line = serde_json::to_string(request)?;
         line.push('\n');
         let requests = self.requests.as_mut().context("the script takes no more requests")?;
@@ -77,7 +81,7 @@ pub(super) fn in_turn(
     for _ in 0..measure.rounds {
         best = best.max(ours()?);
         let Some(peers) = peers else { continue };
-        let round = peers.ask(request)?;
+        let round: Vec<Rate> = peers.ask(request)?;
         if rates.is_empty() {
             rates = round;
         } else {

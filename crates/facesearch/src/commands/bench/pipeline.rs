@@ -39,6 +39,10 @@ pub(crate) struct PipelineArgs {
     /// MobileFaceNet for that peer, which runs it in onnxruntime
     #[arg(long, value_name = "FILE.onnx", requires = "yunet")]
     onnx: Option<PathBuf>,
+
+    /// Leave out dlib's pipeline, which takes long
+    #[arg(long)]
+    without_dlib: bool,
 }
 
 /// What the script of the peers is told.
@@ -49,6 +53,7 @@ struct Request<'a> {
     models: &'a [PathBuf],
     threads: u16,
     cpu_time: bool,
+    dlib: bool,
     /// Those of dlib's two files.
     weights: &'a Path,
 }
@@ -84,6 +89,7 @@ pub(crate) fn run(args: &PipelineArgs, global: &Global, out: &mut Printer) -> an
             models: &models,
             threads,
             cpu_time: measure.cpu_time,
+            dlib: !args.without_dlib,
             weights: cache.dir(),
         };
         let ours = || measure.rate(count, once);

@@ -78,7 +78,14 @@ impl Source {
         rows: Vec<(String, Embedding)>,
     ) -> Self {
         let faces = rows.into_iter().map(|(name, face)| (name, Some(face))).collect();
-        Self { model, metric, threshold: threshold.get(), faces, unreadable: 0 }
+        Self {
+            model,
+            metric,
+            threshold: threshold.get(),
+            faces,
+            quality: HashMap::new(),
+            unreadable: 0,
+        }
     }
 
     /// The most prominent face of each photo, by its name below `root`.

@@ -188,7 +188,7 @@ fn page(
             by_share.iter().map(|at| (at.rejected, at.false_non_match_rate)).collect::<Vec<_>>();
         page.section("Quality", html! { div.plots {
             (plot("Errors against rejected pairs", Axis::linear("rejected, worst first"),
-                Axis::linear("false non-matches"),
+                Axis::logarithmic("false non-matches"),
                 vec![Series { name: format!("at a false match rate of {false_match_rate:.4}"), points }]))
         } });
     }

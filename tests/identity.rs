@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
 
 use crate::support::{
-    Dice, crowd, index_of, json_lines, many_photos, published, run_for, scratch, stderr, stdout,
-    text,
+    Dice, crowd, facesearch, index_of, json_lines, many_photos, published, run_for, scratch,
+    stderr, stdout, text,
 };
 
 fn identity(index: &Path, what: &[&str]) -> String {
@@ -103,4 +105,68 @@ fn indexing_again_respects_what_was_said() {
     identity(&index, &["undo"]);
     again();
     assert_eq!(names(&index), [("biden".into(), 2), ("obama".into(), 4)]);
+}
+
+#[test]
+fn killed_at_any_moment_what_was_said_is_a_prefix_and_is_taken_back_to_the_byte() {
+    const PEOPLE: u32 = 24;
+    let dir = scratch();
+    let (calm, rough) = (dir.path().join("calm"), dir.path().join("rough"));
+    for index in [&calm, &rough] {
+        index_of(index, &crowd(PEOPLE as usize, 2, &mut Dice(4)));
+    }
+    // Each concerns another person, so that it can be said whatever readers saw of those before.
+    let said = |n: u32| match n % 3 {
+        0 => ["rename".to_owned(), format!("person {n:04}"), format!("Anna {n}")].to_vec(),
+        1 => {
+            ["assign".to_owned(), (2 * n).to_string(), "--to".into(), format!("Berta {n}")].to_vec()
+        }
+        _ => ["remove".to_owned(), format!("person {n:04}")].to_vec(),
+    };
+    let mut states = vec![published(&calm)];
+    for n in 0..PEOPLE {
+        let what = said(n);
+        identity(&calm, &what.iter().map(String::as_str).collect::<Vec<_>>());
+        states.push(published(&calm));
+    }
+    let entries = |index: &Path| {
+        json_lines(&run_for(0, &["identity", "log", "--json", "--index", text(index)]))
+    };
+    let told = entries(&calm);
+
+    let (mut seed, mut done, mut killed, mut limit) = (0x9e37_79b9_7f4a_7c15u64, 0, 0, 40);
+    while done < PEOPLE {
+        let mut child = facesearch()
+            .args(["identity", "--index", text(&rough)])
+            .args(said(done))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        std::thread::sleep(Duration::from_millis((seed >> 33) % limit));
+        child.kill().unwrap();
+        let survived = child.wait().unwrap().success();
+        killed += u32::from(!survived);
+        // Also where the machine is so slow that nothing is ever said in time.
+        limit += u64::from(!survived);
+        let now = entries(&rough);
+        assert!(
+            now.len() as u32 == done || now.len() as u32 == done + 1,
+            "{} of {done}",
+            now.len()
+        );
+        assert!(now.len() as u32 > done || !survived, "what was reported is there");
+        assert_eq!(now[..], told[..now.len()], "a prefix of what was said");
+        done = now.len() as u32;
+        // Readers see that prefix, or, until the next publication, the one before.
+        let seen = published(&rough);
+        let place = states.iter().position(|state| *state == seen).expect("no state in between");
+        assert!(place as u32 <= done);
+    }
+    assert!(killed > 0, "nothing was interrupted");
+    for want in states.iter().rev().skip(1) {
+        identity(&rough, &["undo"]);
+        assert!(published(&rough) == *want, "the published files are what they were");
+    }
 }

@@ -71,3 +71,36 @@ fn another_model_or_face_size_is_refused_with_4() {
     let said = crate::support::stderr(&output);
     assert!(said.contains("50") && said.contains("60"), "{said}");
 }
+
+#[test]
+fn faces_below_the_wanted_quality_are_counted_and_not_kept() {
+    let dir = scratch();
+    let (photos, all, some) = ("photos", "all", "some");
+    let [photos, all, some] = [photos, all, some].map(|name| dir.path().join(name));
+    many_photos(&photos, 3);
+    let first = index(0, &photos, &all, &[]);
+    assert_eq!(first["below_quality"], 0);
+    let stats = |index: &Path| {
+        json_lines(&run_for(0, &["stats", "--json", "--index", text(index)])).remove(0)
+    };
+    let quality = &stats(&all)["quality"];
+    assert_eq!(quality["measured"], first["faces"]);
+    let (low, high) = (&quality["lowest_tenth"], &quality["highest_tenth"]);
+    let (low, high) = (low.as_f64().unwrap(), high.as_f64().unwrap());
+    assert!(0.0 < low && low < high && high <= 1.0, "{quality}");
+
+    // Between the two there is a quality that some reach and some do not.
+    let middle = ((low + high) / 2.0).to_string();
+    let fewer = index(0, &photos, &some, &["--min-quality", &middle]);
+    let (kept, below) = (&fewer["faces"], &fewer["below_quality"]);
+    let (kept, below) = (kept.as_u64().unwrap(), below.as_u64().unwrap());
+    assert!(kept > 0 && below > 0, "{fewer}");
+    assert_eq!(kept + below, first["faces"]);
+    assert!(stats(&some)["quality"]["lowest_tenth"].as_f64().unwrap() >= low);
+
+    let asked = run_for(0, &["query", text(&photo("obama.jpg")), "--json", "--index", text(&all)]);
+    let answer = json_lines(&asked).remove(0);
+    let of = answer["faces"][0]["quality"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&of), "{answer}");
+    run_for(2, &["index", text(&photos), "--index", text(&all), "--min-quality", "7"]);
+}

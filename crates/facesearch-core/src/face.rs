@@ -105,6 +105,8 @@ impl fmt::Debug for Chip {
 pub struct AlignedFace {
     /// Where it was found.
     pub face: DetectedFace,
+    /// How usable it is, where that was measured.
+    pub quality: Option<Quality>,
     /// What the model is fed.
     pub chip: Chip,
 }

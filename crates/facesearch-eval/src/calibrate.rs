@@ -9,6 +9,7 @@
 //! [`stump`] is the older way, one threshold by information gain, blind to N.
 
 mod calibration;
+mod comparisons;
 mod impostors;
 mod isotonic;
 mod learn;

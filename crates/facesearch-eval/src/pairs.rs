@@ -2,13 +2,14 @@
 //!
 //! A [`Trial`] is a labelled pair with its distance. [`ten_fold`] is the accuracy that LFW
 //! defines, [`Roc`] the trade-off at every threshold, [`Counts`] the outcome at one, and
-//! [`report`] all of it with intervals. [`read_lfw`] and [`read_csv`] read lists of pairs,
+//! [`report`] all of it with intervals, [`rejection`] what leaving out bad photos would change. [`read_lfw`] and [`read_csv`] read lists of pairs,
 //! [`read_distances`] pairs that were measured elsewhere.
 
 mod bootstrap;
 mod counts;
 mod folds;
 mod read;
+mod rejection;
 mod report;
 mod roc;
 #[cfg(test)]
@@ -18,6 +19,7 @@ pub use bootstrap::{Bootstrap, Interval, intervals};
 pub use counts::{BestThreshold, Counts, best_threshold};
 pub use folds::{FoldAccuracy, spread_folds, ten_fold};
 pub use read::{Columns, LabelledPair, read_columns, read_csv, read_distances, read_lfw};
+pub use rejection::{Rejection, rejection};
 pub use report::{PairsReport, TarAtFar, report};
 pub use roc::{OperatingPoint, Roc};
 

@@ -80,6 +80,7 @@ impl<'a> Committer<'a> {
             self.report.not_photos += u64::from(settled.outcome.is_none());
             self.report.unchanged += u64::from(settled.unchanged);
             self.report.embedded += settled.embedded;
+            self.report.below_quality += settled.below_quality;
             self.commit(settled)?;
             if let Some(content) = content {
                 queue.committed(&content);

@@ -11,7 +11,7 @@ use facesearch_core::{
 use crate::claims::{Claims, is_gone, leaving, named, outcome_at, stands_for};
 use crate::error::IndexError;
 use crate::identity::Verdict;
-use crate::item::{Item, Reading, Seen};
+use crate::item::{Item, Reading, Seen, SeenFace};
 use crate::reader::{read_and_hash, reason};
 use crate::worker::Vision;
 
@@ -26,6 +26,8 @@ pub(crate) struct Settled {
     pub(crate) unchanged: bool,
     /// Chips that were embedded only now.
     pub(crate) embedded: u64,
+    /// Faces that are not kept because they are not good enough.
+    pub(crate) below_quality: u64,
     /// Lines worth reading.
     pub(crate) notes: Vec<String>,
 }
@@ -35,6 +37,8 @@ pub(crate) struct Settled {
 pub(crate) struct Desk<'a> {
     pub(crate) claims: Claims<'a>,
     pub(crate) vision: Vision<'a>,
+    /// Faces of a lower quality are not kept.
+    pub(crate) min_quality: f32,
 }
 
 impl Desk<'_> {
@@ -228,11 +232,17 @@ impl Desk<'_> {
         let FaceId(first) = self.claims.store.next_face_id()?;
         let mut identity = self.claims.verdict(path)?.settle(None);
         let mut faces = Vec::new();
-        for (face, embedding) in seen.faces {
+        for SeenFace { face, quality, embedding } in seen.faces {
             let Some(embedding) = embedding else { continue };
-            let id = FaceId(first + faces.len() as u64);
+            // The label is that of the most prominent face; where it is not good enough, nobody
+            // else gets it.
             let identity = identity.take();
-            let record = FaceRecord { id, photo: content, face, quality: None, identity };
+            if quality.is_some_and(|quality| quality.0 < self.min_quality) {
+                settled.below_quality += 1;
+                continue;
+            }
+            let id = FaceId(first + faces.len() as u64);
+            let record = FaceRecord { id, photo: content, face, quality, identity };
             settled.changes.push(Change::AddFace(record, embedding));
             faces.push(id);
         }

@@ -37,6 +37,9 @@ pub struct IndexOptions<'a> {
     /// How many bytes the photos under way may take, files and pixels together. A single photo that needs
     /// more is still looked at, alone.
     pub memory: u64,
+    /// Faces of a lower quality are looked at and not stored, in `[0, 1]`; those that were never
+    /// measured are. Photos that were looked at before keep what they have.
+    pub min_quality: f32,
     /// Folders to pass over: that of the index itself.
     pub exclude: Vec<PathBuf>,
     /// How soon after its start a run publishes for the first time.
@@ -54,6 +57,7 @@ impl<'a> IndexOptions<'a> {
             prune: false,
             rehash: false,
             memory: u64::MAX,
+            min_quality: 0.0,
             exclude: Vec::new(),
             first_publication: Duration::from_secs(5),
             stop,
@@ -96,10 +100,10 @@ impl Indexer<'_> {
     pub fn run(&self, paths: &[PathBuf]) -> Result<Report, IndexError> {
         let start = Instant::now();
         let roots = self.check(paths)?;
-        let IndexOptions { identity, first_publication, .. } = &self.options;
+        let IndexOptions { identity, first_publication, min_quality, .. } = &self.options;
         let claims = Claims { store: self.store, rule: identity, roots: &roots };
         let vision = Vision { finder: self.finder, embedder: self.embedder };
-        let desk = Desk { claims, vision };
+        let desk = Desk { claims, vision, min_quality: *min_quality };
         let pace = Pace::new(*first_publication, start);
         let mut committer = Committer::new(desk, self.publisher, self.progress, pace);
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use facesearch_core::{ContentHash, DetectedFace, Embedding, FileStat, Outcome};
+use facesearch_core::{ContentHash, DetectedFace, Embedding, FileStat, Outcome, Quality};
 
 /// One file, as it was found.
 #[derive(Debug)]
@@ -36,7 +36,15 @@ pub(crate) struct Seen {
     /// Why there is nothing in it, where its bytes are at fault.
     pub(crate) failure: Option<Outcome>,
     /// Its faces, the most prominent first; those without a usable vector have none.
-    pub(crate) faces: Vec<(DetectedFace, Option<Embedding>)>,
+    pub(crate) faces: Vec<SeenFace>,
+}
+
+/// One face in it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct SeenFace {
+    pub(crate) face: DetectedFace,
+    pub(crate) quality: Option<Quality>,
+    pub(crate) embedding: Option<Embedding>,
 }
 
 impl Seen {

@@ -8,9 +8,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use facesearch_core::{Chip, ContentHash, DetectedFace, Embedding, FoundFaces, VisionError};
+use facesearch_core::{AlignedFace, Chip, ContentHash, Embedding, FoundFaces, VisionError};
 
-use crate::item::{Item, Reading, Seen};
+use crate::item::{Item, Reading, Seen, SeenFace};
 
 /// How many files may be under way.
 const WINDOW: u64 = 1024;
@@ -261,7 +261,7 @@ impl<'a> Queue<'a> {
         let mut state = self.state();
         for (ChipJob { place, face, .. }, embedding) in batch.into_iter().zip(embeddings) {
             let partly = state.partly.get_mut(&place).expect("a chip's photo waits for it");
-            partly.seen.faces[face].1 = embedding;
+            partly.seen.faces[face].embedding = embedding;
             partly.missing -= 1;
             if partly.missing == 0 {
                 let partly = state.partly.remove(&place).expect("it was there a moment ago");
@@ -305,10 +305,11 @@ impl State {
 
     fn add_chips(&mut self, place: Place, found: FoundFaces) {
         let FoundFaces { width, height, faces } = found;
-        let mut detected: Vec<(DetectedFace, Option<Embedding>)> = Vec::new();
+        let mut detected = Vec::new();
         for (face, aligned) in faces.into_iter().enumerate() {
-            detected.push((aligned.face, None));
-            self.chips.push_back(ChipJob { place, face, chip: Some(aligned.chip) });
+            let AlignedFace { face: found, quality, chip } = aligned;
+            detected.push(SeenFace { face: found, quality, embedding: None });
+            self.chips.push_back(ChipJob { place, face, chip: Some(chip) });
         }
         let missing = detected.len();
         let seen = Seen { width, height, failure: None, faces: detected };

@@ -58,6 +58,8 @@ pub struct Report {
     pub faces_removed: u64,
     /// Faces that got another label.
     pub relabelled: u64,
+    /// Faces that were found and not stored, because their quality was below the one wanted.
+    pub below_quality: u64,
     /// Chips that the model was given.
     pub embedded: u64,
     /// The last publication, where there was one.

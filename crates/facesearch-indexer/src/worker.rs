@@ -2,9 +2,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use facesearch_core::{Chip, Embedder, Embedding, FaceFinder, FoundFaces, Outcome, VisionError};
+use facesearch_core::{
+    AlignedFace, Chip, Embedder, Embedding, FaceFinder, FoundFaces, Outcome, VisionError,
+};
 
-use crate::item::Seen;
+use crate::item::{Seen, SeenFace};
 use crate::queue::{Queue, Work};
 
 /// The longest reason that goes into the ledger, in bytes.
@@ -49,10 +51,14 @@ impl Vision<'_> {
             Err(failed) => return Ok(failed),
         };
         let FoundFaces { width, height, faces } = found;
-        let (faces, chips): (Vec<_>, Vec<_>) =
-            faces.into_iter().map(|aligned| (aligned.face, aligned.chip)).unzip();
+        let seen = |AlignedFace { face, quality, chip }| {
+            (SeenFace { face, quality, embedding: None }, chip)
+        };
+        let (mut faces, chips): (Vec<_>, Vec<_>) = faces.into_iter().map(seen).unzip();
         let embeddings = if chips.is_empty() { Vec::new() } else { self.embed(&chips)? };
-        let faces = faces.into_iter().zip(embeddings).collect();
+        for (face, embedding) in faces.iter_mut().zip(embeddings) {
+            face.embedding = embedding;
+        }
         Ok(Seen { width, height, failure: None, faces })
     }
 

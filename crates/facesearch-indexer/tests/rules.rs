@@ -444,3 +444,24 @@ fn what_may_not_be_read_is_a_line_until_it_may() {
     assert_eq!((report.failures(), report.embedded, report.dropped), (0, 0, 1));
     assert_eq!(ledger(&store, &world.dir), lines);
 }
+
+#[test]
+fn faces_below_the_wanted_quality_are_counted_and_not_kept() {
+    // The fake's faces are of quality 1, 1/2, 1/3.
+    let world = World::new();
+    world.write("anna/1.jpg", "3 x");
+    world.write("anna/2.jpg", "1 y");
+    let best = store();
+    let report =
+        world.run_with(&best, IndexOptions { min_quality: 0.4, ..world.options() }, &[""]).unwrap();
+    assert_eq!((report.faces_added, report.below_quality), (3, 1));
+    assert_eq!(
+        faces(&best, &world.dir),
+        ["0 anna/1.jpg anna", "1 anna/1.jpg -", "2 anna/2.jpg anna"]
+    );
+    let none = store();
+    let report =
+        world.run_with(&none, IndexOptions { min_quality: 1.1, ..world.options() }, &[""]).unwrap();
+    assert_eq!((report.faces_added, report.below_quality), (0, 4));
+    assert_eq!(report.outcomes.no_face, 2);
+}

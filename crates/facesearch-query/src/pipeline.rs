@@ -1,7 +1,8 @@
 //! Photos become probes: the faces in them and their embeddings.
 
 use facesearch_core::{
-    Chip, DetectedFace, Embedder, Embedding, FaceFinder, FoundFaces, VisionError,
+    AlignedFace, Chip, DetectedFace, Embedder, Embedding, FaceFinder, FoundFaces, Quality,
+    VisionError,
 };
 use rayon::prelude::*;
 
@@ -10,6 +11,8 @@ use rayon::prelude::*;
 pub struct Probe {
     /// Where it is in its photo.
     pub face: DetectedFace,
+    /// How usable it is, where that was measured.
+    pub quality: Option<Quality>,
     /// What the model makes of it; `None` where the model gave no usable vector.
     pub embedding: Option<Embedding>,
 }
@@ -67,8 +70,9 @@ impl<'a> Pipeline<'a> {
                 Ok(photo) => {
                     let mut faces = Vec::with_capacity(photo.faces.len());
                     for aligned in photo.faces {
-                        faces.push(Probe { face: aligned.face, embedding: None });
-                        chips.push(aligned.chip);
+                        let AlignedFace { face, quality, chip } = aligned;
+                        faces.push(Probe { face, quality, embedding: None });
+                        chips.push(chip);
                     }
                     Ok(PhotoProbe { width: photo.width, height: photo.height, faces })
                 }

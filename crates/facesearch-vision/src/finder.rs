@@ -7,6 +7,7 @@ use facesearch_core::{
 
 use crate::align::Aligner;
 use crate::decode::{DecodeLimits, decode, memory};
+use crate::quality::quality;
 
 /// A detector and an aligner behind [`FaceFinder`].
 pub struct Finder {
@@ -46,7 +47,11 @@ impl Finder {
         let (width, height) = (photo.width(), photo.height());
         let mut faces = self.detector.detect(photo)?;
         most_prominent_first(&mut faces, photo);
-        let align = |face| AlignedFace { face, chip: self.aligner.chip(photo, &face) };
+        let align = |face| AlignedFace {
+            face,
+            quality: Some(quality(photo, &face)),
+            chip: self.aligner.chip(photo, &face),
+        };
         Ok(FoundFaces { width, height, faces: faces.into_iter().map(align).collect() })
     }
 }

@@ -11,6 +11,7 @@ mod landmarks;
 mod layers;
 mod network;
 mod preprocess;
+mod quality;
 #[cfg(test)]
 mod testing;
 mod weights;
@@ -34,6 +35,7 @@ pub use network::{
     Network, NetworkError, Node, NodeId, Op, Pool, PoolKind, Shape, Window,
 };
 pub use preprocess::{ChipInput, ColourOrder, Normalisation};
+pub use quality::{QualityParts, quality};
 pub use weights::{
     MappedWeights, ModelFormat, StateDict, WeightArray, Weights, WeightsError, read_keras,
     read_torch, recognise_model, take_array, unpack, write_safetensors,

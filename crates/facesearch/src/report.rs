@@ -43,6 +43,9 @@ pub(crate) struct Place {
     pub(crate) bbox: BoundingBox,
     pub(crate) score: f32,
     pub(crate) landmarks: Landmarks,
+    /// How usable the face is, in 0..1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) quality: Option<f32>,
 }
 
 /// How an answer was found.
@@ -124,9 +127,11 @@ impl ImageReport {
             match photo {
                 Ok(photo) => {
                     report.expected_false_alarms = judge.expected_false_alarms(photo.faces.len());
-                    for Probe { face, embedding } in photo.faces {
+                    for Probe { face, quality, embedding } in photo.faces {
                         let DetectedFace { bbox, score, landmarks } = face;
-                        faces.push((Place { bbox, score, landmarks }, embedding.is_some()));
+                        let quality = quality.map(|quality| quality.0);
+                        let place = Place { bbox, score, landmarks, quality };
+                        faces.push((place, embedding.is_some()));
                         vectors.extend(embedding);
                     }
                 }

@@ -5,23 +5,27 @@
 //! et al., *Sheep, goats, lambs and wolves*, ICSLP 1998), and the formula is then wrong several
 //! times over. So the formula is applied to each probe with its own distances: a probe with `c` of
 //! `M` other people within `d` is not mistaken in a random gallery of `N` of them with probability
-//! `C(M - c, N) / C(M, N)`, exactly; the mean over the probes is the false alarm rate. Below what
-//! the data show, a [`Tail`] is fitted; above the people there are, each further `M` people are
-//! taken to be a new, independent trial, which errs on the side of too many alarms.
+//! `C(M - c, N) / C(M, N)`, exactly; the mean over the probes is the false alarm rate. Above the
+//! people there are, each further `M` people are taken to be a new, independent trial, which errs on
+//! the side of too many alarms.
+//!
+//! Rare alarms are those of few probes: of 400 people, four decide on a rate of 0.01. Below a rate
+//! that many of them show, the curve goes on as the formula says for each of them, with an `F` that
+//! all comparisons together say (`comparisons.rs`), scaled to meet what the probes show.
 
 use serde::{Deserialize, Serialize};
 
 use super::Tail;
+use super::comparisons::Comparisons;
 use crate::EvalError;
 
 /// The distances are sorted into this many steps.
 const STEPS: usize = 1 << 14;
-/// How many probes the tail is fitted to: fewer would follow single pairs of people.
+/// How many probes a rate must rest on: fewer would follow single pairs of people.
 const PROBES: f64 = 100.0;
-/// The part of the distribution that is, within limits: a smaller part than the first is not
-/// needed, a larger one than the second is no tail.
-const TAIL: (f64, f64) = (0.05, 0.2);
-/// False alarm rates at which the curve is kept, above the tail.
+/// The rate that is, within limits; below it, the tail of all comparisons is followed.
+const SHOWN: (f64, f64) = (0.05, 0.2);
+/// False alarm rates at which the curve is kept, above that.
 const RATES: [f64; 12] = [0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
 /// False alarm rates for one gallery size.
@@ -31,7 +35,7 @@ pub struct ImpostorTable {
     pub people: usize,
     /// Thresholds with their false alarm rates, ascending.
     pub curve: Vec<(f64, f64)>,
-    /// Below the curve; `None` where there were too few distances to fit one.
+    /// Below the curve; `None` where the distances have no tail to fit.
     pub tail: Option<Tail>,
 }
 
@@ -51,7 +55,7 @@ pub struct Impostors {
 ///   for 0.01.
 /// - **Trap:** one person enrolled under two names is each other's nearest impostor. Clean the
 ///   index first; a handful of such pairs is tolerated by the tail, not more.
-/// - **Cost:** memory does not grow with the probes, time is that of sorting each one's scores.
+/// - **Cost:** some hundred bytes a probe are kept; time is that of sorting each one's scores.
 ///
 /// # Errors
 ///
@@ -90,6 +94,7 @@ struct Sums {
     sizes: Vec<usize>,
     /// For each size: the probability that falls into each step.
     mass: Vec<Vec<f64>>,
+    comparisons: Comparisons,
 }
 
 impl Sums {
@@ -99,12 +104,14 @@ impl Sums {
             (0..).map(|power| people >> power).take_while(|size| *size >= 5).collect();
         sizes.reverse();
         let highest = f64::from(first.last().copied().unwrap_or(1.0)).max(1e-6) * 1.5;
-        Self { highest, mass: vec![vec![0.0; STEPS]; sizes.len()], sizes }
+        let mass = vec![vec![0.0; STEPS]; sizes.len()];
+        Self { highest, mass, comparisons: Comparisons::default(), sizes }
     }
 
     /// Adds one probe's sorted scores: the i-th is the nearest of N random people if it is among
     /// them and none of those before it is.
     fn add(&mut self, scores: &[f32]) {
+        self.comparisons.add(scores);
         for (size, mass) in self.sizes.iter().zip(&mut self.mass) {
             let mut none_so_far = 1.0;
             for (i, score) in scores.iter().enumerate() {
@@ -120,11 +127,14 @@ impl Sums {
     }
 
     fn finish(self, probes: f64) -> Impostors {
-        let width = self.highest / STEPS as f64;
-        let all = self.sizes.last().copied().unwrap_or(0) as f64;
+        let Self { highest, sizes, mass, comparisons } = self;
+        let width = highest / STEPS as f64;
+        let all = sizes.last().copied().unwrap_or(0) as f64;
+        let likeness = comparisons.fit();
         let table = |(people, mass): (&usize, &Vec<f64>)| {
             // A probe stands for as many as there are galleries of this size among the people.
-            let part = (PROBES / probes * *people as f64 / all).clamp(TAIL.0, TAIL.1);
+            let galleries = all / *people as f64;
+            let part = (PROBES / probes / galleries).clamp(SHOWN.0, SHOWN.1);
             let (mut below, mut curve, mut sum) = (Vec::new(), Vec::new(), 0.0);
             let above = RATES.iter().copied().filter(|rate| *rate > part);
             let mut rates = std::iter::once(part).chain(above).peekable();
@@ -139,10 +149,21 @@ impl Sums {
                     curve.push(((step + 1) as f64 * width, sum.min(1.0)));
                 }
             }
-            let (from, share) = curve.first().copied().unwrap_or((self.highest, 1.0));
-            ImpostorTable { people: *people, curve, tail: Tail::fit(from, share, &below) }
+            let first = curve.first().copied().unwrap_or((highest, 1.0));
+            match likeness.as_ref().filter(|likeness| likeness.covers(first.1, *people)) {
+                Some(likeness) => {
+                    let (mut lower, tail) = likeness.below(first, *people);
+                    lower.append(&mut curve);
+                    ImpostorTable { people: *people, curve: lower, tail }
+                }
+                // Of a gallery much smaller than all people there are enough to see rare alarms.
+                None => {
+                    let tail = Tail::fit(first.0, first.1, &below, part * probes * galleries);
+                    ImpostorTable { people: *people, curve, tail }
+                }
+            }
         };
-        Impostors { tables: self.sizes.iter().zip(&self.mass).map(table).collect() }
+        Impostors { tables: sizes.iter().zip(&mass).map(table).collect() }
     }
 }
 

@@ -27,12 +27,12 @@ impl Tail {
     /// just below them.
     const SHAPES: (f64, f64) = (-0.5, 0.1);
     /// The shape that is usual between people, and how many distances it is worth: a shape free to
-    /// follow a few nearest pairs misses the rates of other people by more than this one does.
-    const USUAL: (f64, f64) = (-0.1, 150.0);
+    /// follow the nearest pairs misses the rates of other people by more than this one does.
+    const USUAL: (f64, f64) = (-0.03, 4000.0);
 
     /// Fits the tail below `from`, which has probability `share`, to distances in it with their
-    /// weights, in any order; `None` without two different distances.
-    pub fn fit(from: f64, share: f64, below: &[(f64, f64)]) -> Option<Self> {
+    /// weights, in any order, which stand for `count` distances; `None` without two different ones.
+    pub fn fit(from: f64, share: f64, below: &[(f64, f64)], count: f64) -> Option<Self> {
         let mut excess: Vec<(f64, f64)> = below.iter().map(|(d, w)| (from - d, *w)).collect();
         excess.retain(|(x, w)| *x >= 0.0 && *w > 0.0);
         excess.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -50,8 +50,7 @@ impl Tail {
         usable.then(|| {
             let free = (2.0 - mean / denominator).clamp(Self::SHAPES.0, Self::SHAPES.1);
             let (usual, worth) = Self::USUAL;
-            let n = excess.len() as f64;
-            let shape = (n * free + worth * usual) / (n + worth);
+            let shape = (count * free + worth * usual) / (count + worth);
             // Where the shape is not free, the scale still follows from the mean.
             Self { from, share, scale: mean * (1.0 - shape), shape }
         })

@@ -185,6 +185,12 @@ fn a_report_says_where_it_rests_on_too_few_outsiders() {
     let supported: Vec<bool> = made.fnir.iter().map(|at| at.supported).collect();
     assert_eq!(supported, [true, false, false]);
     assert_eq!(made, report(&sets[0], 2.0, &Bootstrap::default()));
+    // Without resamples there are no intervals, and the same figures.
+    let bare = report(&sets[0], 2.0, &Bootstrap { resamples: 0, ..Bootstrap::default() });
+    assert_eq!(bare.ranks.len(), made.ranks.len());
+    let points = |made: &IdentifyReport| made.fnir.iter().map(|at| at.point).collect::<Vec<_>>();
+    assert_eq!(points(&bare), points(&made));
+    assert!(bare.ranks.iter().all(|(_, _, interval)| interval.is_none()));
 }
 
 #[test]

@@ -37,13 +37,14 @@ pub struct Interval {
 /// An interval for each figure that `figures` computes from a resampled list of items.
 ///
 /// `figures` always returns the same number of figures; one that cannot be computed on some
-/// resample is `NaN` there, and is left out of its interval. `None` where it never could be.
+/// resample is `NaN` there, and is left out of its interval. `None` where it never could be, and for
+/// all without resamples.
 pub fn intervals<T: Clone>(
     items: &[T],
     how: &Bootstrap,
     mut figures: impl FnMut(&[T]) -> Vec<f64>,
 ) -> Vec<Option<Interval>> {
-    if items.is_empty() {
+    if items.is_empty() || how.resamples == 0 {
         return figures(items).iter().map(|_| None).collect();
     }
     let mut random = Random::new(how.seed);

@@ -217,3 +217,37 @@ fn measured_lists_give_trials_and_their_folds() {
         assert!(read(wrong, "distance").is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn errors_against_rejected_pairs_are_those_of_looking_at_what_is_left() {
+    for (trials, _) in golden() {
+        let quality: Vec<f32> =
+            (0..trials.len()).map(|i| ((i * 37) % 101) as f32 / 100.0).collect();
+        for (share, far) in [(0.0, 0.1), (0.1, 0.1), (0.25, 0.01), (0.5, 0.3)] {
+            let got = rejection(&trials, &quality, far, &[share]).unwrap()[0];
+            let mut left: Vec<(f32, Trial)> =
+                quality.iter().copied().zip(trials.iter().copied()).collect();
+            left.sort_by(|a, b| a.0.total_cmp(&b.0));
+            left.drain(..(share * trials.len() as f64).round() as usize);
+            let of = |same: bool| left.iter().filter(move |(_, trial)| trial.same() == same);
+            let share_within = |same: bool, threshold: f64| {
+                let within = of(same).filter(|(_, trial)| trial.distance() <= threshold).count();
+                within as f64 / of(same).count() as f64
+            };
+            // Every distance is tried as the threshold, and one that accepts nothing.
+            let tried = left.iter().map(|(_, trial)| trial.distance()).chain([-1.0]);
+            let allowed = tried.filter(|threshold| share_within(false, *threshold) <= far);
+            let best = allowed.map(|threshold| share_within(true, threshold)).fold(0.0, f64::max);
+            assert_eq!(got.same, of(true).count());
+            assert!(
+                (got.false_non_match_rate - (1.0 - best)).abs() < 1e-12,
+                "{share} {far} {got:?}"
+            );
+        }
+        assert!(matches!(
+            rejection(&trials, &quality[1..], 0.1, &[0.0]),
+            Err(EvalError::Dimension { .. })
+        ));
+        assert!(rejection(&trials, &quality, 0.1, &[1.0]).is_err());
+    }
+}

@@ -11,7 +11,8 @@ use std::time::Duration;
 use facesearch_core::{
     AlignedFace, BoundingBox, BoxError, Change, Chip, ContentHash, Contract, DetectedFace,
     Embedder, Embedding, FaceFinder, FaceId, FaceRecord, FaceStore, FileEntry, FoundFaces,
-    Landmarks, Metric, PhotoRecord, Progress, Published, Publisher, StoreError, VisionError,
+    Landmarks, Metric, PhotoRecord, Progress, Published, Publisher, Quality, StoreError,
+    VisionError,
 };
 use facesearch_indexer::{IndexError, IndexOptions, Indexer, Report};
 use facesearch_store::MemoryStore;
@@ -194,7 +195,9 @@ impl FaceFinder for World {
                         if text.contains("blank") && index == 0 {
                             rgb = vec![0; 6];
                         }
-                        AlignedFace { face: detected(index), chip: Chip::new(2, 1, rgb) }
+                        // The faces of a photo are of quality 1, 1/2, 1/3, ...
+                        let quality = Some(Quality(1.0 / (index + 1) as f32));
+                        AlignedFace { face: detected(index), quality, chip: Chip::new(2, 1, rgb) }
                     });
                     Ok(FoundFaces { width: 20, height: 10, faces: faces.collect() })
                 }

@@ -42,9 +42,19 @@ pub(crate) struct IndexArgs {
     #[arg(long)]
     pub(crate) rehash: bool,
 
+    /// Faces of a lower quality, in 0..1, are counted and not kept; photos that were indexed before
+    /// keep what they have
+    #[arg(long, value_name = "Q", default_value_t = 0.0, value_parser = quality)]
+    pub(crate) min_quality: f32,
+
     /// The summary as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn quality(typed: &str) -> Result<f32, String> {
+    let number = typed.parse::<f32>().ok().filter(|number| (0.0..=1.0).contains(number));
+    number.ok_or_else(|| "a number from 0 to 1".into())
 }
 
 /// How photos are labelled, as typed.
@@ -96,6 +106,7 @@ pub(crate) fn run(args: &IndexArgs, global: &Global, out: &mut Printer) -> anyho
         memory: args.memory.for_photos(),
         prune: args.prune,
         rehash: args.rehash,
+        min_quality: args.min_quality,
         exclude: vec![global.index.clone()],
         ..IndexOptions::new(&stop)
     };
@@ -152,6 +163,8 @@ struct Summary {
     added_faces: u64,
     removed_faces: u64,
     relabelled_faces: u64,
+    /// Faces found in this run that were not good enough to be kept.
+    below_quality: u64,
     /// Files of the ledger that are not there any more.
     vanished: u64,
     not_photos: u64,
@@ -177,6 +190,7 @@ impl Summary {
             added_faces: report.faces_added,
             removed_faces: report.faces_removed,
             relabelled_faces: report.relabelled,
+            below_quality: report.below_quality,
             vanished: report.vanished,
             not_photos: report.not_photos,
             generation: report.published.map(|published| published.generation),
@@ -206,6 +220,7 @@ impl Summary {
         say(self.vanished, "is gone; --prune forgets it", "are gone; --prune forgets them");
         say(self.added_faces, "face added", "faces added");
         say(self.removed_faces, "face removed", "faces removed");
+        say(self.below_quality, "face below --min-quality", "faces below --min-quality");
         say(self.relabelled_faces, "face renamed", "faces renamed");
         if self.interrupted {
             lines.push("  interrupted; run it again to go on".into());

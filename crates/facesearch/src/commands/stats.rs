@@ -59,6 +59,9 @@ struct Stats<'a> {
     faces: u64,
     identities: u64,
     labelled_faces: u64,
+    /// Qualities of faces that only a tenth, half, and a tenth the other way fall short of; null
+    /// where none was measured.
+    quality: Option<Qualities>,
     outcomes: Outcomes,
     bytes_published: u64,
     bytes_store: u64,
@@ -74,6 +77,34 @@ struct Stats<'a> {
     /// Whether that is from `facesearch calibrate`, rather than from a few of the index's people.
     calibrated: bool,
     contract: &'a Contract,
+}
+
+/// How good the faces are.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Qualities {
+    /// Faces whose quality was measured.
+    measured: u64,
+    lowest_tenth: f32,
+    median: f32,
+    highest_tenth: f32,
+}
+
+impl Qualities {
+    fn of(gallery: &dyn Gallery) -> Option<Self> {
+        let rows = 0..gallery.len() as u32;
+        let mut sorted: Vec<f32> = rows
+            .filter_map(|row| gallery.face(Row(row)).quality)
+            .map(|quality| quality.0)
+            .collect();
+        sorted.sort_by(f32::total_cmp);
+        let at = |tenths: usize| sorted[(sorted.len() - 1) * tenths / 10];
+        (!sorted.is_empty()).then(|| Self {
+            measured: sorted.len() as u64,
+            lowest_tenth: at(1),
+            median: at(5),
+            highest_tenth: at(9),
+        })
+    }
 }
 
 /// A search structure. Recalls are those of the default effort.
@@ -133,6 +164,7 @@ pub(crate) fn run(args: &StatsArgs, global: &Global, out: &mut Printer) -> anyho
         faces,
         identities: gallery.identity_count() as u64,
         labelled_faces,
+        quality: Qualities::of(&gallery),
         outcomes,
         bytes_published: gallery.bytes_on_disk(),
         bytes_store,
@@ -247,6 +279,12 @@ fn for_people(stats: &Stats<'_>) -> Vec<String> {
             contract.detector, contract.min_face, contract.preprocessing
         ),
     ];
+    if let Some(Qualities { lowest_tenth, median, highest_tenth, .. }) = stats.quality {
+        lines.push(format!(
+            "  quality   {median:.2} in the middle, below {lowest_tenth:.2} for a tenth of the \
+             faces, above {highest_tenth:.2} for another"
+        ));
+    }
     for SegmentLine { faces, by, recall_at_1, recall_at_10, probes } in &stats.segments {
         let how = if *by == "graph" { "a graph" } else { "a scan of sketches" };
         lines.push(format!(

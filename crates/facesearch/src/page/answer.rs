@@ -15,7 +15,8 @@ impl Page {
             @if let Some(error) = &report.error { p { (error) } }
             @else if report.faces.is_empty() { p { "no face found" } }
             @if let Some(alarms) = report.expected_false_alarms {
-                p.soft { "Were they all strangers, " (format!("{alarms:.4}")) " names would be expected here." }
+                @let digits = if alarms < 0.01 { 4 } else { 2 };
+                p.soft { "Were they all strangers, " (format!("{alarms:.digits$}")) " names would be expected here." }
             }
             @for (number, face) in report.faces.iter().enumerate() {
                 (of_face(number + 1, face, report))

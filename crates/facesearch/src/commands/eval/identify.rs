@@ -9,6 +9,7 @@ use facesearch_eval::identify::{
     Extrapolated, IdentifyReport, Kept, OpenSetPoint, Protocol, Split, extrapolated, kept,
     own_impostors, report, run as search, split,
 };
+use facesearch_eval::pairs::Interval;
 use maud::html;
 use serde::Serialize;
 
@@ -157,7 +158,12 @@ fn page(source: &Source, sizes: &[Size], beyond: &[Extrapolated]) -> Page {
             row
         })
         .collect();
-    page.section("Calibrated thresholds", table(&headings, &rows));
+    let calibrated = if rows.is_empty() {
+        html! { p.soft { "None: learning one takes at least 21 enrolled people." } }
+    } else {
+        table(&headings, &rows)
+    };
+    page.section("Calibrated thresholds", calibrated);
     page.section(
         "Curves",
         html! { div.plots {
@@ -167,12 +173,51 @@ fn page(source: &Source, sizes: &[Size], beyond: &[Extrapolated]) -> Page {
                 series: sizes.iter().map(det).collect() }.draw())
         } },
     );
-    let lines = sizes.iter().flat_map(in_words).chain(beyond.iter().map(beyond_in_words));
-    page.section(
-        "Figures",
-        html! { p.soft { (source.model) } @for line in lines { p { (line) } } },
-    );
+    let headings = ["people", "figure", "value", "95 % interval", "distance", "searches"];
+    let rows: Vec<Vec<String>> = sizes.iter().flat_map(|size| figures(&size.report)).collect();
+    page.section("Figures", html! { p.soft { (source.model) } (table(&headings, &rows)) });
+    if !beyond.is_empty() {
+        page.section(
+            "Larger galleries, extrapolated",
+            html! {
+                @for line in beyond.iter().map(beyond_in_words) { p { (line) } }
+            },
+        );
+    }
     page
+}
+
+/// The figures of one gallery size as rows of a table.
+fn figures(report: &IdentifyReport) -> Vec<Vec<String>> {
+    let row =
+        |figure: String, value: f64, interval: Option<Interval>, distance, searches: usize| {
+            let around = interval.map(|at| format!("[{:.4}, {:.4}]", at.low, at.high));
+            let distance: Option<f64> = distance;
+            vec![
+                report.people.to_string(),
+                figure,
+                format!("{value:.4}"),
+                around.unwrap_or_default(),
+                distance.map(|distance| format!("{distance:.4}")).unwrap_or_default(),
+                searches.to_string(),
+            ]
+        };
+    let mut rows = Vec::new();
+    for (rank, share, interval) in &report.ranks {
+        rows.push(row(format!("rank {rank}"), *share, *interval, None, report.known));
+    }
+    for fnir in &report.fnir {
+        let doubt = if fnir.supported { "" } else { " (too few outsiders to mean it)" };
+        let figure = format!("FNIR at FPIR {}{doubt}", fnir.wanted);
+        let at = Some(fnir.point.threshold);
+        rows.push(row(figure, fnir.point.fnir, fnir.interval, at, report.known));
+    }
+    if let Some(fixed) = report.fixed {
+        let at = Some(report.threshold);
+        rows.push(row("FPIR at the fixed threshold".into(), fixed.fpir, None, at, report.unknown));
+        rows.push(row("FNIR at the fixed threshold".into(), fixed.fnir, None, at, report.known));
+    }
+    rows
 }
 
 fn measure(

@@ -8,8 +8,8 @@ use anyhow::Context;
 use clap::Args;
 use facesearch_core::Threshold;
 use facesearch_eval::pairs::{
-    Bootstrap, Columns, LabelledPair, OperatingPoint, PairsReport, Roc, Trial, read_csv,
-    read_distances, read_lfw, report, spread_folds,
+    Bootstrap, Columns, LabelledPair, OperatingPoint, PairsReport, Rejection, Roc, Trial, read_csv,
+    read_distances, read_lfw, rejection, report, spread_folds,
 };
 use maud::html;
 use serde::Serialize;
@@ -83,7 +83,33 @@ struct Judged {
     threshold: f64,
     trials: Vec<Trial>,
     folds: Option<Vec<usize>>,
+    /// How good the worse face of each pair is, where that was measured.
+    quality: Option<Vec<f32>>,
     exit: Exit,
+}
+
+/// Shares of the pairs that are left out, the worst first.
+const SHARES: [f64; 6] = [0.0, 0.02, 0.05, 0.1, 0.2, 0.3];
+/// The false match rate at which that is looked at, or as near as so many pairs allow.
+const FALSE_MATCHES: f64 = 0.001;
+
+/// What leaving out the worst pairs does, at a false match rate.
+#[derive(Serialize)]
+struct Rejections {
+    false_match_rate: f64,
+    by_share: Vec<Rejection>,
+}
+
+impl Judged {
+    fn rejections(&self) -> anyhow::Result<Option<Rejections>> {
+        let Some(quality) = &self.quality else { return Ok(None) };
+        // With fewer than ten strangers' pairs to accept, the rate would be that of single pairs.
+        let strangers = self.trials.iter().filter(|trial| !trial.same()).count().max(1);
+        let false_match_rate = FALSE_MATCHES.max(10.0 / strangers as f64).min(1.0);
+        let by_share = rejection(&self.trials, quality, false_match_rate, &SHARES);
+        // With few pairs nothing may be left of a kind, and there is no curve.
+        Ok(by_share.ok().map(|by_share| Rejections { false_match_rate, by_share }))
+    }
 }
 
 #[derive(Serialize)]
@@ -94,6 +120,8 @@ struct Json<'a> {
     folds_of_the_list: bool,
     #[serde(flatten)]
     report: &'a PairsReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rejections: Option<Rejections>,
     #[serde(skip_serializing_if = "Option::is_none")]
     roc: Option<&'a [OperatingPoint]>,
 }
@@ -113,11 +141,15 @@ pub(crate) fn run(args: &PairsArgs, global: &Global, out: &mut Printer) -> anyho
             model: &judged.model,
             folds_of_the_list: own,
             report: &figures,
+            rejections: judged.rejections()?,
             roc: args.output.points.then(|| roc.points()),
         })?;
     } else {
         for line in in_words(&judged.model, &figures, own, &how) {
             out.line(line)?;
+        }
+        if let Some(rejections) = judged.rejections()? {
+            out.line(rejections.in_words())?;
         }
     }
     if let Some(file) = &args.output.html {
@@ -151,7 +183,30 @@ fn page(
                 curve(&far, &|p| 1.0 - tar(p))))
         }
     });
+    if let Some(Rejections { false_match_rate, by_share }) = judged.rejections()? {
+        let points =
+            by_share.iter().map(|at| (at.rejected, at.false_non_match_rate)).collect::<Vec<_>>();
+        page.section("Quality", html! { div.plots {
+            (plot("Errors against rejected pairs", Axis::linear("rejected, worst first"),
+                Axis::logarithmic("false non-matches"),
+                vec![Series { name: format!("at a false match rate of {false_match_rate:.4}"), points }]))
+        } });
+    }
     Ok(page)
+}
+
+impl Rejections {
+    fn in_words(&self) -> String {
+        let at = |at: &Rejection| {
+            format!("{:.4} ({:.0} %)", at.false_non_match_rate, 100.0 * at.rejected)
+        };
+        let all: Vec<String> = self.by_share.iter().map(at).collect();
+        format!(
+            "  false non-matches at a false match rate of {:.4}, with the worst pairs left out: {}",
+            self.false_match_rate,
+            all.join(", ")
+        )
+    }
 }
 
 /// Folds of our own making; `None` where there are too few pairs to make them.
@@ -176,6 +231,7 @@ fn judge(args: &PairsArgs, global: &Global, out: &Printer) -> anyhow::Result<Jud
             threshold: as_written(threshold),
             trials,
             folds,
+            quality: None,
             exit: Exit::Success,
         });
     }
@@ -198,10 +254,13 @@ fn judge(args: &PairsArgs, global: &Global, out: &Printer) -> anyhow::Result<Jud
         Trial::new(both.map(|(a, b)| a.distance(b).get().into()), pair.same)
     };
     let trials = pairs.iter().map(trial).collect();
+    let quality =
+        |pair: &LabelledPair| Some(source.quality(&pair.a)?.min(source.quality(&pair.b)?));
+    let quality = pairs.iter().map(quality).collect();
     let folds: Option<Vec<usize>> = pairs.iter().map(|pair| pair.fold).collect();
     let exit = source.exit();
     let (model, threshold) = (source.model.clone(), source.threshold.into());
-    Ok(Judged { model, threshold, trials, folds, exit })
+    Ok(Judged { model, threshold, trials, folds, quality, exit })
 }
 
 /// The decimal number that was meant: distances in a list are decimals too, and one that equals

@@ -43,6 +43,8 @@ pub(crate) struct Source {
     pub(crate) threshold: f32,
     /// Each name with its face; `None` where there is none. Names ascending, each once.
     pub(crate) faces: Vec<(String, Option<Embedding>)>,
+    /// The quality of each face, by its name, where it was measured.
+    quality: HashMap<String, f32>,
     /// Photos that could not be read.
     unreadable: u64,
 }
@@ -63,6 +65,7 @@ impl Source {
             metric,
             threshold: args.threshold.unwrap_or(Threshold::DEFAULT.get()),
             faces: faces.into_iter().map(|(name, face)| (name, Some(face))).collect(),
+            quality: HashMap::new(),
             unreadable: 0,
         }))
     }
@@ -75,7 +78,14 @@ impl Source {
         rows: Vec<(String, Embedding)>,
     ) -> Self {
         let faces = rows.into_iter().map(|(name, face)| (name, Some(face))).collect();
-        Self { model, metric, threshold: threshold.get(), faces, unreadable: 0 }
+        Self {
+            model,
+            metric,
+            threshold: threshold.get(),
+            faces,
+            quality: HashMap::new(),
+            unreadable: 0,
+        }
     }
 
     /// The most prominent face of each photo, by its name below `root`.
@@ -104,12 +114,15 @@ impl Source {
         let bar = Bar::new(out.is_quiet());
         bar.start(Some(names.len() as u64), "photos");
         let (mut faces, mut unreadable) = (Vec::with_capacity(names.len()), 0);
+        let mut quality = HashMap::new();
         for portion in names.chunks(open::PORTION) {
             let load = |name: &String| open::read(&root.join(name));
             let photos = vision.pipeline().probe_all(portion, load)?;
             for (name, photo) in portion.iter().zip(photos) {
                 unreadable += u64::from(photo.is_err());
                 let largest = photo.ok().and_then(|photo| photo.faces.into_iter().next());
+                let measured = largest.as_ref().and_then(|face| face.quality);
+                quality.extend(measured.map(|quality| (name.clone(), quality.0)));
                 faces.push((name.clone(), largest.and_then(|face| face.embedding)));
             }
             bar.advance(portion.len() as u64);
@@ -120,6 +133,7 @@ impl Source {
             metric: contract.metric,
             threshold: threshold.unwrap_or(contract.threshold),
             faces,
+            quality,
             unreadable,
         };
         source.note(out);
@@ -134,6 +148,11 @@ impl Source {
     /// The face of a name.
     pub(crate) fn by_name(&self) -> HashMap<&str, Option<&Embedding>> {
         self.faces.iter().map(|(name, face)| (&**name, face.as_ref())).collect()
+    }
+
+    /// The quality of a face; 0 where there is none, `None` where none was measured at all.
+    pub(crate) fn quality(&self, name: &str) -> Option<f32> {
+        (!self.quality.is_empty()).then(|| self.quality.get(name).copied().unwrap_or(0.0))
     }
 
     /// What the run ends with.

@@ -27,7 +27,7 @@ pub struct Contract {
     pub min_face: u32,
     /// How a chip is cut and scaled: a name for the alignment, such as `dlib-5-point-150`.
     pub preprocessing: String,
-    /// Arithmetic of the model: `f32`, `bf16` or `int8`.
+    /// Arithmetic of the model: `f32`, or `int16` where convolutions multiply 16-bit integers.
     pub precision: String,
 }
 

@@ -32,7 +32,7 @@ pub use kernels::MachineLimits;
 pub use landmarks::{DlibRect, ShapePredictor5};
 pub use network::{
     Activation, Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, LayerTime, LocallyConnected,
-    Network, NetworkError, Node, NodeId, Op, Pool, PoolKind, Shape, Window,
+    Network, NetworkError, Node, NodeId, Op, Pool, PoolKind, Precision, Shape, Window,
 };
 pub use preprocess::{ChipInput, ColourOrder, Normalisation};
 pub use quality::{QualityParts, quality};

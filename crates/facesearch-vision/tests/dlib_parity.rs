@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use candle_core::Device;
 use facesearch_core::{Chip, Embedder, Photo};
-use facesearch_vision::{DlibRect, DlibResNet, ShapePredictor5, dlib_chip};
+use facesearch_vision::{DlibRect, DlibResNet, Precision, ShapePredictor5, dlib_chip};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -128,6 +128,28 @@ fn embeddings_equal_dlibs() {
         }
     }
     println!("{} faces, the farthest is {worst:.2e} from dlib's", chips.len());
+}
+
+#[test]
+fn embeddings_of_integers_are_near_dlibs() {
+    let Some(setting) = setting("embeddings_of_integers_are_near_dlibs") else { return };
+    let path = setting.models.join("dlib_face_recognition_resnet_model_v1.dat");
+    let network = DlibResNet::open_at(path, &Device::Cpu, Precision::Int16).unwrap();
+    let (mut distances, mut largest) = (Vec::new(), 0.0f64);
+    setting.for_each(|_, photo, face| {
+        let chip = dlib_chip(photo, &face.landmarks, 150, 0.25);
+        let embedding = network.embed(&[chip]).unwrap().remove(0).expect("an embedding");
+        let pairs = embedding.as_slice().iter().zip(&face.descriptor);
+        let squared: f64 = pairs.map(|(a, b)| f64::from(a - b) * f64::from(a - b)).sum();
+        largest = largest.max(squared.sqrt());
+        distances.push(squared.sqrt());
+    });
+    let mean = distances.iter().sum::<f64>() / distances.len() as f64;
+    println!(
+        "{} faces, {mean:.2e} from dlib's in the mean, {largest:.2e} at most",
+        distances.len()
+    );
+    assert!(mean < 0.01 && largest < 0.02);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use candle_core::{Device, Tensor};
 use facesearch_core::{Chip, Embedder, Embedding, Metric, VisionError};
 
 use super::dlib_layers::{BuildError, DlibLayers};
-use crate::network::{Graph, Network, NodeId};
+use crate::network::{Graph, Network, NodeId, Precision};
 use crate::weights::dlib::{InputRecord, Step, read_metric_network};
 use crate::weights::{map, unpack};
 
@@ -41,7 +41,20 @@ impl DlibResNet {
     ///
     /// As [`from_bytes`](Self::from_bytes), and where the file cannot be read.
     pub fn open(path: impl AsRef<Path>, device: &Device) -> Result<Self, VisionError> {
-        Self::from_bytes(&map(path.as_ref()).map_err(broken)?, device)
+        Self::open_at(path, device, Precision::F32)
+    }
+
+    /// The same with numbers of another precision.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_at(
+        path: impl AsRef<Path>,
+        device: &Device,
+        precision: Precision,
+    ) -> Result<Self, VisionError> {
+        Self::build(&map(path.as_ref()).map_err(broken)?, device, precision)
     }
 
     /// The network from the bytes of `dlib_face_recognition_resnet_model_v1.dat`, or of the same
@@ -51,8 +64,12 @@ impl DlibResNet {
     ///
     /// [`VisionError::Model`] where the bytes are not that file's, or the device refuses them.
     pub fn from_bytes(bytes: &[u8], device: &Device) -> Result<Self, VisionError> {
+        Self::build(bytes, device, Precision::F32)
+    }
+
+    fn build(bytes: &[u8], device: &Device, precision: Precision) -> Result<Self, VisionError> {
         let graph = Self::graph(bytes)?;
-        let network = Network::new(graph, device).map_err(broken)?;
+        let network = Network::with_precision(graph, device, precision).map_err(broken)?;
         network.prepare(SIDE as usize, SIDE as usize).map_err(broken)?;
         Ok(Self { network })
     }

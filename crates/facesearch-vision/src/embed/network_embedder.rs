@@ -3,7 +3,7 @@
 use candle_core::Device;
 use facesearch_core::{BoxError, Chip, Embedder, Embedding, Metric, VisionError};
 
-use crate::network::{Graph, Network, NetworkError};
+use crate::network::{Graph, Network, NetworkError, Precision};
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
 use crate::weights::WeightsError;
 
@@ -63,6 +63,18 @@ impl NetworkEmbedder {
     pub fn with_metric(mut self, metric: Metric) -> Self {
         self.recogniser.metric = metric;
         self
+    }
+
+    /// The same with numbers of this precision.
+    ///
+    /// # Errors
+    ///
+    /// [`VisionError::Model`] where the device refuses the weights.
+    pub fn with_precision(mut self, precision: Precision) -> Result<Self, VisionError> {
+        let (graph, device) = (self.network.graph().clone(), self.network.device().clone());
+        self.network = Network::with_precision(graph, &device, precision)
+            .map_err(|error| broken(&self.recogniser.name, error))?;
+        Ok(self)
     }
 
     /// What it is fed.

@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 
+use super::short::{self, Plain, ShortProduct};
 use super::tile::{self, Product};
 use super::{Kernel, Simd};
 
@@ -102,6 +103,60 @@ impl Simd for Avx2 {
         unsafe { _mm256_min_ps(a, b) }
     }
 
+    type I = __m256i;
+
+    #[inline(always)]
+    unsafe fn no_sums() -> Self::I {
+        // SAFETY: the caller promises the instruction.
+        unsafe { _mm256_setzero_si256() }
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs(from: *const i16) -> Self::I {
+        // SAFETY: the caller promises the instruction and the numbers.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_pair(from: *const i16) -> Self::I {
+        // SAFETY: the caller promises the instruction and the numbers.
+        unsafe { _mm256_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_products(sums: Self::I, a: Self::I, b: Self::I) -> Self::I {
+        // SAFETY: the caller promises the instructions.
+        unsafe { _mm256_add_epi32(sums, _mm256_madd_epi16(a, b)) }
+    }
+
+    #[inline(always)]
+    unsafe fn floats(sums: Self::I) -> Self::V {
+        // SAFETY: the caller promises the instruction.
+        unsafe { _mm256_cvtepi32_ps(sums) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_short(to: *mut i16, v: Self::V) {
+        // SAFETY: the caller promises the instructions and room for eight numbers.
+        unsafe {
+            let whole = _mm256_cvtps_epi32(v);
+            let (low, high) = (_mm256_castsi256_si128(whole), _mm256_extracti128_si256::<1>(whole));
+            _mm_storeu_si128(to.cast(), _mm_packs_epi32(low, high));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply_short(product: ShortProduct<'_>) {
+        // SAFETY: what the caller promises, the instructions included.
+        unsafe { multiply_short(product) }
+    }
+
+    #[inline(always)]
+    unsafe fn spin_short(steps: usize) {
+        // SAFETY: what the caller promises, the instructions included.
+        unsafe { spin_short(steps) }
+    }
+
     #[inline(always)]
     unsafe fn multiply(product: Product<'_>) {
         // SAFETY: what the caller promises, the instructions included.
@@ -117,4 +172,24 @@ impl Simd for Avx2 {
 unsafe fn multiply(product: Product<'_>) {
     // SAFETY: what the caller promises.
     unsafe { tile::multiply::<Avx2>(product) }
+}
+
+/// # Safety
+///
+/// As for [`short::multiply`].
+#[target_feature(enable = "avx2,fma")]
+#[inline(never)]
+unsafe fn multiply_short(product: ShortProduct<'_>) {
+    // SAFETY: what the caller promises.
+    unsafe { short::multiply::<Plain<Avx2>>(product) }
+}
+
+/// # Safety
+///
+/// As for [`short::spin`].
+#[target_feature(enable = "avx2,fma")]
+#[inline(never)]
+unsafe fn spin_short(steps: usize) {
+    // SAFETY: what the caller promises.
+    unsafe { short::spin::<Plain<Avx2>>(steps) }
 }

@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::*;
 
+use super::short::{self, Dot, Plain, ShortProduct};
 use super::tile::{self, Product};
 use super::{Kernel, Simd};
 
@@ -90,6 +91,66 @@ impl Simd for Avx512 {
         unsafe { _mm512_min_ps(a, b) }
     }
 
+    type I = __m512i;
+
+    #[inline(always)]
+    unsafe fn no_sums() -> Self::I {
+        // SAFETY: the caller promises the instruction.
+        unsafe { _mm512_setzero_si512() }
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs(from: *const i16) -> Self::I {
+        // SAFETY: the caller promises the instruction and the numbers.
+        unsafe { _mm512_loadu_si512(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_pair(from: *const i16) -> Self::I {
+        // SAFETY: the caller promises the instruction and the numbers.
+        unsafe { _mm512_set1_epi32(from.cast::<i32>().read_unaligned()) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_products(sums: Self::I, a: Self::I, b: Self::I) -> Self::I {
+        // SAFETY: the caller promises the instructions.
+        unsafe { _mm512_add_epi32(sums, _mm512_madd_epi16(a, b)) }
+    }
+
+    #[inline(always)]
+    unsafe fn floats(sums: Self::I) -> Self::V {
+        // SAFETY: the caller promises the instruction.
+        unsafe { _mm512_cvtepi32_ps(sums) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_short(to: *mut i16, v: Self::V) {
+        // SAFETY: the caller promises the instructions and room for 16 numbers.
+        unsafe { _mm256_storeu_si256(to.cast(), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(v))) }
+    }
+
+    #[inline(always)]
+    unsafe fn multiply_short(product: ShortProduct<'_>) {
+        if is_x86_feature_detected!("avx512vnni") {
+            // SAFETY: what the caller promises, and the instruction has been found.
+            unsafe { multiply_short_vnni(product) }
+        } else {
+            // SAFETY: what the caller promises, the instructions included.
+            unsafe { multiply_short(product) }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn spin_short(steps: usize) {
+        if is_x86_feature_detected!("avx512vnni") {
+            // SAFETY: what the caller promises, and the instruction has been found.
+            unsafe { spin_short_vnni(steps) }
+        } else {
+            // SAFETY: what the caller promises, the instructions included.
+            unsafe { spin_short(steps) }
+        }
+    }
+
     #[inline(always)]
     unsafe fn multiply(product: Product<'_>) {
         // SAFETY: what the caller promises, the instructions included.
@@ -105,4 +166,57 @@ impl Simd for Avx512 {
 unsafe fn multiply(product: Product<'_>) {
     // SAFETY: what the caller promises.
     unsafe { tile::multiply::<Avx512>(product) }
+}
+
+/// The products of pairs added in one instruction.
+pub(super) struct Vnni;
+
+impl Dot for Vnni {
+    type S = Avx512;
+
+    #[inline(always)]
+    unsafe fn add_products(sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: the caller promises the instruction.
+        unsafe { _mm512_dpwssd_epi32(sums, a, b) }
+    }
+}
+
+/// # Safety
+///
+/// As for [`short::multiply`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+#[inline(never)]
+pub(super) unsafe fn multiply_short_vnni(product: ShortProduct<'_>) {
+    // SAFETY: what the caller promises.
+    unsafe { short::multiply::<Vnni>(product) }
+}
+
+/// # Safety
+///
+/// As for [`short::multiply`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+#[inline(never)]
+pub(super) unsafe fn multiply_short(product: ShortProduct<'_>) {
+    // SAFETY: what the caller promises.
+    unsafe { short::multiply::<Plain<Avx512>>(product) }
+}
+
+/// # Safety
+///
+/// As for [`short::spin`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
+#[inline(never)]
+unsafe fn spin_short_vnni(steps: usize) {
+    // SAFETY: what the caller promises.
+    unsafe { short::spin::<Vnni>(steps) }
+}
+
+/// # Safety
+///
+/// As for [`short::spin`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+#[inline(never)]
+unsafe fn spin_short(steps: usize) {
+    // SAFETY: what the caller promises.
+    unsafe { short::spin::<Plain<Avx512>>(steps) }
 }

@@ -3,12 +3,14 @@
 //! Needs no rearranged copy of the input: with channels together, a row of the window is already
 //! one contiguous run, and the border of zeros stands for the padding.
 
+use super::short::{Short, ShortProduct, integers, short_len};
 use super::tile::{Epilogue, Panel, Product, Row, Rows, Runs};
 use super::{Kernel, Simd};
 use crate::layers::Map;
 
 /// Any convolution, dense layer or grouped convolution.
 pub(crate) struct Direct<'a> {
+    /// With `short` as many integers, two in the place of a float.
     pub(crate) input: &'a [f32],
     pub(crate) input_map: Map,
     pub(crate) output: &'a mut [f32],
@@ -25,8 +27,11 @@ pub(crate) struct Direct<'a> {
     pub(crate) across: usize,
     /// For each panel: how far into a pixel its group's channels begin.
     pub(crate) panels: &'a [(usize, Panel)],
+    /// With `short` pairs of integers.
     pub(crate) weights: &'a [f32],
     pub(crate) epilogue: Epilogue<'a>,
+    /// Where input and weights are integers, which is for one image and one group.
+    pub(crate) short: Option<Short<'a>>,
 }
 
 impl Direct<'_> {
@@ -39,7 +44,9 @@ impl Direct<'_> {
             + (o.width - 1) * self.across;
         let reach = self.starts.iter().max().map_or(0, |start| start + self.run);
         let group = self.panels.iter().map(|(group, _)| *group).max().unwrap_or(0);
-        assert!(last_pixel + group + reach <= self.input.len(), "the windows lie in the input");
+        let (held, beyond) = if self.short.is_some() { (2, self.run % 2) } else { (1, 0) };
+        let end = last_pixel + group + reach + beyond;
+        assert!(end <= held * self.input.len(), "the windows lie in the input");
         assert!(self.images * o.image_stride() <= self.output.len(), "room for the output");
         for (_, panel) in self.panels {
             assert!(panel.first + panel.channels <= o.channels, "panels of the output's channels");
@@ -78,6 +85,9 @@ impl Kernel for Direct<'_> {
         self.check();
         let count = self.images * self.output_map.height * self.output_map.width;
         let runs = Runs { starts: self.starts, run: self.run };
+        if let Some(short) = self.short {
+            return self.run_short::<S>(short, count, runs);
+        }
         for (group, panel) in self.panels {
             let row = self.starts.len() * self.run;
             let end = panel.start + row * panel.vectors * S::LANES;
@@ -94,6 +104,36 @@ impl Kernel for Direct<'_> {
                     count,
                     runs,
                     weights: weights.as_ptr(),
+                    panel,
+                    output: self.output.as_mut_ptr(),
+                    epilogue: Some(&self.epilogue),
+                });
+            }
+        }
+    }
+}
+
+impl Direct<'_> {
+    #[inline(always)]
+    fn run_short<S: Simd>(self, short: Short<'_>, count: usize, runs: Runs<'_>) {
+        assert_eq!((self.images, short.factors.len()), (1, 1), "a factor for the one image");
+        for (group, panel) in self.panels {
+            let lanes = panel.vectors * S::LANES;
+            let len = short_len(self.starts.len(), self.run, lanes);
+            let weights = &integers(&self.weights[panel.start..])[..len];
+            let scales = &short.scales[panel.first..panel.first + lanes];
+            // SAFETY: as in `run`: `check` has established that the last pixel's window, with one integer
+            // more where its runs are odd, lies in the input, and that there is room for the output; the
+            // slices above hold the panel's weights and scales.
+            unsafe {
+                S::multiply_short(ShortProduct {
+                    input: integers(self.input).as_ptr(),
+                    rows: &self.pixels(*group),
+                    count,
+                    runs,
+                    weights: weights.as_ptr(),
+                    scales: scales.as_ptr(),
+                    grow: short.factors[0].grow,
                     panel,
                     output: self.output.as_mut_ptr(),
                     epilogue: Some(&self.epilogue),

@@ -16,6 +16,8 @@ const SUMS: usize = 12;
 pub struct MachineLimits {
     /// Multiplications and additions a second, in registers alone.
     pub flops: f64,
+    /// The same of 16-bit integers, added in 32 bits.
+    pub short_flops: f64,
     /// Bytes a second read from half a mebibyte again and again: the level-2 cache.
     pub near_bytes: f64,
     /// The same from 8 MiB: the last cache, where there is a large one.
@@ -32,6 +34,7 @@ impl MachineLimits {
         let steps = 400_000;
         let flops = best(|| launch(level, Multiply { steps, sink: &mut sink }));
         let work = (2 * steps * SUMS * level.lanes()) as f64;
+        let short_flops = best(|| launch(level, MultiplyShort { steps }));
         let numbers = Aligned::zeros(64 << 20);
         let mut read = |mebibytes: f64, rounds: usize| {
             let count = (mebibytes * f64::from(1 << 18)) as usize;
@@ -41,6 +44,7 @@ impl MachineLimits {
         };
         let limits = Self {
             flops: work / flops,
+            short_flops: 2.0 * work / short_flops,
             near_bytes: read(0.5, 64),
             far_bytes: read(8.0, 4),
             memory_bytes: read(256.0, 1),
@@ -87,6 +91,18 @@ impl Kernel for Multiply<'_> {
             S::store(first.as_mut_ptr(), all);
         }
         *self.sink += first[0];
+    }
+}
+
+struct MultiplyShort {
+    steps: usize,
+}
+
+impl Kernel for MultiplyShort {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        // SAFETY: `run` is called below `launch` only.
+        unsafe { S::spin_short(self.steps) }
     }
 }
 

@@ -14,6 +14,7 @@ mod direct;
 mod limits;
 mod local;
 mod pool;
+mod short;
 mod simd;
 mod tile;
 mod winograd;
@@ -25,6 +26,9 @@ pub(crate) use direct::Direct;
 pub use limits::MachineLimits;
 pub(crate) use local::Local;
 pub(crate) use pool::PoolMap;
+pub(crate) use short::{
+    Factor, LONGEST_ROW, Short, Shorten, factor_of, integers_mut, short_len, shorten_weights,
+};
 pub(crate) use simd::Simd;
 pub(crate) use tile::{
     Epilogue, Panel, Residual, SLACK, Source, Squash, fill_panels, split_panels,

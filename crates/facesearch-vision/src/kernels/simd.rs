@@ -1,5 +1,6 @@
 //! What a kind of vector can do, and the kind that every CPU has.
 
+use super::short::{self, Plain, ShortProduct};
 use super::tile::{self, Product};
 
 /// A kind of vector of `f32`.
@@ -29,6 +30,28 @@ pub(crate) trait Simd: Copy {
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
+
+    /// As many pairs of 16-bit integers, or 32-bit sums of their products, as there are lanes.
+    type I: Copy;
+
+    /// Sums of nothing.
+    unsafe fn no_sums() -> Self::I;
+    /// `2 * LANES` integers.
+    unsafe fn load_pairs(from: *const i16) -> Self::I;
+    /// Two integers in every lane.
+    unsafe fn splat_pair(from: *const i16) -> Self::I;
+    /// `sums` and, lane by lane, both products of the pairs; neither may leave 32 bits.
+    unsafe fn add_products(sums: Self::I, a: Self::I, b: Self::I) -> Self::I;
+    /// The sums as numbers, to the nearest.
+    unsafe fn floats(sums: Self::I) -> Self::V;
+    /// `LANES` integers, ties to even; what becomes of NaN and of a number beyond 16 bits is not said.
+    unsafe fn store_short(to: *mut i16, v: Self::V);
+
+    /// [`short::multiply`](super::short::multiply), compiled as a function of its own.
+    unsafe fn multiply_short(product: ShortProduct<'_>);
+
+    /// [`short::spin`](super::short::spin), likewise.
+    unsafe fn spin_short(steps: usize);
 
     /// [`tile::multiply`](super::tile::multiply), compiled as a function of its own: its many tiles
     /// would otherwise be compiled again for every kernel that uses them.
@@ -127,6 +150,64 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn min(a: Self::V, b: Self::V) -> Self::V {
         zip(a, b, |a, b| if a < b { a } else { b })
+    }
+
+    type I = [i32; 4];
+
+    #[inline(always)]
+    unsafe fn no_sums() -> Self::I {
+        [0; 4]
+    }
+
+    #[inline(always)]
+    unsafe fn load_pairs(from: *const i16) -> Self::I {
+        // SAFETY: the caller promises eight integers; no alignment beyond theirs is asked for.
+        unsafe { from.cast::<[i32; 4]>().read_unaligned() }
+    }
+
+    #[inline(always)]
+    unsafe fn splat_pair(from: *const i16) -> Self::I {
+        // SAFETY: the caller promises two integers.
+        [unsafe { from.cast::<i32>().read_unaligned() }; 4]
+    }
+
+    #[inline(always)]
+    unsafe fn add_products(sums: Self::I, a: Self::I, b: Self::I) -> Self::I {
+        let mut sums = sums;
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            // Which half of the 32 bits is the first integer depends on the machine and does not matter:
+            // both pairs are read alike.
+            let low = i32::from(a as i16) * i32::from(b as i16);
+            *sum += low + (a >> 16) * (b >> 16);
+        }
+        sums
+    }
+
+    #[inline(always)]
+    unsafe fn floats(sums: Self::I) -> Self::V {
+        sums.map(|sum| sum as f32)
+    }
+
+    #[inline(always)]
+    unsafe fn store_short(to: *mut i16, v: Self::V) {
+        // Beyond this a number has no fraction: adding it rounds to the nearest, ties to even.
+        const WHOLE: f32 = 12_582_912.0;
+        for (i, x) in v.into_iter().enumerate() {
+            // SAFETY: the caller promises room for four integers.
+            unsafe { *to.add(i) = (x + WHOLE - WHOLE) as i16 };
+        }
+    }
+
+    #[inline(never)]
+    unsafe fn multiply_short(product: ShortProduct<'_>) {
+        // SAFETY: what the caller promises.
+        unsafe { short::multiply::<Plain<Self>>(product) }
+    }
+
+    #[inline(never)]
+    unsafe fn spin_short(steps: usize) {
+        // SAFETY: what the caller promises.
+        unsafe { short::spin::<Plain<Self>>(steps) }
     }
 
     #[inline(never)]

@@ -267,7 +267,7 @@ impl Rows {
 
     /// The next `N` rows.
     #[inline(always)]
-    fn take<const N: usize>(&mut self) -> [Row; N] {
+    pub(super) fn take<const N: usize>(&mut self) -> [Row; N] {
         let mut rows = [self.next; N];
         if self.place[1] + N < self.size[1] {
             // All in one line, as nearly always: no decisions.
@@ -365,7 +365,7 @@ pub(super) unsafe fn multiply<S: Simd>(product: Product<'_>) {
 /// How many rows the next tile takes when `left` are left: the most, and towards the end two
 /// nearly equal ones instead of a large and a tiny one.
 #[inline(always)]
-fn next_tile(left: usize, most: usize) -> usize {
+pub(super) fn next_tile(left: usize, most: usize) -> usize {
     let size = if left >= 2 * most || left <= most { left.min(most) } else { left.div_ceil(2) };
     match size {
         7 => 6,
@@ -401,6 +401,25 @@ unsafe fn tile<S: Simd, const MR: usize, const NR: usize>(product: &Product<'_>,
     };
     // SAFETY: the caller promises the weights and every run of these rows.
     unsafe { accumulate::<S, MR, NR>(&from, runs, weights, &mut sums) };
+    // SAFETY: what the caller promises.
+    unsafe { finish::<S, MR, NR>(sums, &at, panel, output, epilogue) };
+}
+
+/// Stores the sums of a tile, the bias among them: with an epilogue what comes of them, else whole
+/// vectors of them.
+///
+/// # Safety
+///
+/// As for [`multiply`], for the output of these rows.
+#[inline(always)]
+pub(super) unsafe fn finish<S: Simd, const MR: usize, const NR: usize>(
+    sums: [[S::V; NR]; MR],
+    at: &[Row; MR],
+    panel: &Panel,
+    output: *mut f32,
+    epilogue: Option<&Epilogue<'_>>,
+) {
+    let mut sums = sums;
     let Some(epilogue) = epilogue else {
         for m in 0..MR {
             for n in 0..NR {

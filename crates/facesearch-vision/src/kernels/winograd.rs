@@ -13,6 +13,10 @@
 //!   cache sets, which costs a third of the speed; hence the gap between planes.
 #![expect(clippy::needless_range_loop, reason = "registers are addressed by their place")]
 
+#[cfg(test)]
+mod tests;
+
+use super::short::{Short, ShortProduct, integers, integers_mut, short_len};
 use super::tile::{Epilogue, Panel, Product, Row, Rows, Runs};
 use super::{Kernel, Simd};
 use crate::layers::{Map, both};
@@ -39,7 +43,22 @@ impl Form {
     pub(crate) const fn planes(self) -> usize {
         (self.tile() + 2) * (self.tile() + 2)
     }
+
+    /// How many times larger than the largest number of a piece those of each of its places may become
+    /// by the transform: the sums of the sizes in the rows of `Bᵀ`, one for down and one for across.
+    pub(crate) fn gain(self, plane: usize) -> f32 {
+        let one = |place| match self {
+            Form::Two => 2.0,
+            Form::Four => GAINS[usize::from(INNER[place])],
+        };
+        let piece = self.tile() + 2;
+        one(plane / piece) * one(plane % piece)
+    }
 }
+
+/// The sums of the sizes in the rows of `Bᵀ` of the larger form, and which rows have the second.
+const GAINS: [f32; 2] = [10.0, 6.0];
+const INNER: [bool; 6] = [false, false, false, true, true, false];
 
 /// Numbers left free between planes.
 const GAP: usize = 16;
@@ -67,6 +86,8 @@ pub(crate) struct Winograd<'a> {
     /// then reads a part of the weights, not all of them.
     pub(crate) threads: usize,
     pub(crate) epilogue: Epilogue<'a>,
+    /// Where the weights are integers, as the transformed inputs are then.
+    pub(crate) short: Option<Short<'a>>,
 }
 
 /// How the scratch is laid out for a convolution between so many channels.
@@ -74,6 +95,8 @@ pub(crate) struct Winograd<'a> {
 struct Layout {
     /// Pieces done together.
     pieces: usize,
+    /// How many numbers of the inputs lie in the place of a float.
+    held: usize,
     /// From one piece to the next, in a plane of inputs and in one of outputs.
     input_row: usize,
     output_row: usize,
@@ -81,14 +104,16 @@ struct Layout {
 
 impl Layout {
     /// Every row is padded to whole vectors of any kind.
-    fn new(form: Form, inputs: usize, outputs: usize) -> Self {
+    fn new(form: Form, inputs: usize, outputs: usize, short: bool) -> Self {
         let (input_row, output_row) = (inputs.next_multiple_of(16), outputs.next_multiple_of(16));
-        let fit = BLOCK / (form.planes() * (input_row + output_row));
-        Self { pieces: (fit / 12 * 12).max(24), input_row, output_row }
+        let held = if short { 2 } else { 1 };
+        let fit = BLOCK / (form.planes() * (input_row / held + output_row));
+        Self { pieces: (fit / 12 * 12).max(24), held, input_row, output_row }
     }
 
+    /// In floats, as all planes are counted.
     fn input_plane(&self) -> usize {
-        self.pieces * self.input_row + GAP
+        self.pieces * self.input_row / self.held + GAP
     }
 
     fn output_plane(&self) -> usize {
@@ -103,14 +128,15 @@ impl Winograd<'_> {
         inputs: usize,
         outputs: usize,
         size: [usize; 2],
+        short: bool,
     ) -> bool {
         let pieces: usize = size.iter().map(|len| len.div_ceil(form.tile())).product();
-        pieces <= Layout::new(form, inputs, outputs).pieces
+        pieces <= Layout::new(form, inputs, outputs, short).pieces
     }
 
     /// How many numbers of scratch it needs.
-    pub(crate) fn scratch(form: Form, inputs: usize, outputs: usize) -> usize {
-        let layout = Layout::new(form, inputs, outputs);
+    pub(crate) fn scratch(form: Form, inputs: usize, outputs: usize, short: bool) -> usize {
+        let layout = Layout::new(form, inputs, outputs, short);
         form.planes() * (layout.input_plane() + layout.output_plane())
     }
 
@@ -118,7 +144,7 @@ impl Winograd<'_> {
         let (i, o) = (&self.input_map, &self.output_map);
         assert!(self.images * i.image_stride() <= self.input.len(), "a whole input");
         assert!(self.images * o.image_stride() <= self.output.len(), "room for the output");
-        let scratch = Self::scratch(self.form, i.channels, o.channels);
+        let scratch = Self::scratch(self.form, i.channels, o.channels, self.short.is_some());
         assert!(self.scratch.len() >= scratch, "enough scratch");
         let covered: usize = self.panels.iter().map(|panel| panel.channels).sum();
         let in_order = self
@@ -127,6 +153,9 @@ impl Winograd<'_> {
             .try_fold(0, |end, panel| (panel.first == end).then_some(end + panel.channels));
         assert!(i.channels <= MOST_WINOGRAD_CHANNELS, "enough zeros to stand for a pixel");
         assert!(covered == o.channels && in_order.is_some(), "panels of all the channels");
+        if let Some(short) = &self.short {
+            assert_eq!(short.factors.len(), self.images, "a factor for each image");
+        }
         self.epilogue.check(o.channels);
         if let Some(r) = &self.epilogue.residual {
             assert_eq!((r.map.height, r.map.width), (o.height, o.width), "a residual that fits");
@@ -142,8 +171,10 @@ impl Kernel for Winograd<'_> {
         // SAFETY: `run` is called below `launch` only, and `check` has passed.
         unsafe {
             match self.form {
-                Form::Two => self.sweep::<S, 2, 4>(),
-                Form::Four => self.sweep::<S, 4, 6>(),
+                Form::Two if self.short.is_some() => self.sweep::<S, 2, 4, true>(),
+                Form::Four if self.short.is_some() => self.sweep::<S, 4, 6, true>(),
+                Form::Two => self.sweep::<S, 2, 4, false>(),
+                Form::Four => self.sweep::<S, 4, 6, false>(),
             }
         }
     }
@@ -219,8 +250,12 @@ struct Planes<'a> {
     panels: &'a [Panel],
     layout: Layout,
     inputs: usize,
-    /// Weights of a plane.
+    /// Weights of a plane, in floats.
     plane_weights: usize,
+    /// Those of the first plane and the ones after it, where the numbers are integers, and how many
+    /// a plane has.
+    scales: Option<&'a [f32]>,
+    plane_scales: usize,
     /// Pieces in the block.
     count: usize,
 }
@@ -241,18 +276,22 @@ impl Planes<'_> {
         planes: usize,
         threads: usize,
     ) {
-        let Self { panels, layout, inputs, plane_weights, count } = self;
+        let Self { panels, layout, inputs, plane_weights, count, .. } = self;
         if threads > 1 && planes > 1 {
             let (here, there) = (planes / 2, planes - planes / 2);
             let (x, further_x) = transformed.split_at(here * layout.input_plane());
             let (w, further_w) = weights.split_at(here * plane_weights);
             let (to, further_to) = products.split_at_mut(here * layout.output_plane());
             let (some, others) = (threads / 2, threads - threads / 2);
+            let further_scales = self.scales.map(|scales| &scales[here * self.plane_scales..]);
+            let further = Self { scales: further_scales, ..self };
             both(
                 // SAFETY: what the caller promises, of the first planes.
                 || unsafe { self.multiply::<S>(x, w, to, here, some) },
                 // SAFETY: the same of the other planes.
-                || unsafe { self.multiply::<S>(further_x, further_w, further_to, there, others) },
+                || unsafe {
+                    further.multiply::<S>(further_x, further_w, further_to, there, others)
+                },
             );
             return;
         }
@@ -261,6 +300,29 @@ impl Planes<'_> {
         for plane in 0..planes {
             let mut weights = &weights[plane * plane_weights..][..plane_weights];
             for panel in panels {
+                if let Some(scales) = self.scales {
+                    let lanes = panel.vectors * S::LANES;
+                    let scales = &scales[plane * self.plane_scales + panel.first..][..lanes];
+                    let len = short_len(1, inputs, lanes);
+                    // SAFETY: as below; a row of integers is padded to an even number of them, the slice
+                    // holds the panel's scales, and `weights` begins with the panel's pairs.
+                    unsafe {
+                        S::multiply_short(ShortProduct {
+                            input: integers(&transformed[plane * layout.input_plane()..]).as_ptr(),
+                            rows: &rows,
+                            count,
+                            runs: Runs { starts: &[0], run: inputs },
+                            weights: integers(weights)[..len].as_ptr(),
+                            scales: scales.as_ptr(),
+                            grow: 1.0,
+                            panel,
+                            output: products[plane * layout.output_plane()..].as_mut_ptr(),
+                            epilogue: None,
+                        });
+                    }
+                    weights = &weights[len / 2..];
+                    continue;
+                }
                 // SAFETY: the plane has `count` rows of `inputs` numbers, and as many rows of
                 // products, each padded to whole vectors; `weights` begins with the panel's.
                 unsafe {
@@ -284,18 +346,21 @@ impl Planes<'_> {
 /// What lies outside a map.
 static ZEROS: [f32; MOST_WINOGRAD_CHANNELS] = [0.0; MOST_WINOGRAD_CHANNELS];
 
-/// `Bᵀ d B` of one vector of channels of a piece, number by number to the planes.
+/// `Bᵀ d B` of one vector of channels of a piece, number by number to the planes: floats, or with `SHORT`
+/// integers, `to` and `plane` counted in them, each number multiplied with the shrinkage of its place
+/// (neither, one or both of its row and column being inner ones).
 ///
 /// # Safety
 ///
 /// The CPU must have `S`'s instructions, `load` must be able to read every pixel, and at `to` and
 /// at each multiple of `plane` from there must be room for a vector.
 #[inline(always)]
-unsafe fn spread<S: Simd, const PIECE: usize>(
+unsafe fn spread<S: Simd, const PIECE: usize, const SHORT: bool>(
     pixels: &[[*const f32; PIECE]; PIECE],
     load: impl Fn(*const f32) -> S::V,
-    to: *mut f32,
+    (to, channel): (*mut f32, usize),
     plane: usize,
+    shrink: &[S::V; 3],
 ) {
     // SAFETY: what the caller promises.
     unsafe {
@@ -313,7 +378,14 @@ unsafe fn spread<S: Simd, const PIECE: usize>(
                 column[j] = rows[j][i];
             }
             for (j, v) in into_planes::<S, PIECE>(column).into_iter().enumerate() {
-                S::store(to.add((j * PIECE + i) * plane), v);
+                let at = channel + (j * PIECE + i) * plane;
+                if SHORT {
+                    let inner = |place: usize| PIECE == 6 && INNER[place];
+                    let v = S::mul(v, shrink[usize::from(inner(i)) + usize::from(inner(j))]);
+                    S::store_short(to.cast::<i16>().add(at), v);
+                } else {
+                    S::store(to.add(at), v);
+                }
             }
         }
     }
@@ -327,12 +399,14 @@ impl Winograd<'_> {
     /// The CPU must have `S`'s instructions, `check` must have passed, and `TILE` and `PIECE` must be
     /// those of the form.
     #[inline(always)]
-    unsafe fn sweep<S: Simd, const TILE: usize, const PIECE: usize>(mut self) {
+    unsafe fn sweep<S: Simd, const TILE: usize, const PIECE: usize, const SHORT: bool>(mut self) {
         let planes = self.form.planes();
         let (inputs, outputs) = (self.input_map.channels, self.output_map.channels);
-        let layout = Layout::new(self.form, inputs, outputs);
+        let layout = Layout::new(self.form, inputs, outputs, SHORT);
         let lanes: usize = self.panels.iter().map(|panel| panel.vectors * S::LANES).sum();
-        let plane_weights = inputs * lanes;
+        let plane_weights = if SHORT { short_len(1, inputs, lanes) / 2 } else { inputs * lanes };
+        let scales = self.short.map(|short| short.scales);
+        assert!(scales.is_none_or(|s| s.len() >= planes * lanes), "scales for every plane");
         assert!(self.weights.len() >= planes * plane_weights, "weights for every plane");
         let down = self.output_map.height.div_ceil(TILE);
         let across = self.output_map.width.div_ceil(TILE);
@@ -351,10 +425,11 @@ impl Winograd<'_> {
                 // and the scratch large enough, `place` gives a place in an image, and `piece` is
                 // below `layout.pieces`.
                 unsafe {
-                    self.transform_input::<S, PIECE>(place, piece, &layout, transformed);
+                    self.transform_input::<S, PIECE, SHORT>(place, piece, &layout, transformed);
                 }
             }
-            let all = Planes { panels: self.panels, layout, inputs, plane_weights, count };
+            let (panels, plane_scales) = (self.panels, lanes);
+            let all = Planes { panels, layout, inputs, plane_weights, scales, plane_scales, count };
             // SAFETY: the caller promises the instructions; the scratch has room for `count` pieces
             // in each plane, and `weights` for each plane the panels'.
             unsafe {
@@ -377,7 +452,7 @@ impl Winograd<'_> {
     /// The CPU must have `S`'s instructions, `check` must have passed, the place must be one of an
     /// output pixel, and `piece` below the layout's.
     #[inline(always)]
-    unsafe fn transform_input<S: Simd, const PIECE: usize>(
+    unsafe fn transform_input<S: Simd, const PIECE: usize, const SHORT: bool>(
         &self,
         (image, y, x): (usize, usize, usize),
         piece: usize,
@@ -400,7 +475,20 @@ impl Winograd<'_> {
                 pixels[j][i] = self.input[at..].as_ptr();
             }
         }
-        let to = planes[piece * layout.input_row..].as_mut_ptr();
+        let to = if SHORT {
+            integers_mut(planes)[piece * layout.input_row..].as_mut_ptr().cast()
+        } else {
+            planes[piece * layout.input_row..].as_mut_ptr()
+        };
+        let plane = layout.input_plane() * layout.held;
+        let mut shrink = [1.0; 3];
+        if let Some(short) = &self.short {
+            let [outer, inner] = if PIECE == 6 { GAINS } else { [2.0; 2] };
+            let by = short.factors[image].shrink;
+            shrink = [by / (outer * outer), by / (outer * inner), by / (inner * inner)];
+        }
+        // SAFETY: the caller promises the instruction.
+        let shrink = unsafe { [S::splat(shrink[0]), S::splat(shrink[1]), S::splat(shrink[2])] };
         let whole = map.channels - map.channels % S::LANES;
         for channel in (0..whole).step_by(S::LANES) {
             // SAFETY: every pixel, that of zeros too, has the map's channels, of which a whole
@@ -408,7 +496,7 @@ impl Winograd<'_> {
             // before the next row's beginning or in the gap after the last.
             unsafe {
                 let load = |pixel: *const f32| S::load(pixel.add(channel));
-                spread::<S, PIECE>(&pixels, load, to.add(channel), layout.input_plane());
+                spread::<S, PIECE, SHORT>(&pixels, load, (to, channel), plane, &shrink);
             }
         }
         if whole < map.channels {
@@ -416,7 +504,7 @@ impl Winograd<'_> {
             // SAFETY: as above; of a pixel only the channels that it has are read.
             unsafe {
                 let load = |pixel: *const f32| S::load_first(pixel.add(whole), lanes);
-                spread::<S, PIECE>(&pixels, load, to.add(whole), layout.input_plane());
+                spread::<S, PIECE, SHORT>(&pixels, load, (to, whole), plane, &shrink);
             }
         }
     }
@@ -437,6 +525,8 @@ impl Winograd<'_> {
         let map = self.output_map;
         let (rows, columns) = (TILE.min(map.height - y), TILE.min(map.width - x));
         let origin = image * map.image_stride() + map.offset(y, x);
+        // By one a number is multiplied without being rounded.
+        let grow = self.short.map_or(1.0, |short| short.factors[image].grow);
         for channel in (0..map.channels).step_by(S::LANES) {
             let lanes = map.channels - channel;
             // SAFETY: a plane's rows are padded to whole vectors, so each load stays in the plane;
@@ -444,7 +534,7 @@ impl Winograd<'_> {
             // pixels inside the map and the channels they have are touched.
             unsafe {
                 let from = planes.as_ptr().add(piece * layout.output_row + channel);
-                let zero = S::splat(0.0);
+                let (zero, grow) = (S::splat(0.0), S::splat(grow));
                 let mut t = [[zero; TILE]; PIECE];
                 for (j, t) in t.iter_mut().enumerate() {
                     let mut m = [zero; PIECE];
@@ -461,7 +551,7 @@ impl Winograd<'_> {
                     }
                     let column = from_planes::<S, TILE, PIECE>(column);
                     for (j, v) in column.into_iter().enumerate().take(rows) {
-                        let mut v = S::add(v, bias);
+                        let mut v = S::fma(v, grow, bias);
                         if let Some(r) = &self.epilogue.residual {
                             let has = r.map.channels.saturating_sub(channel).min(lanes);
                             if has > 0 {

@@ -4,18 +4,23 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::kernels::{
-    Depthwise, Direct, Epilogue, Form, Level, MOST_WINOGRAD_CHANNELS, Panel, Residual, SLACK,
-    Source, Squash, TransformWeights, Winograd, fill_panels, launch, split_panels,
+    Depthwise, Direct, Epilogue, Factor, Form, LONGEST_ROW, Level, MOST_WINOGRAD_CHANNELS, Panel,
+    Residual, SLACK, Short, Shorten, Source, Squash, TransformWeights, Winograd, factor_of,
+    fill_panels, integers_mut, launch, short_len, shorten_weights, split_panels,
 };
 
 use crate::layers::{Aligned, Map, both};
-use crate::network::{Activation, Conv2d, Dense, FlattenOrder, Window, slide};
+use crate::network::{Activation, Conv2d, Dense, FlattenOrder, Precision, Window, slide};
 
 /// Fewer channels than this, in or out, do not repay the transforms of [`Winograd`].
 const LEAST_WINOGRAD_CHANNELS: usize = 16;
 
 /// Up to so many rows and columns of output the smaller form of [`Winograd`] is used.
 const SMALL: usize = 4;
+
+/// Fewer output pixels than this do not repay the rounding of the input to integers, nor that a batch's
+/// images then read the weights one after the other.
+const LEAST_SHORT_PLACES: usize = 16;
 
 /// Multiplications that are worth another thread that is awake: what handing them over costs is less
 /// than what a hundred thousand of them do.
@@ -43,7 +48,8 @@ pub(crate) struct Convolution {
     /// The slopes of the activation, if it has any, one for each channel, then `SLACK` zeros.
     slope: Vec<f32>,
     level: Level,
-    packed: Mutex<HashMap<Method, Arc<Packed>>>,
+    precision: Precision,
+    packed: Mutex<HashMap<(Method, bool), Arc<Packed>>>,
 }
 
 /// How a convolution is run on a map of some size.
@@ -71,13 +77,49 @@ struct Packed {
     panels: Vec<(usize, Panel)>,
     /// The same panels for [`Winograd`], which knows no groups.
     ungrouped: Vec<Panel>,
+    /// Floats, or pairs of integers in their place.
     weights: Aligned,
+    /// Of integers: for each lane of the panels, plane by plane, what sums are multiplied with.
+    scales: Vec<f32>,
 }
 
 impl Packed {
     fn new(panels: Vec<(usize, Panel)>, weights: Aligned) -> Self {
         let ungrouped = panels.iter().map(|(_, panel)| *panel).collect();
-        Self { panels, ungrouped, weights }
+        Self { panels, ungrouped, weights, scales: Vec::new() }
+    }
+
+    /// The same with integers: rows are of runs of `run` numbers, and a plane's sums, where there are
+    /// planes, are multiplied with its gain, too.
+    fn shortened(self, level: Level, run: usize, gains: &[f32]) -> Self {
+        let lanes_of = |panel: &Panel| panel.vectors * level.lanes();
+        let lanes: usize = self.ungrouped.iter().map(lanes_of).sum();
+        let row = self.weights.len() / gains.len() / lanes.max(1);
+        let words = |panel: &Panel| short_len(row / run, run, lanes_of(panel)) / 2;
+        let plane: usize = self.ungrouped.iter().map(words).sum();
+        let mut weights = Aligned::zeros(gains.len() * plane);
+        let mut scales = vec![0.0; gains.len() * lanes];
+        let planes = self.weights.chunks_exact(row * lanes).zip(gains);
+        let into = weights.chunks_exact_mut(plane).zip(scales.chunks_exact_mut(lanes));
+        for ((from, gain), (to, scales)) in planes.zip(into) {
+            let mut start = 0;
+            for panel in &self.ungrouped {
+                let from = &from[panel.start..][..row * lanes_of(panel)];
+                let to = integers_mut(&mut to[start..start + words(panel)]);
+                let scales = &mut scales[panel.first..][..lanes_of(panel)];
+                shorten_weights(from, run, lanes_of(panel), to, scales);
+                scales.iter_mut().for_each(|scale| *scale *= gain);
+                start += words(panel);
+            }
+        }
+        let mut start = 0;
+        let moved = |(group, panel): &(usize, Panel)| {
+            let moved = Panel { start, ..*panel };
+            start += words(panel);
+            (*group, moved)
+        };
+        let panels = self.panels.iter().map(moved).collect();
+        Self { scales, ..Self::new(panels, weights) }
     }
 }
 
@@ -92,9 +134,16 @@ pub(crate) struct Prepared {
     pub(crate) border: [usize; 4],
     /// Numbers of scratch it needs.
     pub(crate) scratch: usize,
+    /// Whether it multiplies integers.
+    short: bool,
 }
 
 impl Prepared {
+    /// What it multiplies.
+    pub(crate) fn precision(&self) -> Precision {
+        if self.short { Precision::Int16 } else { Precision::F32 }
+    }
+
     /// Output pixels done together, down and across.
     fn unit(&self) -> usize {
         match self.method {
@@ -109,7 +158,7 @@ impl Convolution {
         weights: Weights,
         affine: Option<(Vec<f32>, Vec<f32>)>,
         activation: Option<Activation>,
-        level: Level,
+        (level, precision): (Level, Precision),
     ) -> Self {
         let (out, bias) = match &weights {
             Weights::Kernel(conv) => (conv.out_channels, &conv.bias),
@@ -130,7 +179,8 @@ impl Convolution {
             Some(Activation::LeakyRelu(slope)) => vec![*slope; out + SLACK],
             _ => Vec::new(),
         };
-        Self { weights, scale, bias: padded, activation, slope, level, packed: Mutex::default() }
+        let (bias, packed) = (padded, Mutex::default());
+        Self { weights, scale, bias, activation, slope, level, precision, packed }
     }
 
     /// Whether an activation can be part of a convolution.
@@ -190,7 +240,8 @@ impl Convolution {
             }
             Method::Whole { .. } => ("dense".to_owned(), defined),
         };
-        (format!("{height}x{width} {how}"), defined, done, weights)
+        let short = if prepared.short { " int16" } else { "" };
+        (format!("{height}x{width} {how}{short}"), defined, done, weights)
     }
 
     /// What follows its sums.
@@ -215,13 +266,49 @@ impl Convolution {
                 border(&window, rows, columns, [height, width], output)
             }
         };
+        let short = self.is_short(method, channels, output[0] * output[1]);
         let scratch = match method {
-            Method::Winograd(form) => Winograd::scratch(form, channels, self.bias.len() - SLACK),
+            Method::Winograd(form) => {
+                Winograd::scratch(form, channels, self.bias.len() - SLACK, short)
+            }
             _ => 0,
         };
         let mut all = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
-        let packed = all.entry(method).or_insert_with(|| Arc::new(self.pack(method, channels)));
-        Prepared { packed: packed.clone(), method, window, border, scratch }
+        let packed = all.entry((method, short)).or_insert_with(|| {
+            let packed = self.pack(method, channels);
+            Arc::new(if short { self.shorten(packed, method, channels) } else { packed })
+        });
+        Prepared { packed: packed.clone(), method, window, border, scratch, short }
+    }
+
+    /// Whether it multiplies integers when it is run in this way.
+    fn is_short(&self, method: Method, channels: usize, places: usize) -> bool {
+        let row = match (&self.weights, method) {
+            (_, Method::Winograd(_)) => channels,
+            (Weights::Kernel(conv), Method::Direct { rows, columns }) if conv.groups == 1 => {
+                if places < LEAST_SHORT_PLACES {
+                    return false;
+                }
+                (rows[1] - rows[0]) * (columns[1] - columns[0]) * channels
+            }
+            _ => return false,
+        };
+        self.precision == Precision::Int16 && row <= LONGEST_ROW
+    }
+
+    fn shorten(&self, packed: Packed, method: Method, channels: usize) -> Packed {
+        match (&self.weights, method) {
+            (_, Method::Winograd(form)) => {
+                let gains: Vec<f32> = (0..form.planes()).map(|plane| form.gain(plane)).collect();
+                packed.shortened(self.level, channels, &gains)
+            }
+            (Weights::Kernel(conv), Method::Direct { columns, .. }) => {
+                let together = conv.window.dilation[1] == 1;
+                let taps = if together { columns[1] - columns[0] } else { 1 };
+                packed.shortened(self.level, taps * channels, &[1.0])
+            }
+            _ => packed,
+        }
     }
 
     fn pack(&self, method: Method, channels: usize) -> Packed {
@@ -296,7 +383,8 @@ impl Convolution {
     }
 
     /// Runs on `images` images; a single one is split into as many as `bands` bands of rows, which
-    /// other threads may take. `scratch` is enough for each of them.
+    /// other threads may take. `scratch` is enough for each of them; `integers` is room for an input of
+    /// integers.
     pub(crate) fn run(
         &self,
         prepared: &Prepared,
@@ -305,14 +393,56 @@ impl Convolution {
         (output, output_map): (&mut [f32], Map),
         residual: Option<Residual<'_>>,
         squash: bool,
-        scratch: &mut [f32],
+        (scratch, integers): (&mut [f32], &mut Aligned),
         bands: usize,
     ) {
         let places = output_map.height * output_map.width;
         let products = places * prepared.packed.weights.len() / prepared.unit().pow(2);
         let bands = if images == 1 { bands.min(products / LEAST_BAND).max(1) } else { 1 };
-        let part = Part { input, input_map, output, output_map, top: 0, residual, scratch };
-        self.run_bands(prepared, images, part, squash, bands);
+        let stride = input_map.image_stride();
+        let factors: Vec<Factor> = match prepared.short {
+            true => {
+                let images = input.chunks_exact(stride).take(images);
+                images.map(|numbers| factor_of(self.level, numbers)).collect()
+            }
+            false => Vec::new(),
+        };
+        if !prepared.short || matches!(prepared.method, Method::Winograd(_)) {
+            let part = Part {
+                input,
+                input_map,
+                output,
+                output_map,
+                top: 0,
+                residual,
+                scratch,
+                factors: &factors,
+            };
+            return self.run_bands(prepared, images, part, squash, bands);
+        }
+        // One by one: a tile of several images' rows would need several factors.
+        integers.grow(stride.div_ceil(2) + 1);
+        for (image, factor) in factors.iter().enumerate() {
+            let numbers = &input[image * stride..][..stride];
+            let to = integers_mut(integers);
+            launch(self.level, Shorten { numbers, shrink: factor.shrink, to });
+            let out = output_map.image_stride();
+            let residual = residual.map(|residual| {
+                let stride = residual.map.image_stride();
+                Residual { data: &residual.data[image * stride..][..stride], ..residual }
+            });
+            let part = Part {
+                input: integers,
+                input_map,
+                output: &mut output[image * out..][..out],
+                output_map,
+                top: 0,
+                residual,
+                scratch: &mut *scratch,
+                factors: std::slice::from_ref(factor),
+            };
+            self.run_bands(prepared, 1, part, squash, bands);
+        }
     }
 
     fn run_bands(
@@ -327,7 +457,8 @@ impl Convolution {
         let shares_planes = match prepared.method {
             Method::Winograd(form) => {
                 let size = [size.height, size.width];
-                Winograd::in_one_block(form, inputs, part.output_map.channels, size)
+                let outputs = part.output_map.channels;
+                Winograd::in_one_block(form, inputs, outputs, size, prepared.short)
             }
             _ => false,
         };
@@ -357,7 +488,7 @@ impl Convolution {
         squash: bool,
         threads: usize,
     ) {
-        let Part { input, input_map, output, output_map, top, residual, scratch } = part;
+        let Part { input, input_map, output, output_map, top, residual, scratch, factors } = part;
         let squash = match &self.activation {
             Some(Activation::Relu) if squash => Squash::Relu,
             Some(Activation::PRelu(_) | Activation::LeakyRelu(_)) if squash => {
@@ -369,6 +500,7 @@ impl Convolution {
         let epilogue = Epilogue { bias: &self.bias, residual, squash };
         let (packed, window) = (&prepared.packed, prepared.window);
         let weights = &*packed.weights;
+        let short = prepared.short.then_some(Short { scales: &packed.scales, factors });
         match prepared.method {
             Method::Winograd(form) => launch(
                 self.level,
@@ -386,6 +518,7 @@ impl Convolution {
                     scratch,
                     threads,
                     epilogue,
+                    short,
                 },
             ),
             Method::Depthwise => launch(
@@ -422,11 +555,14 @@ impl Convolution {
                             panels,
                             weights,
                             epilogue,
+                            short,
                         },
                     );
                 };
                 let panels = &packed.panels;
+                // Of integers, whose scales would have to be shared, there never is a single pixel.
                 let is_pixel = images * output_map.height * output_map.width == 1
+                    && !prepared.short
                     && output_map.border == [0; 4]
                     && residual.is_none();
                 if threads == 1 || panels.len() == 1 || !is_pixel {
@@ -484,6 +620,8 @@ struct Part<'a> {
     top: usize,
     residual: Option<Residual<'a>>,
     scratch: &'a mut [f32],
+    /// Of integers: one for each image.
+    factors: &'a [Factor],
 }
 
 impl<'a> Part<'a> {
@@ -494,6 +632,7 @@ impl<'a> Part<'a> {
         let (first, second) = self.scratch.split_at_mut(scratch);
         let (over, under) = self.residual.map(|residual| residual.cut(y)).unzip();
         let (input, input_map, top) = (self.input, self.input_map, self.top);
+        let factors = self.factors;
         let part = |output, output_map, top, residual, scratch| Part {
             input,
             input_map,
@@ -502,6 +641,7 @@ impl<'a> Part<'a> {
             top,
             residual,
             scratch,
+            factors,
         };
         (part(above, upper, top, over, first), part(below, lower, top + y, under, second))
     }

@@ -52,7 +52,9 @@ pub struct LayerTime {
     pub time: std::time::Duration,
     /// How many images that were.
     pub images: usize,
-    /// Multiplications with addition for an image, as the layer is defined; padding counts.
+    /// What it multiplies.
+    pub precision: Precision,
+    /// Multiplications with addition for an image, as the layer is defined; those with padding do not count.
     pub defined: u64,
     /// The same, as they are carried out (fewer by Winograd's algorithm; transforms are not counted).
     pub done: u64,
@@ -60,6 +62,34 @@ pub struct LayerTime {
     pub weight_bytes: usize,
     /// Bytes of values read and written for an image.
     pub value_bytes: usize,
+}
+
+/// What the numbers are that convolutions multiply, on a CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// 16-bit integers, summed in 32 bits: each image's numbers by one scale for each layer, weights by one
+    /// for each output channel, without calibration. Depthwise, grouped, dense and locally connected layers,
+    /// and convolutions onto a few pixels, stay in floats. What comes out for an image does not depend on
+    /// the others.
+    Int16,
+}
+
+impl Precision {
+    /// Its name in indexes and options.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Int16 => "int16",
+        }
+    }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::F32, Self::Int16].into_iter().find(|precision| precision.name() == name)
+    }
 }
 
 /// Why a network cannot be built or run.
@@ -107,14 +137,27 @@ impl Network {
     ///
     /// [`NetworkError::Candle`] where the weights cannot be brought to the device.
     pub fn new(graph: Graph, device: &Device) -> Result<Self, NetworkError> {
+        Self::with_precision(graph, device, Precision::F32)
+    }
+
+    /// The same with numbers of this precision, where `device` is a CPU; others always use floats.
+    ///
+    /// # Errors
+    ///
+    /// As [`Network::new`].
+    pub fn with_precision(
+        graph: Graph,
+        device: &Device,
+        precision: Precision,
+    ) -> Result<Self, NetworkError> {
         if device.is_cpu() {
-            return Ok(Self::fast(graph, Level::best()));
+            return Ok(Self::fast(graph, Level::best(), precision));
         }
         Self::reference(graph, device)
     }
 
-    fn fast(graph: Graph, level: Level) -> Self {
-        let executor = Executor::Fast(Fast::new(&graph, level));
+    fn fast(graph: Graph, level: Level, precision: Precision) -> Self {
+        let executor = Executor::Fast(Fast::new(&graph, level, precision));
         Self { graph, device: Device::Cpu, executor }
     }
 

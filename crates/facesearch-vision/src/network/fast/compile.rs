@@ -2,6 +2,7 @@
 
 use crate::kernels::Level;
 use crate::layers::{Convolution, LocalLayer, Weights};
+use crate::network::Precision;
 use crate::network::graph::{Activation, FlattenOrder, Graph, Op, Pool};
 
 /// A value, named after the layer of the graph that makes it.
@@ -84,7 +85,7 @@ struct Chain {
 }
 
 /// The steps of a graph, in the order of execution.
-pub(super) fn compile(graph: &Graph, level: Level) -> Vec<Step> {
+pub(super) fn compile(graph: &Graph, level: Level, precision: Precision) -> Vec<Step> {
     let compiler = Compiler::new(graph);
     let mut chains: Vec<Option<Chain>> = Vec::new();
     chains.resize_with(graph.nodes.len(), || None);
@@ -107,7 +108,7 @@ pub(super) fn compile(graph: &Graph, level: Level) -> Vec<Step> {
         if i == load_tail {
             steps.push(compiler.load(i));
         } else if let Some(chain) = chains[i].take() {
-            steps.push(compiler.chain_step(chain, &flattens_for_dense, level));
+            steps.push(compiler.chain_step(chain, &flattens_for_dense, (level, precision)));
         } else if !absorbed[i] {
             steps.push(Step { work: plain_work(&node.op), inputs, output: i });
         }
@@ -224,7 +225,12 @@ impl<'a> Compiler<'a> {
         Step { work: Work::Load { scale, shift }, inputs: Vec::new(), output: tail }
     }
 
-    fn chain_step(&self, chain: Chain, flattens: &[Option<FlattenOrder>], level: Level) -> Step {
+    fn chain_step(
+        &self,
+        chain: Chain,
+        flattens: &[Option<FlattenOrder>],
+        how: (Level, Precision),
+    ) -> Step {
         let mut input = self.input(chain.head);
         let weights = match self.op(chain.head) {
             Op::Conv2d(conv) => Weights::Kernel(conv.clone()),
@@ -237,13 +243,13 @@ impl<'a> Compiler<'a> {
                 Weights::Whole(dense.clone(), order)
             }
             Op::LocallyConnected(layer) => {
-                let layer = LocalLayer::new(layer, chain.activation.is_some(), level);
+                let layer = LocalLayer::new(layer, chain.activation.is_some(), how.0);
                 let work = Work::Local(Box::new(layer));
                 return Step { work, inputs: vec![input], output: chain.tail };
             }
             _ => unreachable!("a chain begins with one of these"),
         };
-        let convolution = Convolution::new(weights, chain.affine, chain.activation, level);
+        let convolution = Convolution::new(weights, chain.affine, chain.activation, how);
         let inputs = std::iter::once(input).chain(chain.residual).collect();
         Step { work: Work::Convolve(Box::new(convolution)), inputs, output: chain.tail }
     }

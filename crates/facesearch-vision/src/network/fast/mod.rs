@@ -19,8 +19,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape as TensorShape, Tensor};
 use rayon::prelude::*;
 
-use super::NetworkError;
 use super::graph::Graph;
+use super::{NetworkError, Precision};
 use crate::kernels::Level;
 use crate::layers::{Pixels, awake};
 use compile::{Step, compile};
@@ -44,8 +44,8 @@ pub(super) struct Fast {
 }
 
 impl Fast {
-    pub(super) fn new(graph: &Graph, level: Level) -> Self {
-        let steps = compile(graph, level);
+    pub(super) fn new(graph: &Graph, level: Level, precision: Precision) -> Self {
+        let steps = compile(graph, level, precision);
         let (plans, workspaces) = (Mutex::default(), Mutex::default());
         Self { graph: graph.clone(), steps, level, plans, workspaces }
     }

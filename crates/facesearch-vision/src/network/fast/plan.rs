@@ -6,7 +6,7 @@ use super::compile::{Step, Value, Work};
 use crate::layers::{Map, Prepared};
 use crate::network::graph::Graph;
 use crate::network::shape::Shape;
-use crate::network::{Activation, NetworkError};
+use crate::network::{Activation, NetworkError, Precision};
 
 /// Numbers that the inputs and the output of a step should fit in, for the images that pass
 /// through it together: half of a level-2 cache of 1 MiB.
@@ -122,6 +122,14 @@ pub(super) fn plan(
 }
 
 impl Task {
+    /// What it multiplies.
+    pub(super) fn precision(&self) -> Precision {
+        match &self.kind {
+            Kind::Convolve { prepared, .. } => prepared.precision(),
+            _ => Precision::F32,
+        }
+    }
+
     fn scratch(&self) -> usize {
         match &self.kind {
             Kind::Convolve { prepared, .. } => prepared.scratch,

@@ -48,6 +48,7 @@ impl Fast {
             LayerTime {
                 name: format!("{method}, {input_size}{}", size(output)),
                 time,
+                precision: task.precision(),
                 images: batch,
                 defined,
                 done,

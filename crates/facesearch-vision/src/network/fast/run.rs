@@ -21,6 +21,8 @@ pub(super) struct Input<'a> {
 pub(super) struct Workspace {
     slots: Vec<Aligned>,
     scratch: Aligned,
+    /// An image's numbers as integers.
+    integers: Aligned,
 }
 
 /// Runs the images of this range, each on as many as `bands` threads; each output comes as
@@ -98,6 +100,7 @@ impl Runner<'_> {
                     unreachable!("only convolutions are prepared")
                 };
                 let mut scratch = std::mem::take(&mut self.workspace.scratch);
+                let mut integers = std::mem::take(&mut self.workspace.integers);
                 let residual = task.inputs.get(1).map(|value| {
                     let (data, map) = self.value(*value);
                     Residual { data, map }
@@ -105,8 +108,10 @@ impl Runner<'_> {
                 let x = self.value(task.inputs[0]);
                 let out = (out, map);
                 let bands = self.bands;
-                convolution.run(prepared, images, x, out, residual, *squash, &mut scratch, bands);
+                let room = (&mut *scratch, &mut integers);
+                convolution.run(prepared, images, x, out, residual, *squash, room, bands);
                 self.workspace.scratch = scratch;
+                self.workspace.integers = integers;
             }
             Kind::Add => {
                 let (a, b) = (self.value(task.inputs[0]), self.value(task.inputs[1]));

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::kernels::Level;
 use crate::network::{
     Activation, Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, LocallyConnected, Network,
-    NodeId, Pool, PoolKind, Shape, Window,
+    NodeId, Pool, PoolKind, Precision, Shape, Window,
 };
 
 const LEVELS: [KernelLevel; 3] = [KernelLevel::Portable, KernelLevel::Avx2, KernelLevel::Avx512];
@@ -35,14 +35,24 @@ fn flat(x: &Tensor) -> Vec<f32> {
 /// off. A wrong index or weight is off by as much as the numbers themselves.
 const TOLERANCE: f32 = 1e-4;
 
+/// The same where integers are multiplied: an input of the transform of 6x6 numbers is rounded to one of
+/// 16,383 parts of a hundred times the largest number.
+const SHORT_TOLERANCE: f32 = 2e-2;
+
 /// Runs both executors on random numbers and compares all outputs, relative to the largest.
 fn check(graph: Graph, batch: usize, height: usize, width: usize) {
+    check_at(Precision::F32, &graph, batch, [height, width]);
+    check_at(Precision::Int16, &graph, batch, [height, width]);
+}
+
+fn check_at(precision: Precision, graph: &Graph, batch: usize, [height, width]: [usize; 2]) {
+    let tolerance = if precision == Precision::F32 { TOLERANCE } else { SHORT_TOLERANCE };
     let dims = (batch, graph.input_channels(), height, width);
     let x = numbers(batch * graph.input_channels() * height * width, 99);
     let x = Tensor::from_vec(x, dims, &Device::Cpu).unwrap();
     let want = Network::reference(graph.clone(), &Device::Cpu).unwrap().forward(&x).unwrap();
     for level in LEVELS {
-        let network = Network::fast(graph.clone(), Level::at_most(level));
+        let network = Network::fast(graph.clone(), Level::at_most(level), precision);
         // Twice: the second run finds memory that the first has used.
         network.forward(&x).unwrap();
         let got = network.forward(&x).unwrap();
@@ -53,7 +63,10 @@ fn check(graph: Graph, batch: usize, height: usize, width: usize) {
             let scale = want.iter().fold(1f32, |most, x| most.max(x.abs()));
             for (i, (g, w)) in got.iter().zip(&want).enumerate() {
                 let off = (g - w).abs() / scale;
-                assert!(off <= TOLERANCE, "output {output} at {level:?}, {i}: {g}, not {w}");
+                assert!(
+                    off <= tolerance,
+                    "output {output} at {level:?} {precision:?}, {i}: {g}, not {w}"
+                );
             }
         }
         // Each image alone gives the same bits as in the batch.
@@ -347,5 +360,58 @@ fn an_image_alone_is_shared_by_threads() {
             g.conv(y, conv([100, 40, 5, 5], 4).stride(2)).unwrap()
         });
         pool.install(|| check(one, 1, height, width));
+    }
+}
+
+/// Several kinds of convolution that multiply integers, with no activation that would hide NaN.
+fn short_layers() -> Graph {
+    graph(17, |g, x| {
+        let x = g.conv(x, conv([32, 17, 3, 3], 1).padding(1)).unwrap();
+        let y = g.conv(x, conv([33, 32, 3, 3], 2).stride(2)).unwrap();
+        g.conv(y, conv([20, 33, 1, 1], 3)).unwrap()
+    })
+}
+
+#[test]
+fn integers_of_images_of_any_size_of_numbers() {
+    let numbers = numbers(17 * 13 * 13, 4);
+    for level in LEVELS {
+        let network = Network::fast(short_layers(), Level::at_most(level), Precision::Int16);
+        let reference = Network::reference(short_layers(), &Device::Cpu).unwrap();
+        for size in [0.0, 1e-35, 1e-20, 1.0, 1e20] {
+            let x: Vec<f32> = numbers.iter().map(|x| x * size).collect();
+            let x = Tensor::from_vec(x, (1, 17, 13, 13), &Device::Cpu).unwrap();
+            let (got, want) = (network.forward(&x).unwrap(), reference.forward(&x).unwrap());
+            let (got, want) = (flat(&got[0]), flat(&want[0]));
+            let most = want.iter().fold(0f32, |most, x| most.max(x.abs()));
+            for (g, w) in got.iter().zip(&want) {
+                assert!(
+                    (g - w).abs() <= SHORT_TOLERANCE * most,
+                    "{size} at {level:?}: {g}, not {w}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn integers_do_not_hide_what_is_no_number() {
+    let image = 17 * 13 * 13;
+    for level in LEVELS {
+        let network = Network::fast(short_layers(), Level::at_most(level), Precision::Int16);
+        let run = |x: Vec<f32>| {
+            let x = Tensor::from_vec(x, (3, 17, 13, 13), &Device::Cpu).unwrap();
+            flat(&network.forward(&x).unwrap()[0])
+        };
+        let fine = run(numbers(3 * image, 4));
+        for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e38] {
+            let mut x = numbers(3 * image, 4);
+            x[image + 100] = odd;
+            let got = run(x);
+            let each = got.len() / 3;
+            assert!(got[each..2 * each].iter().all(|x| x.is_nan()), "{odd} at {level:?}");
+            assert_eq!(got[..each], fine[..each], "the image before");
+            assert_eq!(got[2 * each..], fine[2 * each..], "the image after");
+        }
     }
 }

@@ -130,6 +130,63 @@ fn an_index_of_another_model_is_filled_and_asked_and_keeps_the_default_out() {
 }
 
 #[test]
+fn an_index_is_pinned_to_its_precision() {
+    let people = demo().join("people");
+    let dir = scratch();
+    let index = |precision: &str| dir.path().join(precision);
+    let fill = |precision: &str| {
+        let index = index(precision);
+        let typed = if precision == "none" { vec![] } else { vec!["--precision", precision] };
+        run_for(
+            0,
+            &[&["index", text(&people), "--index", text(&index), "-q"][..], &typed].concat(),
+        );
+        let stats = json_lines(&run_for(0, &["stats", "--index", text(&index), "--json"]));
+        stats[0]["contract"]["precision"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(fill("none"), "f32");
+    assert_eq!(fill("int16"), "int16");
+    // dlib's network is one for which int16 was measured to make no difference.
+    assert_eq!(fill("auto"), "int16");
+
+    // A query multiplies what the index's embeddings were made with, and finds the same people.
+    let asked = photo("obama2.jpg");
+    let answers = ["none", "int16", "auto"].map(|precision| {
+        let index = index(precision);
+        let query = ["query", text(&asked), "--index", text(&index), "--json"];
+        let face = json_lines(&run_for(0, &query))[0]["faces"][0].clone();
+        assert_eq!(face["decision"], "match", "{face}");
+        face
+    });
+    let nearest = |face: &serde_json::Value| {
+        let first = &face["candidates"][0];
+        (first["identity"].clone(), first["distance"].as_f64().unwrap())
+    };
+    let [f32, int16, auto] = [0, 1, 2].map(|i| nearest(&answers[i]));
+    assert_eq!(int16, auto);
+    assert_eq!(f32.0, int16.0);
+    let moved = (f32.1 - int16.1).abs();
+    assert!(moved > 0.0 && moved < 0.02, "{f32:?} and {int16:?}");
+
+    // By another precision nothing goes in; without one, or with auto, the index's own is taken.
+    let more = |precision: &str, typed: &[&str], code: i32| {
+        let index = index(precision);
+        let fill = ["index", text(&people), "--index", text(&index), "-q"];
+        stderr(&run_for(code, &[&fill[..], typed].concat()))
+    };
+    for (precision, typed) in [("none", "int16"), ("int16", "f32")] {
+        let said = more(precision, &["--precision", typed], 4);
+        assert!(said.contains("precision `f32`") || said.contains("precision `int16`"), "{said}");
+        assert!(said.contains(&format!("`{typed}` was asked for")), "{said}");
+    }
+    more("none", &["--precision", "auto"], 0);
+    more("int16", &["--precision", "auto"], 0);
+    more("int16", &[], 0);
+    let said = stderr(&run_for(2, &["represent", text(&asked), "--precision", "int8"]));
+    assert!(said.contains("int8") && said.contains("int16"), "{said}");
+}
+
+#[test]
 fn a_network_in_a_file_needs_no_entry() {
     let models = Models::new();
     let Some(folder) = shared("models/mobilefacenet-foamliu") else { return };

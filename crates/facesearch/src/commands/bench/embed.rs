@@ -7,8 +7,8 @@ use candle_core::Device;
 use clap::{Args, ValueEnum};
 use facesearch_core::{Chip, Embedder, Embedding, FaceDetector, Metric, Photo};
 use facesearch_vision::{
-    ColourOrder, DecodeLimits, DlibResNet, Mtcnn, MtcnnOptions, Normalisation, OnnxOptions, decode,
-    onnx_embedder, open_recogniser,
+    ColourOrder, DecodeLimits, DlibResNet, Mtcnn, MtcnnOptions, Normalisation, OnnxOptions,
+    Precision, decode, onnx_embedder, open_recogniser,
 };
 use facesearch_zoo::{FetchOptions, ModelKind, Zoo};
 use rayon::prelude::*;
@@ -20,6 +20,7 @@ use crate::args::Global;
 use crate::exit::Exit;
 use crate::open;
 use crate::printer::Printer;
+use crate::recogniser::precision;
 
 /// The pixels of a photo that is looked at: those of one to two megapixels.
 const PIXELS: std::ops::RangeInclusive<u64> = 1_000_000..=2_100_000;
@@ -41,6 +42,10 @@ pub(crate) struct EmbedArgs {
         default_values_t = [Work::Dlib, Work::Onnx, Work::Deepface, Work::Mtcnn]
     )]
     work: Vec<Work>,
+
+    /// What the recognition networks multiply
+    #[arg(long, value_name = "f32|int16", default_value = "f32", value_parser = precision)]
+    precision: Precision,
 
     /// Numbers of chips at once
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_values_t = [1, 8, 32])]
@@ -112,7 +117,7 @@ pub(crate) fn run(args: &EmbedArgs, global: &Global, out: &mut Printer) -> anyho
     let wanted = |work: Work| args.work.contains(&work);
     if wanted(Work::Dlib) {
         let weights = files(ModelKind::Recogniser, "dlib", out)?;
-        let network = DlibResNet::from_bytes(&open::read(&weights[0])?, &Device::Cpu)?;
+        let network = DlibResNet::open_at(&weights[0], &Device::Cpu, args.precision)?;
         chips(args, "dlib ResNet", &network, [150, 150], &weights, &mut peers, out)?;
         if let Some(peers) = &mut peers {
             let farthest = farthest_from_dlib(&network, &weights, peers)?;
@@ -129,13 +134,15 @@ pub(crate) fn run(args: &EmbedArgs, global: &Global, out: &mut Printer) -> anyho
             normalisation: Normalisation::ArcFace,
             metric: Metric::L2,
         };
-        let network = onnx_embedder(&open::read(file)?, options, &Device::Cpu)?;
+        let network = onnx_embedder(&open::read(file)?, options, &Device::Cpu)?
+            .with_precision(args.precision)?;
         chips(args, "ONNX", &network, [112, 112], std::slice::from_ref(file), &mut peers, out)?;
     }
     if let (true, Some(file)) = (wanted(Work::Deepface), &args.deepface) {
         let file = std::slice::from_ref(file);
         let opened = open_recogniser("deepface", file, None, &Device::Cpu)?;
-        let network = opened.context("DeepFace is not in the catalogue")?.embedder;
+        let opened = opened.context("DeepFace is not in the catalogue")?;
+        let network = opened.embedder.with_precision(args.precision)?;
         chips(args, "DeepFace", &network, [152, 152], file, &mut peers, out)?;
     }
     if let (true, Some(folder)) = (wanted(Work::Mtcnn), &args.photos) {

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};
 use clap::Args;
-use facesearch_vision::{DlibResNet, LayerTime, MachineLimits, Network, import_onnx};
+use facesearch_vision::{DlibResNet, LayerTime, MachineLimits, Network, Precision, import_onnx};
 use facesearch_zoo::{FetchOptions, ModelKind, Zoo};
 
 use crate::args::Global;
 use crate::exit::Exit;
 use crate::open;
 use crate::printer::Printer;
+use crate::recogniser::precision;
 
 /// Time each layer of a network on one thread, beside the processor's peak
 #[derive(Debug, Args)]
@@ -19,6 +20,10 @@ pub(crate) struct LayersArgs {
     /// A recognition network of 112x112 chips in an ONNX file (default: dlib's)
     #[arg(long, value_name = "FILE.onnx")]
     onnx: Option<PathBuf>,
+
+    /// What its convolutions multiply
+    #[arg(long, value_name = "f32|int16", default_value = "f32", value_parser = precision)]
+    precision: Precision,
 
     /// Chips at once
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
@@ -32,6 +37,7 @@ pub(crate) struct LayersArgs {
 /// Neighbouring layers of one kind.
 struct Group {
     name: String,
+    precision: Precision,
     layers: usize,
     seconds: f64,
     done: f64,
@@ -51,15 +57,16 @@ pub(crate) fn run(args: &LayersArgs, global: &Global, out: &mut Printer) -> anyh
             (DlibResNet::graph(&open::read(&files[0])?)?, 150)
         }
     };
-    let network = Network::new(graph, &Device::Cpu)?;
+    let network = Network::with_precision(graph, &Device::Cpu, args.precision)?;
     let batch = usize::from(args.batch);
     let input = Tensor::zeros((batch, 3, side, side), DType::F32, &Device::Cpu)?;
     let layers = network.profile(&input, args.runs.into())?;
     let limits = MachineLimits::measure();
     let giga = |x: f64| x / 1e9;
     out.line(format!(
-        "one thread at most: {:.1} GFLOP/s; reads {:.0} GB/s of 0.5 MiB, {:.0} of 8 MiB, {:.0} of 256 MiB",
+        "one thread at most: {:.1} GFLOP/s, {:.1} of 16-bit integers; reads {:.0} GB/s of 0.5 MiB, {:.0} of 8 MiB, {:.0} of 256 MiB",
         giga(limits.flops),
+        giga(limits.short_flops),
         giga(limits.near_bytes),
         giga(limits.far_bytes),
         giga(limits.memory_bytes)
@@ -78,6 +85,10 @@ pub(crate) fn run(args: &LayersArgs, global: &Global, out: &mut Printer) -> anyh
     out.line("|---|---|---|---|---|---|---|---|")?;
     for group in grouped(layers) {
         let rate = |amount: f64| giga(amount / group.seconds);
+        let peak = match group.precision {
+            Precision::F32 => limits.flops,
+            Precision::Int16 => limits.short_flops,
+        };
         out.line(format!(
             "| {} | {} | {:.1} % | {:.0} | {:.1} | {:.0} % | {:.1} | {:.1} |",
             group.name,
@@ -85,7 +96,7 @@ pub(crate) fn run(args: &LayersArgs, global: &Global, out: &mut Printer) -> anyh
             100.0 * group.seconds / all,
             group.seconds * 1e6 / batch as f64,
             rate(group.done),
-            100.0 * rate(group.done) / giga(limits.flops),
+            100.0 * rate(group.done) / giga(peak),
             rate(group.defined),
             rate(group.bytes)
         ))?;
@@ -100,9 +111,9 @@ fn grouped(layers: Vec<LayerTime>) -> Vec<Group> {
         let images = layer.images as f64;
         let place = groups.iter().position(|group| group.name == layer.name);
         let place = place.unwrap_or_else(|| {
-            let name = layer.name.clone();
+            let (name, precision) = (layer.name.clone(), layer.precision);
             let (layers, seconds, done, defined, bytes) = (0, 0.0, 0.0, 0.0, 0.0);
-            groups.push(Group { name, layers, seconds, done, defined, bytes });
+            groups.push(Group { name, precision, layers, seconds, done, defined, bytes });
             groups.len() - 1
         });
         let group = &mut groups[place];

@@ -41,8 +41,9 @@ fn a_profile_has_every_layer_and_what_it_multiplies() {
     let names: Vec<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
     let convolution = "3x3 Winograd 4x4, 16x8x12 to 32x8x12";
     assert_eq!(names, ["input, 16x8x12", convolution, "pool, 32x8x12 to 32x4x6"]);
-    assert_eq!(layers[1].defined, 8 * 12 * 9 * 16 * 32);
-    assert_eq!(layers[1].done, layers[1].defined / 4);
+    // Of the three rows and columns of a window the outermost lie in the padding once at each edge.
+    assert_eq!(layers[1].defined, (3 * 8 - 2) * (3 * 12 - 2) * 16 * 32);
+    assert_eq!(layers[1].done, 2 * 3 * 36 * 16 * 32);
     assert!(layers.iter().all(|layer| layer.images == 3 && !layer.time.is_zero()));
 }
 

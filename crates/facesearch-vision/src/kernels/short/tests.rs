@@ -245,7 +245,7 @@ fn one_instruction_sums_like_two() {
     let panel = Panel { first: 0, channels: 48, vectors: 3, start: 0 };
     let weights: Vec<i16> =
         (0..short_len(2, 21, 48)).map(|i| (i * 31 % 4001) as i16 - 2000).collect();
-    let scales = vec![1.0; 48];
+    let scales = [1.0; 48];
     let of = |multiply: unsafe fn(ShortProduct<'_>)| {
         let mut output = vec![0f32; 13 * 48];
         // SAFETY: the instructions have been found; the rows lie in the input with an integer more behind

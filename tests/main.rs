@@ -8,6 +8,7 @@
 #![expect(clippy::print_stderr, reason = "what was measured, or why a test was skipped")]
 
 mod batch;
+mod browser;
 mod calibrate;
 mod cluster;
 mod damage;

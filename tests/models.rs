@@ -150,7 +150,7 @@ fn an_index_is_pinned_to_its_precision() {
     assert_eq!(fill("auto"), "int16");
 
     // A query multiplies what the index's embeddings were made with, and finds the same people.
-    let asked = photo("obama2.jpg");
+    let asked = photo("obama3.jpg");
     let answers = ["none", "int16", "auto"].map(|precision| {
         let index = index(precision);
         let query = ["query", text(&asked), "--index", text(&index), "--json"];

@@ -4,7 +4,7 @@ mod batch;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use batch::{Panels, nearest_of_each};
+pub(crate) use batch::{ManyProbes, nearest_of_each};
 
 use std::collections::BinaryHeap;
 use std::ops::Range;

@@ -25,6 +25,7 @@ mod face;
 mod gallery;
 mod kernels;
 mod metric;
+mod panels;
 mod photo;
 mod progress;
 mod rows;
@@ -42,6 +43,7 @@ pub use gallery::{
 };
 pub use kernels::{KernelLevel, kernel_level, l2_squared, l2_squared_f64};
 pub use metric::{Distance, Metric, Threshold};
+pub use panels::{Panel, Panels, squared_length};
 pub use photo::{ContentHash, FileStat, Photo};
 pub use progress::{NoProgress, Progress};
 pub use rows::RowSet;

@@ -2,15 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Codes, GROUP, LANES, LINE, NARROW_SHIFT, ROWS, Shape, TOO_FAR};
-
-/// # Safety
-///
-/// The CPU must have AVX2 and FMA.
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn products(panel: &[f32], rows: &[f32], sums: &mut [[f32; LANES]; ROWS]) {
-    super::portable::products::<true>(panel, rows, sums);
-}
+use super::{Codes, GROUP, LINE, NARROW_SHIFT, Shape, TOO_FAR};
 
 /// # Safety
 ///

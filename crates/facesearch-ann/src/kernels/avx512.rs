@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
-use super::{Codes, GROUP, LANES, LINE, ROWS, Shape, TOO_FAR, WHOLE, avx2, prefetch};
+use super::{Codes, GROUP, LINE, Shape, TOO_FAR, WHOLE, avx2, prefetch};
 
 /// The first lines of every code are looked at first; what may still be near is then finished, its
 /// memory asked for meanwhile.
@@ -104,14 +104,6 @@ fn add_up(sum: __m512i, rest: __m256i) -> u32 {
     let four = _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256::<1>(all));
     let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b1110>(four));
     _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<0b01>(two))) as u32
-}
-
-/// # Safety
-///
-/// The CPU must have AVX-512 F.
-#[target_feature(enable = "avx512f")]
-pub(super) unsafe fn products(panel: &[f32], rows: &[f32], sums: &mut [[f32; LANES]; ROWS]) {
-    super::portable::products::<true>(panel, rows, sums);
 }
 
 /// # Safety

@@ -180,26 +180,6 @@ pub(crate) fn turn(vector: &[f32], centre: &[f32], basis: &[f32], turned: &mut [
     portable::turn(vector, centre, basis, turned);
 }
 
-/// Rows, and probes, that [`products`] multiplies at a time.
-pub(crate) const ROWS: usize = 8;
-pub(crate) const LANES: usize = 32;
-
-/// The scalar products of [`ROWS`] rows with [`LANES`] probes; `panel` has the numbers of one dimension
-/// of all probes after those of another. Levels differ in rounding. Panics where lengths do not fit.
-#[inline]
-pub(crate) fn products(panel: &[f32], rows: &[f32], sums: &mut [[f32; LANES]; ROWS]) {
-    assert_eq!(panel.len() * ROWS, rows.len() * LANES, "rows and panel differ in dimension");
-    #[cfg(target_arch = "x86_64")]
-    match kernel_level() {
-        // SAFETY: `kernel_level` reports a level only where the CPU has its instructions.
-        KernelLevel::Avx512 => return unsafe { avx512::products(panel, rows, sums) },
-        // SAFETY: as above.
-        KernelLevel::Avx2 => return unsafe { avx2::products(panel, rows, sums) },
-        KernelLevel::Portable => {}
-    }
-    portable::products::<false>(panel, rows, sums);
-}
-
 /// Asks for the memory at `bytes` ahead of its use; a hint that changes nothing else.
 #[inline(always)]
 pub(crate) fn prefetch(bytes: &[u8]) {

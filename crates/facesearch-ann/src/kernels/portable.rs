@@ -1,6 +1,6 @@
 //! The definition, which the other kernels are tested against.
 
-use super::{Codes, LANES, ROWS, Shape, TOO_FAR};
+use super::{Codes, Shape, TOO_FAR};
 
 pub(super) fn measure(probe: &[i16], codes: Codes, nodes: &[u32], bound: u32, out: &mut Vec<u32>) {
     let shape = codes.shape();
@@ -19,27 +19,6 @@ pub(super) fn turn(vector: &[f32], centre: &[f32], basis: &[f32], turned: &mut [
         let off = x - c;
         turned.iter_mut().zip(parts).for_each(|(sum, part)| *sum += off * part);
     }
-}
-
-/// Compiled for every level; `FUSED` where the instructions can multiply and add at once.
-#[inline(always)]
-pub(super) fn products<const FUSED: bool>(
-    panel: &[f32],
-    rows: &[f32],
-    sums: &mut [[f32; LANES]; ROWS],
-) {
-    let dim = rows.len() / ROWS;
-    let rows: [&[f32]; ROWS] = std::array::from_fn(|r| &rows[r * dim..][..dim]);
-    let mut all = [[0.0f32; LANES]; ROWS];
-    for (d, probes) in (0..dim).zip(panel.as_chunks::<LANES>().0) {
-        for (sums, row) in all.iter_mut().zip(&rows) {
-            let x = row[d];
-            for (sum, p) in sums.iter_mut().zip(probes) {
-                *sum = if FUSED { x.mul_add(*p, *sum) } else { *sum + x * p };
-            }
-        }
-    }
-    *sums = all;
 }
 
 pub(super) fn between(shape: Shape, a: &[u8], b: &[u8]) -> u32 {

@@ -8,11 +8,10 @@
 
 use std::ops::Range;
 
-use facesearch_core::{GalleryError, l2_squared_f64};
+use facesearch_core::{GalleryError, Panels, l2_squared_f64, squared_length};
 use rayon::prelude::*;
 
 use super::{PART, STRIDE, Shortlist};
-use crate::kernels::{LANES, ROWS, products};
 use crate::vectors::Vectors;
 
 /// Probes that go through the rows together: their shortlists are a few megabytes a thread.
@@ -20,6 +19,8 @@ const TOGETHER: usize = 1 << 10;
 
 /// Vectors with a greater squared length are measured in `f64` at once.
 const HUGE: f32 = 1e30;
+
+const LANES: usize = Panels::LANES;
 
 /// For each of `probes` the `k` rows of `rows` nearest to it, as [`nearest`](super::nearest) has them.
 ///
@@ -34,14 +35,14 @@ pub(crate) fn nearest_of_each(
 ) -> Result<Vec<Vec<(f64, u32)>>, GalleryError> {
     let mut found = Vec::with_capacity(probes.len());
     for probes in probes.chunks(TOGETHER) {
-        let panels = Panels::new(probes, vectors.dim());
+        let many = ManyProbes::new(probes, vectors.dim());
         let part = |start: u32| -> Result<Vec<Shortlist>, GalleryError> {
-            let mut lists = panels.lists(k);
+            let mut lists = many.lists(k);
             let end = rows.end.min(start.saturating_add(PART));
             for start in (start..end).step_by(STRIDE as usize) {
                 let some = start..end.min(start.saturating_add(STRIDE));
                 vectors.check(some.clone())?;
-                panels.offer(vectors.range(some.clone()), some.start, &mut lists);
+                many.offer(vectors.range(some.clone()), some.start, &mut lists);
             }
             Ok(lists)
         };
@@ -50,7 +51,7 @@ pub(crate) fn nearest_of_each(
             .into_par_iter()
             .map(part)
             .try_reduce_with(|a, b| Ok(a.into_iter().zip(b).map(|(a, b)| a.merge(b)).collect()));
-        let lists = lists.unwrap_or_else(|| Ok(panels.lists(k)))?;
+        let lists = lists.unwrap_or_else(|| Ok(many.lists(k)))?;
         let finish = |(list, probe): (Shortlist, &&[f32])| {
             list.finish(|row| l2_squared_f64(probe, vectors.get(row)))
         };
@@ -59,61 +60,36 @@ pub(crate) fn nearest_of_each(
     Ok(found)
 }
 
-/// Probes as the kernel wants them: of each [`LANES`] the numbers of one dimension after another.
-pub(crate) struct Panels {
+/// Probes that rows are offered to.
+pub(crate) struct ManyProbes {
     dim: usize,
-    count: usize,
-    panels: Vec<f32>,
-    /// Squared lengths, zero for those that only fill the last panel.
-    squares: Vec<f32>,
+    panels: Panels,
     /// How much of the squared lengths a distance may be off.
     slack: f32,
 }
 
-impl Panels {
+impl ManyProbes {
     pub(crate) fn new(probes: &[&[f32]], dim: usize) -> Self {
-        let lanes = probes.len().next_multiple_of(LANES);
-        let mut panels = vec![0.0; lanes * dim];
-        let mut squares = vec![0.0; lanes];
-        for (i, probe) in probes.iter().enumerate() {
-            let panel = &mut panels[i / LANES * LANES * dim..][..LANES * dim];
-            for (lane, x) in panel.chunks_exact_mut(LANES).zip(*probe) {
-                lane[i % LANES] = *x;
-            }
-            squares[i] = square(probe);
-        }
         let slack = (2 * dim + 32) as f32 * f32::EPSILON;
-        Self { dim, count: probes.len(), panels, squares, slack }
+        Self { dim, panels: Panels::new(probes.iter().copied(), dim), slack }
     }
 
     /// An empty shortlist for each probe.
     pub(crate) fn lists(&self, k: usize) -> Vec<Shortlist> {
-        vec![Shortlist::new(k, self.dim); self.count]
+        vec![Shortlist::new(k, self.dim); self.panels.len()]
     }
 
     /// Offers rows, the first of which is number `first`, to every probe's shortlist.
     pub(crate) fn offer(&self, rows: &[f32], first: u32, lists: &mut [Shortlist]) {
-        let squares: Vec<f32> = rows.chunks_exact(self.dim).map(square).collect();
-        let mut padded = vec![0.0; ROWS * self.dim];
-        let panels = self.panels.chunks_exact(LANES * self.dim).zip(self.squares.chunks(LANES));
-        for ((panel, of_probes), lists) in panels.zip(lists.chunks_mut(LANES)) {
+        let squares: Vec<f32> = rows.chunks_exact(self.dim).map(squared_length).collect();
+        for (panel, lists) in self.panels.iter().zip(lists.chunks_mut(LANES)) {
             let mut limits = [-1.0; LANES];
             limits.iter_mut().zip(&*lists).for_each(|(limit, list)| *limit = list.limit());
-            let blocks = rows.chunks(ROWS * self.dim).zip(squares.chunks(ROWS));
-            for ((block, of_rows), first) in blocks.zip((first..).step_by(ROWS)) {
-                let whole = if of_rows.len() == ROWS {
-                    block
-                } else {
-                    padded[..block.len()].copy_from_slice(block);
-                    &padded
-                };
-                let mut sums = [[0.0; LANES]; ROWS];
-                products(panel, whole, &mut sums);
-                for ((sums, of_row), row) in sums.iter().zip(of_rows).zip(first..) {
-                    let both: [f32; LANES] = std::array::from_fn(|lane| of_probes[lane] + of_row);
-                    self.offer_row(row, sums, &both, lists, &mut limits);
-                }
-            }
+            panel.products(rows, |row, sums| {
+                let of_row = squares[row];
+                let both: [f32; LANES] = std::array::from_fn(|lane| panel.squares()[lane] + of_row);
+                self.offer_row(first + row as u32, sums, &both, lists, &mut limits);
+            });
         }
     }
 
@@ -145,8 +121,4 @@ impl Panels {
             }
         }
     }
-}
-
-fn square(v: &[f32]) -> f32 {
-    v.iter().map(|x| x * x).sum()
 }

@@ -11,7 +11,7 @@ use super::graph::{Graph, Level, find};
 use super::quantiser::Quantiser;
 use super::random::Random;
 use super::sketch::{Sketches, scan};
-use crate::scan::{Panels, Shortlist};
+use crate::scan::{ManyProbes, Shortlist};
 
 /// What was measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -272,14 +272,14 @@ fn truth<'a>(
     vector: &(impl Fn(usize) -> &'a [f32] + Sync),
 ) -> Vec<Vec<u32>> {
     let Some(dim) = probes.first().map(Vec::len) else { return Vec::new() };
-    let panels = Panels::new(&probes.iter().map(Vec::as_slice).collect::<Vec<_>>(), dim);
+    let many = ManyProbes::new(&probes.iter().map(Vec::as_slice).collect::<Vec<_>>(), dim);
     let blocks: Vec<usize> = (0..n).step_by(BLOCK).collect();
     let some = |blocks: &[usize]| {
-        let (mut lists, mut rows) = (panels.lists(K), Vec::with_capacity(BLOCK * dim));
+        let (mut lists, mut rows) = (many.lists(K), Vec::with_capacity(BLOCK * dim));
         for start in blocks {
             rows.clear();
             (*start..n.min(start + BLOCK)).for_each(|item| rows.extend_from_slice(vector(item)));
-            panels.offer(&rows, *start as u32, &mut lists);
+            many.offer(&rows, *start as u32, &mut lists);
         }
         lists
     };
@@ -288,7 +288,7 @@ fn truth<'a>(
         .par_chunks(each)
         .map(some)
         .reduce_with(|a, b| a.into_iter().zip(b).map(|(a, b)| a.merge(b)).collect());
-    let lists = lists.unwrap_or_else(|| panels.lists(K));
+    let lists = lists.unwrap_or_else(|| many.lists(K));
     let nearest = |(probe, list): (&Vec<f32>, Shortlist)| {
         // Bits of floats that are not negative order as the floats do.
         let mut near: Vec<u32> =

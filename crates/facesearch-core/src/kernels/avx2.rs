@@ -1,6 +1,8 @@
-//! Squared L2 distance with AVX2 and FMA.
+//! Squared L2 distance, and products, with AVX2 and FMA.
 
 use std::arch::x86_64::*;
+
+use super::{LANES, ROWS};
 
 /// # Safety
 ///
@@ -28,4 +30,12 @@ pub(super) unsafe fn l2_squared(a: &[f32], b: &[f32]) -> f32 {
     unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), _mm256_add_ps(sums[0], sums[1])) };
     let rest: f32 = a[whole..].iter().zip(&b[whole..]).map(|(x, y)| (x - y) * (x - y)).sum();
     lanes.iter().sum::<f32>() + rest
+}
+
+/// # Safety
+///
+/// The CPU must have AVX2 and FMA.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn products(panel: &[f32], rows: &[f32], sums: &mut [[f32; LANES]; ROWS]) {
+    super::portable_products::<true>(panel, rows, sums);
 }

@@ -1,6 +1,8 @@
-//! Squared L2 distance with AVX-512.
+//! Squared L2 distance, and products, with AVX-512.
 
 use std::arch::x86_64::*;
+
+use super::{LANES, ROWS};
 
 /// # Safety
 ///
@@ -39,4 +41,12 @@ pub(super) unsafe fn l2_squared(a: &[f32], b: &[f32]) -> f32 {
     }
     let pairs = (_mm512_add_ps(sums[0], sums[1]), _mm512_add_ps(sums[2], sums[3]));
     _mm512_reduce_add_ps(_mm512_add_ps(pairs.0, pairs.1))
+}
+
+/// # Safety
+///
+/// The CPU must have AVX-512 F.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn products(panel: &[f32], rows: &[f32], sums: &mut [[f32; LANES]; ROWS]) {
+    super::portable_products::<true>(panel, rows, sums);
 }

@@ -102,3 +102,45 @@ fn portable(a: &[f32], b: &[f32]) -> f32 {
     let rest: f32 = a_rest.iter().zip(b_rest).map(|(x, y)| (x - y) * (x - y)).sum();
     sums.iter().sum::<f32>() + rest
 }
+
+/// Rows, and vectors of a panel, that [`products`] multiplies at a time.
+pub(crate) const ROWS: usize = 8;
+pub(crate) const LANES: usize = 32;
+
+/// The scalar products of [`ROWS`] rows with the [`LANES`] vectors of a panel, which has the numbers of
+/// one dimension of all vectors after those of another. Levels differ in rounding. Panics where lengths
+/// do not fit.
+#[inline]
+pub(crate) fn products(panel: &[f32], rows: &[f32], sums: &mut [[f32; LANES]; ROWS]) {
+    assert_eq!(panel.len() * ROWS, rows.len() * LANES, "rows and panel differ in dimension");
+    #[cfg(target_arch = "x86_64")]
+    match kernel_level() {
+        // SAFETY: `kernel_level` reports a level only where the CPU has its instructions.
+        KernelLevel::Avx512 => return unsafe { avx512::products(panel, rows, sums) },
+        // SAFETY: as above.
+        KernelLevel::Avx2 => return unsafe { avx2::products(panel, rows, sums) },
+        KernelLevel::Portable => {}
+    }
+    portable_products::<false>(panel, rows, sums);
+}
+
+/// Compiled for every level; `FUSED` where the instructions can multiply and add at once.
+#[inline(always)]
+fn portable_products<const FUSED: bool>(
+    panel: &[f32],
+    rows: &[f32],
+    sums: &mut [[f32; LANES]; ROWS],
+) {
+    let dim = rows.len() / ROWS;
+    let rows: [&[f32]; ROWS] = std::array::from_fn(|r| &rows[r * dim..][..dim]);
+    let mut all = [[0.0f32; LANES]; ROWS];
+    for (d, lanes) in (0..dim).zip(panel.as_chunks::<LANES>().0) {
+        for (sums, row) in all.iter_mut().zip(&rows) {
+            let x = row[d];
+            for (sum, p) in sums.iter_mut().zip(lanes) {
+                *sum = if FUSED { x.mul_add(*p, *sum) } else { *sum + x * p };
+            }
+        }
+    }
+    *sums = all;
+}

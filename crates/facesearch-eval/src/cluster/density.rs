@@ -5,7 +5,9 @@
 //! for Tnorm*, ICASSP 2005). A random cohort rather than the nearest neighbours: somebody with a
 //! hundred photos has only himself for neighbours, and would seem to live in a crowd.
 
-use facesearch_core::l2_squared;
+use std::ops::Range;
+
+use facesearch_core::{Panels, squared_length};
 use rayon::prelude::*;
 
 use super::{ClusterOptions, Vectors};
@@ -15,6 +17,8 @@ use crate::random::Random;
 const COHORT: usize = 2000;
 /// How many of them make the surroundings of one.
 const NEAREST: usize = 40;
+/// Faces that are compared with the cohort together.
+const BLOCK: usize = 64;
 
 /// The mean squared distance of each row to the nearest faces of the cohort that are not surely the
 /// same person; 0 where there are none.
@@ -27,14 +31,7 @@ pub(super) fn surroundings(
     Random::new(options.seed).shuffle(&mut cohort);
     cohort.truncate(COHORT);
     let surely = options.surely * options.surely;
-    let around = |row: usize| {
-        let own = vectors.vector(row);
-        let mut squares: Vec<f32> = cohort
-            .iter()
-            .filter(|other| **other != row)
-            .map(|other| l2_squared(own, vectors.vector(*other)))
-            .filter(|square| *square > surely)
-            .collect();
+    let around = |mut squares: Vec<f32>| {
         if squares.len() > NEAREST {
             squares.select_nth_unstable_by(NEAREST - 1, f32::total_cmp);
             squares.truncate(NEAREST);
@@ -44,5 +41,28 @@ pub(super) fn surroundings(
         let sum: f64 = squares.iter().map(|square| f64::from(*square)).sum();
         sum / squares.len().max(1) as f64
     };
-    (0..rows).into_par_iter().map(around).collect()
+    let Some(first) = cohort.first() else { return Vec::new() };
+    let dim = vectors.vector(*first).len();
+    let panels = Panels::new(cohort.iter().map(|row| vectors.vector(*row)), dim);
+    let of_block = |block: Range<usize>| {
+        let mut numbers = Vec::with_capacity(block.len() * dim);
+        block.clone().for_each(|row| numbers.extend_from_slice(vectors.vector(row)));
+        let lengths: Vec<f32> = numbers.chunks_exact(dim).map(squared_length).collect();
+        let mut squares = vec![Vec::with_capacity(cohort.len()); block.len()];
+        for (panel, cohort) in panels.iter().zip(cohort.chunks(Panels::LANES)) {
+            panel.products(&numbers, |row, products| {
+                let others = panel.squares().iter().zip(products).zip(cohort);
+                let others = others.map(|((length, product), other)| {
+                    let square = length + lengths[row] - 2.0 * product;
+                    (square, *other != block.start + row)
+                });
+                let strangers = others.filter(|(square, other)| *square > surely && *other);
+                squares[row].extend(strangers.map(|(square, _)| square));
+            });
+        }
+        squares.into_iter().map(around).collect::<Vec<_>>()
+    };
+    let starts: Vec<usize> = (0..rows).step_by(BLOCK).collect();
+    let blocks = starts.into_par_iter().map(|start| start..(start + BLOCK).min(rows));
+    blocks.flat_map_iter(of_block).collect()
 }

@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use facesearch_core::{Gallery, Row, TopK};
-use ndarray::{Array2, ArrayView1};
+use facesearch_core::{Gallery, Panels, Row, TopK, squared_length};
 use rayon::prelude::*;
 
 use crate::Faces;
@@ -80,7 +79,7 @@ impl Graph {
 
     /// The graph by comparing all pairs once; of equal distances the smaller row.
     ///
-    /// Blocks of rows are compared by matrix products, `|a - b|² = |a|² + |b|² - 2 a·b`, so two
+    /// Blocks of rows are compared by products ([`Panels`]), so two
     /// neighbours whose distances differ by rounding only may change places. Memory is `12 k`
     /// bytes a row, and the result does not depend on the number of threads.
     pub fn exact(vectors: &(impl Vectors + ?Sized), k: usize) -> Self {
@@ -89,10 +88,13 @@ impl Graph {
             (0..rows).step_by(BLOCK).map(|from| from..(from + BLOCK).min(rows)).collect();
         let mut nearest: Vec<Vec<Nearest>> =
             blocks.iter().map(|block| vec![TopK::new(k); block.len()]).collect();
+        let squares: Vec<f32> =
+            (0..rows).into_par_iter().map(|row| squared_length(vectors.vector(row))).collect();
         for (number, block) in blocks.iter().enumerate() {
-            let one = Block::new(vectors, block);
+            let one = Block::new(vectors, &squares, block);
+            let panels = one.panels();
             let (own, later) = nearest[number..].split_at_mut(1);
-            within(&one, &mut own[0]);
+            within(&one, &panels, &mut own[0]);
             // Each later block is one thread's; what it finds for this block is joined after.
             let found: Vec<Vec<Nearest>> = later
                 .par_iter_mut()
@@ -100,8 +102,8 @@ impl Graph {
                 .fold(
                     || vec![TopK::new(k); block.len()],
                     |mut of_one, (of_other, other)| {
-                        let other = Block::new(vectors, other);
-                        between(&one, &other, &mut of_one, of_other);
+                        let other = Block::new(vectors, &squares, other);
+                        between(&one, &panels, &other, &mut of_one, of_other);
                         of_one
                     },
                 )
@@ -136,46 +138,81 @@ impl Graph {
 /// as the distance.
 type Nearest = TopK<(u32, u32)>;
 
-/// Some rows as a matrix, with their squared lengths.
-struct Block {
+/// Rows that are compared with others at once.
+struct Block<'a> {
     start: usize,
-    matrix: Array2<f32>,
-    squares: Vec<f32>,
+    numbers: Vec<f32>,
+    squares: &'a [f32],
 }
 
-impl Block {
-    fn new(vectors: &(impl Vectors + ?Sized), rows: &Range<usize>) -> Self {
-        let dim = vectors.vector(rows.start).len();
-        let mut matrix = Array2::zeros((rows.len(), dim));
-        for (mut place, row) in matrix.rows_mut().into_iter().zip(rows.clone()) {
-            place.assign(&ArrayView1::from(vectors.vector(row)));
-        }
-        let squares = matrix.rows().into_iter().map(|row| row.dot(&row)).collect();
-        Self { start: rows.start, matrix, squares }
+impl<'a> Block<'a> {
+    /// `squares`: the squared lengths of all rows.
+    fn new(vectors: &(impl Vectors + ?Sized), squares: &'a [f32], rows: &Range<usize>) -> Self {
+        let mut numbers = Vec::with_capacity(rows.len() * vectors.vector(rows.start).len());
+        rows.clone().for_each(|row| numbers.extend_from_slice(vectors.vector(row)));
+        Self { start: rows.start, numbers, squares: &squares[rows.clone()] }
+    }
+
+    /// Side by side.
+    fn panels(&self) -> Panels {
+        let dim = self.numbers.len() / self.squares.len();
+        Panels::new(self.numbers.chunks_exact(dim), dim)
     }
 }
 
-/// Compares the rows of a block with each other.
-fn within(block: &Block, nearest: &mut [Nearest]) {
-    let products = block.matrix.dot(&block.matrix.t());
-    for ((a, b), product) in products.indexed_iter().filter(|((a, b), _)| a < b) {
-        let square = order(block.squares[a] + block.squares[b] - 2.0 * product);
-        nearest[a].push((square, (block.start + b) as u32));
-        nearest[b].push((square, (block.start + a) as u32));
+const LANES: usize = Panels::LANES;
+
+/// Compares the rows of a block, which are in `panels` too, with each other.
+fn within(block: &Block, panels: &Panels, nearest: &mut [Nearest]) {
+    for (panel, first) in panels.iter().zip((0..).step_by(LANES)) {
+        panel.products(&block.numbers, |b, products| {
+            for (a, product) in (first..b).zip(products) {
+                let square = order(block.squares[a] + block.squares[b] - 2.0 * product);
+                nearest[a].push((square, (block.start + b) as u32));
+                nearest[b].push((square, (block.start + a) as u32));
+            }
+        });
     }
 }
 
-/// Compares the rows of two blocks.
-fn between(one: &Block, other: &Block, of_one: &mut [Nearest], of_other: &mut [Nearest]) {
-    let products = one.matrix.dot(&other.matrix.t());
-    for (a, (products, nearest)) in products.rows().into_iter().zip(of_one).enumerate() {
-        let columns = products.into_iter().zip(&other.squares).zip(of_other.iter_mut());
-        for (b, ((product, length), of_other)) in columns.enumerate() {
-            let square = order(one.squares[a] + length - 2.0 * product);
-            nearest.push((square, (other.start + b) as u32));
-            of_other.push((square, (one.start + a) as u32));
-        }
+/// Compares the rows of a block, which are in `panels`, with those of another.
+fn between(
+    one: &Block,
+    panels: &Panels,
+    other: &Block,
+    of_one: &mut [Nearest],
+    of_other: &mut [Nearest],
+) {
+    let lanes = panels.iter().zip(of_one.chunks_mut(LANES));
+    for ((panel, of_one), first) in lanes.zip((one.start..).step_by(LANES)) {
+        let mut limits = [0; LANES];
+        limits.iter_mut().zip(&*of_one).for_each(|(limit, nearest)| *limit = bound(nearest));
+        panel.products(&other.numbers, |b, products| {
+            let length = other.squares[b];
+            let squares: [u32; LANES] = std::array::from_fn(|lane| {
+                order(panel.squares()[lane] + length - 2.0 * products[lane])
+            });
+            // Nearly always all are far: that is found out without a branch for each.
+            let limit = bound(&of_other[b]);
+            let near = squares
+                .iter()
+                .zip(&limits)
+                .fold(false, |any, (square, of_one)| any | (square <= of_one) | (*square <= limit));
+            if !near {
+                return;
+            }
+            for (lane, nearest) in of_one.iter_mut().enumerate() {
+                nearest.push((squares[lane], (other.start + b) as u32));
+                limits[lane] = bound(nearest);
+                of_other[b].push((squares[lane], (first + lane) as u32));
+            }
+        });
     }
+}
+
+/// Squares beyond this are not taken any more.
+fn bound(nearest: &Nearest) -> u32 {
+    nearest.bound().map_or(u32::MAX, |(square, _)| *square)
 }
 
 /// The bits of a number that is not negative sort as the number does.

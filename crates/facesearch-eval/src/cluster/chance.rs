@@ -71,10 +71,14 @@ impl Strangers {
             };
             ((0..PARTS).into_par_iter().flat_map_iter(of).collect(), PAIRS / PARTS * PARTS)
         };
+        let most = scores.len() as f64 * TAIL;
+        if scores.len() > most as usize + 1 {
+            scores.select_nth_unstable_by(most as usize, f32::total_cmp);
+            scores.truncate(most as usize + 1);
+        }
         scores.par_sort_unstable_by(f32::total_cmp);
         let within = scores.partition_point(|score| f64::from(*score) <= beyond);
         let first = within.max(FEWEST);
-        let most = scores.len() as f64 * TAIL;
         if most < 2.0 * first as f64 {
             return None;
         }

@@ -93,6 +93,7 @@ impl Graph {
         for (number, block) in blocks.iter().enumerate() {
             let one = Block::new(vectors, &squares, block);
             let panels = one.panels();
+            let bounds: Vec<u32> = nearest[number].iter().map(bound).collect();
             let (own, later) = nearest[number..].split_at_mut(1);
             within(&one, &panels, &mut own[0]);
             // Each later block is one thread's; what it finds for this block is joined after.
@@ -103,7 +104,7 @@ impl Graph {
                     || vec![TopK::new(k); block.len()],
                     |mut of_one, (of_other, other)| {
                         let other = Block::new(vectors, &squares, other);
-                        between(&one, &panels, &other, &mut of_one, of_other);
+                        between(&one, &panels, &bounds, &other, &mut of_one, of_other);
                         of_one
                     },
                 )
@@ -175,18 +176,21 @@ fn within(block: &Block, panels: &Panels, nearest: &mut [Nearest]) {
     }
 }
 
-/// Compares the rows of a block, which are in `panels`, with those of another.
+/// Compares the rows of a block, which are in `panels`, with those of another. Nothing beyond `bounds`
+/// can be among the nearest of the former.
 fn between(
     one: &Block,
     panels: &Panels,
+    bounds: &[u32],
     other: &Block,
     of_one: &mut [Nearest],
     of_other: &mut [Nearest],
 ) {
-    let lanes = panels.iter().zip(of_one.chunks_mut(LANES));
-    for ((panel, of_one), first) in lanes.zip((one.start..).step_by(LANES)) {
+    let lanes = panels.iter().zip(of_one.chunks_mut(LANES)).zip(bounds.chunks(LANES));
+    for (((panel, of_one), bounds), first) in lanes.zip((one.start..).step_by(LANES)) {
         let mut limits = [0; LANES];
-        limits.iter_mut().zip(&*of_one).for_each(|(limit, nearest)| *limit = bound(nearest));
+        let both = of_one.iter().map(bound).zip(bounds).map(|(found, before)| found.min(*before));
+        limits.iter_mut().zip(both).for_each(|(limit, both)| *limit = both);
         panel.products(&other.numbers, |b, products| {
             let length = other.squares[b];
             let squares: [u32; LANES] = std::array::from_fn(|lane| {
@@ -202,9 +206,13 @@ fn between(
                 return;
             }
             for (lane, nearest) in of_one.iter_mut().enumerate() {
-                nearest.push((squares[lane], (other.start + b) as u32));
-                limits[lane] = bound(nearest);
-                of_other[b].push((squares[lane], (first + lane) as u32));
+                if squares[lane] <= limits[lane] {
+                    nearest.push((squares[lane], (other.start + b) as u32));
+                    limits[lane] = limits[lane].min(bound(nearest));
+                }
+                if squares[lane] <= limit {
+                    of_other[b].push((squares[lane], (first + lane) as u32));
+                }
             }
         });
     }

@@ -382,6 +382,14 @@ impl<'a, V: Vectors + ?Sized> Forest<'a, V> {
     }
 }
 
+/// Several sums at once, which the compiler makes one instruction of.
 fn dot<A: Copy + Into<f64>, B: Copy + Into<f64>>(a: &[A], b: &[B]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| (*a).into() * (*b).into()).sum()
+    const AT_ONCE: usize = 16;
+    let mut sums = [0.0; AT_ONCE];
+    for (a, b) in a.chunks(AT_ONCE).zip(b.chunks(AT_ONCE)) {
+        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
+            *sum += (*a).into() * (*b).into();
+        }
+    }
+    sums.iter().sum()
 }

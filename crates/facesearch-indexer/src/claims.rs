@@ -80,7 +80,11 @@ impl Claims<'_> {
         let others = self.others(content, path)?;
         if others.is_empty() {
             if self.store.paths_of(content)?.iter().all(|other| other == path) {
-                changes.extend(photo.faces.iter().map(|id| Change::RemoveFace(*id)));
+                for id in &photo.faces {
+                    if self.store.face(*id)?.is_some() {
+                        changes.push(Change::RemoveFace(*id));
+                    }
+                }
                 changes.push(Change::RemovePhoto(*content));
             }
         } else if photo.path == path {

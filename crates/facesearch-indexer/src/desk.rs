@@ -231,25 +231,34 @@ impl Desk<'_> {
     ) -> Result<PhotoRecord, StoreError> {
         let FaceId(first) = self.claims.store.next_face_id()?;
         let mut identity = self.claims.verdict(path)?.settle(None);
-        let mut faces = Vec::new();
+        let (mut faces, mut kept) = (Vec::new(), 0);
         for SeenFace { face, quality, embedding } in seen.faces {
             let Some(embedding) = embedding else { continue };
             // The label is that of the most prominent face; where it is not good enough, nobody
             // else gets it.
             let identity = identity.take();
+            let id = FaceId(first + faces.len() as u64);
             if quality.is_some_and(|quality| quality.0 < self.min_quality) {
                 settled.below_quality += 1;
+                // Its number stays the first all the same, and no face has it: later runs give the
+                // label to whatever face has a photo's first number.
+                if faces.is_empty() {
+                    faces.push(id);
+                }
                 continue;
             }
-            let id = FaceId(first + faces.len() as u64);
             let record = FaceRecord { id, photo: content, face, quality, identity };
             settled.changes.push(Change::AddFace(record, embedding));
             faces.push(id);
+            kept += 1;
         }
-        let outcome = match (seen.failure, faces.len()) {
+        if kept == 0 {
+            faces.clear();
+        }
+        let outcome = match (seen.failure, kept) {
             (Some(failure), _) => failure,
             (None, 0) => Outcome::NoFace,
-            (None, count) => Outcome::Faces(u32::try_from(count).unwrap_or(u32::MAX)),
+            (None, count) => Outcome::Faces(count),
         };
         let (width, height) = (seen.width, seen.height);
         let photo = PhotoRecord { content, path: path.to_owned(), width, height, outcome, faces };

@@ -15,8 +15,9 @@ use crate::item::{Item, Reading, Seen, SeenFace};
 /// How many files may be under way.
 const WINDOW: u64 = 1024;
 
-/// How many bytes of files may wait in memory, but for one file that is larger by itself.
-const BYTES: u64 = 128 << 20;
+/// How many bytes of files may wait in memory, but for one file that is larger by itself: dozens of large
+/// photos, for which a disk need not be waited for. More would only fill up: reading is the faster part.
+const BYTES: u64 = 32 << 20;
 
 /// The place of a file in the walk.
 pub(crate) type Place = u64;

@@ -465,3 +465,29 @@ fn faces_below_the_wanted_quality_are_counted_and_not_kept() {
     assert_eq!((report.faces_added, report.below_quality), (0, 4));
     assert_eq!(report.outcomes.no_face, 2);
 }
+
+#[test]
+fn whoever_stands_behind_a_person_of_too_low_quality_gets_no_name() {
+    let world = World::new();
+    world.write("anna/1.jpg", "3 worst first");
+    let some = || IndexOptions { min_quality: 0.3, ..world.options() };
+    let store = store();
+    let report = world.run_with(&store, some(), &[""]).unwrap();
+    assert_eq!((report.faces_added, report.below_quality), (2, 1));
+    let nobody = ["1 anna/1.jpg -", "2 anna/1.jpg -"];
+    assert_eq!(faces(&store, &world.dir), nobody);
+    // The second run looks at the label again, and so does a copy that answers for the photo from now on.
+    world.run_with(&store, some(), &[""]).unwrap();
+    assert_eq!(faces(&store, &world.dir), nobody);
+    world.write("anna/0.jpg", "3 worst first");
+    world.run_with(&store, some(), &[""]).unwrap();
+    let moved = faces(&store, &world.dir);
+    assert!(moved.iter().all(|face| face.ends_with(" -")) && moved.len() == 2, "{moved:?}");
+    // With the photo its faces go, and nothing is counted that was not there.
+    world.remove("anna/0.jpg");
+    world.remove("anna/1.jpg");
+    let prune = IndexOptions { prune: true, ..some() };
+    let report = world.run_with(&store, prune, &[""]).unwrap();
+    assert_eq!(report.faces_removed, 2);
+    assert!(faces(&store, &world.dir).is_empty());
+}

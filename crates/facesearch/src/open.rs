@@ -68,7 +68,7 @@ const MIN_FACE: u32 = 40;
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct VisionArgs {
     /// Recognition model: a name of `facesearch models list`, or the file of a network, ONNX or
-    /// OpenVINO IR (default: the index's, or dlib)
+    /// OpenVINO IR (default: dlib; where an index is filled or asked, the index's)
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) model: Option<String>,
 
@@ -76,16 +76,17 @@ pub(crate) struct VisionArgs {
     pub(crate) network: NetworkArgs,
 
     /// What the recognition network multiplies: f32, int16, which is faster and moves embeddings a
-    /// little, or auto: int16 where that was measured to make no difference (default, and auto of an
-    /// index that exists: the index's; else f32)
+    /// little, or auto: int16 where that was measured to make no difference (default: f32; where an
+    /// index is filled or asked, the index's, which auto takes too)
     #[arg(long, value_name = "f32|int16|auto", hide_possible_values = true)]
     pub(crate) precision: Option<PrecisionChoice>,
 
-    /// Face detector: mtcnn or yunet (default: the index's, or mtcnn)
+    /// Face detector: mtcnn or yunet (default: mtcnn; where an index is filled or asked, the index's)
     #[arg(long, value_name = "NAME")]
     pub(crate) detector: Option<String>,
 
-    /// Pass over faces narrower than this many pixels (default: the index's, or 40)
+    /// Pass over faces narrower than this many pixels (default: 40; where an index is filled or
+    /// asked, the index's)
     #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(12..))]
     pub(crate) min_face: Option<u32>,
 }

@@ -57,7 +57,7 @@ impl Certificate {
             Effort::High => self.widths[2] as usize,
             Effort::List(width) => return width.max(measured_exactly(k)),
         };
-        width + measured_exactly(k).saturating_sub(measured_exactly(K))
+        width.saturating_add(measured_exactly(k).saturating_sub(measured_exactly(K)))
     }
 
     /// The walk for an effort, when `k` neighbours are wanted.
@@ -80,7 +80,7 @@ const AT_MOST: usize = 4;
 
 /// How many of the walk's best are measured exactly, when `k` neighbours are wanted.
 pub(crate) fn measured_exactly(k: usize) -> usize {
-    (2 * k).max(k.saturating_add(10))
+    k.saturating_mul(2).max(k.saturating_add(10))
 }
 
 /// What a structure was found to do, and at what cost.

@@ -185,7 +185,7 @@ impl Segment {
             return SCRATCH.with_borrow_mut(|scratch| {
                 scratch.examined = 0;
                 self.scan(probe, k, width, scratch, wanted)?;
-                let crowd = scratch.scan.crowd(self.sketches()?, k.max(1));
+                let crowd = scratch.scan.crowd(self.sketches()?, width, k.max(1));
                 if crowd >= 2 * rarity.max(1) {
                     // The certificate's width is for known faces and strangers; far out all are strangers.
                     width = width.saturating_mul(3 * crowd / rarity.max(1));

@@ -181,7 +181,7 @@ impl View<'_> {
                     }
                 }
             }
-            if kept.len() > 2 * width + TOGETHER {
+            if kept.len() > width.saturating_mul(2).saturating_add(TOGETHER) {
                 limit = shorten(kept);
             }
         }
@@ -206,11 +206,12 @@ pub(super) struct ScanScratch {
 impl ScanScratch {
     /// After a scan for some of the nodes: how many of all seem no farther than the `k`th of those wanted, for each
     /// of the `k`. Farther out, more nodes are about as near as any, so the scan has to be so many times as wide.
-    pub(super) fn crowd(&mut self, sketches: View, k: usize) -> usize {
-        let k = k.clamp(1, self.kept.len().max(1));
-        if self.kept.is_empty() {
+    /// 1 where fewer than `width`, which the scan was for, were there: then all of them were looked at.
+    pub(super) fn crowd(&mut self, sketches: View, width: usize, k: usize) -> usize {
+        if self.kept.len() < width.max(1) {
             return 1;
         }
+        let k = k.clamp(1, self.kept.len());
         let by_estimate = |a: &(f32, u32), b: &(f32, u32)| a.0.total_cmp(&b.0);
         let limit = self.kept.select_nth_unstable_by(k - 1, by_estimate).1.0;
         sketches.count(&self.probe, limit).div_ceil(k)

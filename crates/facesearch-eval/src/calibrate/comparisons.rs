@@ -39,6 +39,9 @@ pub(super) struct Comparisons {
 impl Comparisons {
     /// Adds one probe's scores, ascending.
     pub(super) fn add(&mut self, scores: &[f32]) {
+        if scores.is_empty() {
+            return;
+        }
         let count = scores.len() as f64;
         let mean = scores.iter().map(|score| f64::from(*score)).sum::<f64>() / count;
         let square = |score: &f32| (f64::from(*score) - mean).powi(2);

@@ -78,10 +78,11 @@ impl Strangers {
         }
         scores.par_sort_unstable_by(f32::total_cmp);
         let within = scores.partition_point(|score| f64::from(*score) <= beyond);
-        let first = within.max(FEWEST);
-        if most < 2.0 * first as f64 {
+        if most < 2.0 * FEWEST as f64 {
             return None;
         }
+        // Where the model takes very many strangers for one person, they are counted from nearer on.
+        let first = within.clamp(FEWEST, (most / 2.0) as usize);
         let from = f64::from(scores[first - 1]);
         let factor = all as f64 / asked as f64;
         let points = |span: f64| {

@@ -195,8 +195,10 @@ impl FaceFinder for World {
                         if text.contains("blank") && index == 0 {
                             rgb = vec![0; 6];
                         }
-                        // The faces of a photo are of quality 1, 1/2, 1/3, ...
-                        let quality = Some(Quality(1.0 / (index + 1) as f32));
+                        // The faces of a photo are of quality 1, 1/2, 1/3, ..., or the first the worst.
+                        let worst = text.contains("worst first") && index == 0;
+                        let quality = if worst { 0.1 } else { 1.0 / (index + 1) as f32 };
+                        let quality = Some(Quality(quality));
                         AlignedFace { face: detected(index), quality, chip: Chip::new(2, 1, rgb) }
                     });
                     Ok(FoundFaces { width: 20, height: 10, faces: faces.collect() })

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -150,5 +151,46 @@ fn an_interrupted_output_file_is_gone_on_with() {
         let _ = fs::remove_file(&partial);
         fs::remove_file(&whole).unwrap();
         fs::remove_file(&resumed).unwrap();
+    }
+}
+
+#[test]
+fn nothing_is_taken_up_of_another_index_or_of_other_images() {
+    let dir = scratch();
+    let photos = dir.path().join("photos");
+    many_photos(&photos, 40);
+    let mut names: Vec<_> = crate::support::files_below(&photos);
+    names.sort();
+    let list = dir.path().join("list.txt");
+    let write = |names: &[std::path::PathBuf]| {
+        let lines: String = names.iter().map(|name| format!("{}\n", text(name))).collect();
+        fs::write(&list, lines).unwrap();
+    };
+    let (index, other) = (demo().join("index"), dir.path().join("other"));
+    let people = demo().join("people");
+    run_for(0, &["index", text(&people.join("Joe Biden")), "--index", text(&other), "-q"]);
+    let (out, state) = (dir.path().join("out"), dir.path().join("out.partial.state"));
+    let arguments = |index: &Path, file: &Path| {
+        ["batch", text(&list), "--threads", "1", "--index", text(index), "-o", text(file)]
+            .map(String::from)
+    };
+    for (index_then, reversed) in [(&other, false), (&index, true)] {
+        write(&names);
+        let mut child = facesearch().args(arguments(&index, &out)).spawn().unwrap();
+        while !state.exists() {
+            std::thread::sleep(Duration::from_millis(2));
+            assert!(child.try_wait().unwrap().is_none(), "it was over before it could be killed");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if reversed {
+            names.reverse();
+            write(&names);
+        }
+        let fresh = dir.path().join("fresh");
+        run_for(0, &arguments(index_then, &out).each_ref().map(|s| &**s));
+        run_for(0, &arguments(index_then, &fresh).each_ref().map(|s| &**s));
+        assert_eq!(fs::read(&out).unwrap(), fs::read(&fresh).unwrap());
+        fs::remove_file(&out).unwrap();
     }
 }

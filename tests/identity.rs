@@ -170,3 +170,75 @@ fn killed_at_any_moment_what_was_said_is_a_prefix_and_is_taken_back_to_the_byte(
         assert!(published(&rough) == *want, "the published files are what they were");
     }
 }
+
+#[test]
+fn what_was_said_and_not_published_is_published_by_the_next_command() {
+    let dir = scratch();
+    let index = dir.path().join("index");
+    index_of(&index, &crowd(3, 2, &mut Dice(4)));
+    let (old, new) = ("person 0000".to_owned(), "Anna".to_owned());
+    let faces = faces_of(&index, &old);
+    let open = || facesearch_store::SledStore::open(&index.join("store")).unwrap();
+    // A process that is killed between its store and its publication leaves this.
+    let statement = facesearch_store::Statement {
+        what: "rename".into(),
+        faces: faces.iter().map(|f| (facesearch_core::FaceId(*f), Some(new.clone()))).collect(),
+        labels: vec![(old.clone(), Some(new.clone()))],
+    };
+    let before = published(&index);
+    open().say(&statement).unwrap();
+    assert_eq!(names(&index)[0].0, old);
+    // Said again, it is no news to the store, but to those who read.
+    run_for(3, &["identity", "rename", &old, &new, "--index", text(&index)]);
+    assert_eq!(names(&index)[0].0, new);
+    open().undo(None).unwrap();
+    run_for(3, &["identity", "undo", "--index", text(&index)]);
+    assert!(published(&index) == before);
+    // Whoever is gone from the store and still there for readers.
+    facesearch_indexer::remove_identity(&open(), &old).unwrap();
+    run_for(1, &["remove", "--identity", &old, "--index", text(&index)]);
+    assert_eq!(names(&index).len(), 2);
+}
+
+#[test]
+fn names_of_folders_follow_every_renaming() {
+    let dir = scratch();
+    let (index, people) = (dir.path().join("index"), dir.path().join("people"));
+    let add = |name: &str, from: &str| {
+        let folder = people.join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::copy(crate::support::photo(from), folder.join(from)).unwrap();
+        run_for(0, &["index", text(&people), "--index", text(&index), "-q"]);
+    };
+    add("A", "obama.jpg");
+    add("B", "biden.jpg");
+    identity(&index, &["rename", "A", "C"]);
+    identity(&index, &["rename", "C", "D"]);
+    add("A", "obama2.jpg");
+    assert_eq!(names(&index), [("B".into(), 1), ("D".into(), 2)]);
+    identity(&index, &["rename", "D", "A"]);
+    add("A", "obama3.jpg");
+    assert_eq!(names(&index), [("A".into(), 3), ("B".into(), 1)]);
+    identity(&index, &["merge", "B", "A"]);
+    identity(&index, &["rename", "B", "E"]);
+    add("A", "biden2.jpg");
+    assert_eq!(names(&index), [("E".into(), 5)]);
+}
+
+#[test]
+fn undoing_goes_on_where_undoings_were_undone() {
+    let dir = scratch();
+    let index = dir.path().join("index");
+    index_of(&index, &crowd(3, 2, &mut Dice(5)));
+    let start = published(&index);
+    let face = faces_of(&index, "person 0000")[0].to_string();
+    let said = identity(&index, &["assign", &format!("{face},{face}"), "--to", "First", "--json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&said["entry"], &said["faces"]), (&1.into(), &1.into()));
+    identity(&index, &["rename", "person 0001", "Joe"]);
+    identity(&index, &["undo"]); // 3 undoes 2
+    identity(&index, &["undo", "3"]); // 4: 2 stands
+    identity(&index, &["undo", "4"]); // 5: 2 does not
+    identity(&index, &["undo"]);
+    assert!(published(&index) == start);
+}

@@ -156,6 +156,17 @@ impl Publisher for SnapshotPublisher {
 }
 
 impl SnapshotPublisher {
+    /// Whether the store holds something else than what is published: whoever changed it was
+    /// interrupted before he published. Only sums are compared.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub fn is_behind(&self, store: &dyn FaceStore) -> Result<bool, StoreError> {
+        let standing = self.standing().and_then(|standing| standing.content);
+        Ok(store.fingerprint()?.is_none_or(|content| standing != Some(content)))
+    }
+
     /// Publishes what `fill` writes, without a store behind it: the index is then all there is.
     ///
     /// `contract` is that of every vector. Where `last` is false, building search structures for new

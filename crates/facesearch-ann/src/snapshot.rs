@@ -320,6 +320,12 @@ impl Gallery for Snapshot {
         self.manifest.generation
     }
 
+    fn fingerprint(&self) -> u64 {
+        let manifest = serde_json::to_vec(&self.manifest).unwrap_or_default();
+        let hash = blake3::hash(&manifest);
+        u64::from_le_bytes(std::array::from_fn(|i| hash.as_bytes()[i]))
+    }
+
     fn len(&self) -> usize {
         self.faces.len()
     }

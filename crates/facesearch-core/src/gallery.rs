@@ -85,6 +85,11 @@ pub trait Gallery: Send + Sync {
     /// Which publication this is.
     fn generation(&self) -> u64;
 
+    /// A number that another publication, of this index or another, does not have.
+    fn fingerprint(&self) -> u64 {
+        self.generation()
+    }
+
     /// How many rows there are.
     fn len(&self) -> usize;
 

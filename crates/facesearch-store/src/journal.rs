@@ -96,9 +96,11 @@ pub(crate) fn to_undo(
 ) -> Result<&JournalEntry, JournalError> {
     let undone: BTreeMap<u64, u64> =
         journal.iter().filter_map(|entry| Some((entry.undoes?, entry.number))).collect();
-    // An undoing that was itself undone leaves its entry standing again.
-    let stands =
-        |entry: &JournalEntry| undone.get(&entry.number).is_none_or(|by| undone.contains_key(by));
+    // An undoing that was itself undone leaves its entry standing again, and so on.
+    let stands = |entry: &JournalEntry| {
+        let mut undoings = std::iter::successors(undone.get(&entry.number), |by| undone.get(by));
+        undoings.by_ref().count().is_multiple_of(2)
+    };
     match asked {
         None => {
             let mut standing = journal.iter().rev().filter(|entry| entry.undoes.is_none());

@@ -173,7 +173,7 @@ fn time(typed: &str) -> Result<i64, String> {
 /// A distance: a number that is not negative. 0 is a value, not "unset".
 pub(crate) fn threshold(typed: &str) -> Result<f32, String> {
     match typed.parse::<f32>() {
-        Ok(d) if d >= 0.0 => Ok(d),
+        Ok(d) if d >= 0.0 && d.is_finite() => Ok(d),
         _ => Err("a distance is a number that is not negative, such as 0.55".into()),
     }
 }
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn a_threshold_of_zero_is_a_value() {
         assert_eq!(super::threshold("0"), Ok(0.0));
-        for wrong in ["-0.1", "nan", "", "x"] {
+        for wrong in ["-0.1", "nan", "inf", "1e39", "", "x"] {
             assert!(super::threshold(wrong).is_err(), "{wrong}");
         }
     }

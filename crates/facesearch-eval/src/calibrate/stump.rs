@@ -37,11 +37,17 @@ pub struct Stump {
 ///
 /// # Errors
 ///
-/// [`EvalError::TooFew`] where there are not two different distances to cut between.
+/// [`EvalError::TooFew`] where there are not two different distances to cut between, or no pairs of one
+/// of the two kinds.
 pub fn stump(trials: &[Trial], criterion: Criterion) -> Result<Stump, EvalError> {
     let mut sorted = trials.to_vec();
     sorted.sort_by(|a, b| a.distance().total_cmp(&b.distance()));
     let same = trials.iter().filter(|trial| trial.same()).count();
+    for (what, got) in [("pairs of one person", same), ("pairs of two", trials.len() - same)] {
+        if got == 0 {
+            return Err(EvalError::TooFew { what, got, wanted: 1 });
+        }
+    }
     let total = [same as f64, (trials.len() - same) as f64];
     let all = total[0] + total[1];
     let (mut near, mut best): ([f64; 2], Option<(f64, Stump)>) = ([0.0; 2], None);

@@ -56,11 +56,11 @@ impl SledStore {
         faces.sort_by_key(|named| named.face);
         faces.dedup_by_key(|named| named.face);
         let mut labels = Vec::new();
-        for (label, after) in &statement.labels {
-            let before = self.stands_for(label)?;
-            let after = after.clone().filter(|after| after != label);
+        for (label, after) in self.followed(&statement.labels)? {
+            let before = self.stands_for(&label)?;
+            let after = after.filter(|after| *after != label);
             if before != after {
-                labels.push(NamedLabel { label: label.clone(), before, after });
+                labels.push(NamedLabel { label, before, after });
             }
         }
         if faces.is_empty() && labels.is_empty() {
@@ -114,6 +114,26 @@ impl SledStore {
             labels,
         })?;
         Ok(number)
+    }
+
+    /// The labels, and those that earlier statements made stand for one of them: they go along.
+    fn followed(
+        &self,
+        labels: &[(String, Option<String>)],
+    ) -> Result<BTreeMap<String, Option<String>>, StoreError> {
+        let said: BTreeMap<String, Option<String>> = labels.iter().cloned().collect();
+        let mut all = said.clone();
+        if said.is_empty() {
+            return Ok(all);
+        }
+        for NamedLabel { label, .. } in self.journal()?.into_iter().flat_map(|entry| entry.labels) {
+            if let Some(now) = self.stands_for(&label)?
+                && let Some(after) = said.get(&now)
+            {
+                all.entry(label).or_insert_with(|| Some(after.clone().unwrap_or(now)));
+            }
+        }
+        Ok(all)
     }
 
     /// What a face goes by; `None` where it is not there.

@@ -96,7 +96,7 @@ pub(crate) fn run(args: &BatchArgs, global: &Global, out: &mut Printer) -> anyho
     let (unreadable, done) = match &args.output {
         None => batch.run(images, &mut std::io::stdout().lock(), 0, &bar)?,
         Some(file) => {
-            let partial = Partial::open(file, &batch)?;
+            let (partial, images) = Partial::open(file, &batch, images)?;
             if partial.images > 0 {
                 let so_far = count(partial.images, "image is", "images are");
                 out.note(format!("{so_far} done already in {}", shown(&partial.path)));

@@ -299,6 +299,16 @@ struct Cut {
 }
 
 fn run_stump(args: &CalibrateArgs, global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {
+    for (typed, option) in [
+        (args.html.is_some(), "--html"),
+        (args.fpir.is_some(), "--fpir"),
+        (args.cohort.is_some() || args.cohort_embeddings.is_some(), "a cohort"),
+    ] {
+        if typed {
+            let what = format!("--method stump cuts between pairs and knows nothing of {option}");
+            return Err(Failure::usage(what));
+        }
+    }
     let trials = match &args.pairs {
         Some(file) => {
             let columns =

@@ -130,6 +130,13 @@ pub(crate) fn run(args: &ClusterArgs, global: &Global, out: &mut Printer) -> any
         let truth: Vec<(usize, u32)> = (0..rows)
             .filter_map(|row| Some((row, gallery.face(Row(row as u32)).identity?.0)))
             .collect();
+        if truth.len() < 2 {
+            let what = format!(
+                "{}: --judge compares with names; too few faces have one",
+                shown(&global.index)
+            );
+            return Err(Failure::input(what));
+        }
         let (group, person): (Vec<u32>, Vec<u32>) =
             truth.iter().map(|(row, person)| (clusters.group[*row], *person)).unzip();
         return say_judged(args, threshold, &group, &person, out);
@@ -151,7 +158,7 @@ pub(crate) fn run(args: &ClusterArgs, global: &Global, out: &mut Printer) -> any
             out.note("every face that is in a group has its name already");
             return Ok(Exit::Success);
         }
-        return identity::say(&statement, global, out);
+        return identity::say(&statement, args.json, global, out);
     }
     Ok(Exit::Success)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use facesearch_core::{FaceId, Gallery, IdentityIndex, Publisher, Row};
 use facesearch_store::{JournalEntry, SledStore, Statement};
@@ -9,6 +10,7 @@ use serde::Serialize;
 
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
+use crate::imported::is_imported;
 use crate::open;
 use crate::printer::{Printer, count, shown, shown_name};
 
@@ -90,18 +92,23 @@ pub(crate) fn run(args: &IdentityArgs, global: &Global, out: &mut Printer) -> an
         IdentityCommand::Show { name } => show(name, json, global, out),
         IdentityCommand::Log => log(json, global, out),
         IdentityCommand::Undo { entry } => {
-            let store = store(global)?;
+            let store = store_to_change(global)?;
             let number = store.undo(*entry).map_err(refused)?;
             publish(&store, global)?;
-            out.line(format!("took back entry {number}"))?;
+            if json {
+                out.json(&said(&store)?)?;
+            } else {
+                out.line(format!("took back entry {number}"))?;
+            }
             Ok(Exit::Success)
         }
         change => {
+            drop(store_to_change(global)?);
             let gallery = open::gallery(global)?;
             gallery.verify()?;
             let statement = statement(change, &gallery)?;
             drop(gallery);
-            say(&statement, global, out)
+            say(&statement, json, global, out)
         }
     }
 }
@@ -109,27 +116,52 @@ pub(crate) fn run(args: &IdentityArgs, global: &Global, out: &mut Printer) -> an
 /// Puts a statement into the store and publishes it.
 pub(crate) fn say(
     statement: &Statement,
+    json: bool,
     global: &Global,
     out: &mut Printer,
 ) -> anyhow::Result<Exit> {
-    let store = store(global)?;
+    let store = store_to_change(global)?;
     let Some(number) = store.say(statement).map_err(refused)? else {
         out.note("nothing to change: it is so already");
         return Ok(Exit::Success);
     };
     publish(&store, global)?;
-    let faces = count(statement.faces.len() as u64, "face", "faces");
-    out.line(format!(
-        "{} ({faces}); `facesearch identity undo {number}` takes it back",
-        statement.what
-    ))?;
+    let said = said(&store)?;
+    if json {
+        out.json(&said)?;
+        return Ok(Exit::Success);
+    }
+    let faces = count(said.faces as u64, "face", "faces");
+    let what = shown_name(&said.what);
+    out.line(format!("{what} ({faces}); `facesearch identity undo {number}` takes it back"))?;
     Ok(Exit::Success)
+}
+
+/// The last entry of the journal.
+fn said(store: &SledStore) -> anyhow::Result<Logged> {
+    let entry = store.journal()?.pop().context("the journal is empty after something was said")?;
+    Ok(Logged::of(entry))
 }
 
 fn store(global: &Global) -> anyhow::Result<SledStore> {
     // A snapshot says better than the store what is wrong with a missing index.
-    open::gallery(global)?;
+    let gallery = open::gallery(global)?;
+    if is_imported(gallery.contract()) {
+        return Err(Failure::input(format!(
+            "{} was imported and keeps no names of its own; import it anew with other identities",
+            shown(&global.index)
+        )));
+    }
     Ok(SledStore::open(&global.index.join(open::STORE))?)
+}
+
+/// The store, once all that is in it is published: an earlier change may have been interrupted.
+fn store_to_change(global: &Global) -> anyhow::Result<SledStore> {
+    let store = store(global)?;
+    if open::publisher(global).is_behind(&store)? {
+        publish(&store, global)?;
+    }
+    Ok(store)
 }
 
 fn publish(store: &SledStore, global: &Global) -> anyhow::Result<()> {
@@ -293,21 +325,28 @@ pub(crate) fn distance(gallery: &dyn Gallery, a: Row, b: Row) -> f32 {
 }
 
 #[derive(Serialize)]
-struct Logged<'a> {
+struct Logged {
     entry: u64,
-    what: &'a str,
+    what: String,
     undoes: Option<u64>,
     faces: usize,
 }
 
-fn log(json: bool, global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {
-    for entry in &store(global)?.journal()? {
+impl Logged {
+    fn of(entry: JournalEntry) -> Self {
         let JournalEntry { number, what, undoes, faces, .. } = entry;
+        Self { entry: number, what, undoes, faces: faces.len() }
+    }
+}
+
+fn log(json: bool, global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {
+    for entry in store(global)?.journal()? {
+        let logged = Logged::of(entry);
         if json {
-            out.json(&Logged { entry: *number, what, undoes: *undoes, faces: faces.len() })?;
+            out.json(&logged)?;
         } else {
-            let faces = count(faces.len() as u64, "face", "faces");
-            out.line(format!("{number}: {what} ({faces})"))?;
+            let faces = count(logged.faces as u64, "face", "faces");
+            out.line(format!("{}: {} ({faces})", logged.entry, shown_name(&logged.what)))?;
         }
     }
     Ok(Exit::Success)

@@ -10,7 +10,8 @@ use crate::imported::{Imported, is_imported};
 use crate::open;
 use crate::printer::{Printer, shown};
 
-/// Write the index anew, so that what was removed is in none of its files
+/// Write the index anew, so that removed faces and photos are in none of its files; the journal of
+/// what was said of names stays, as `identity undo` needs it
 ///
 /// The disk itself may keep what a deleted file held until it uses the place again.
 #[derive(Debug, Args)]

@@ -57,9 +57,11 @@ fn from_store(args: &RemoveArgs, global: &Global) -> anyhow::Result<u64> {
     for identity in &args.identity {
         faces += facesearch_indexer::remove_identity(&store, identity)?.faces;
     }
-    if faces + files > 0 {
+    let publisher = open::publisher(global);
+    // Also where an earlier command was interrupted before it had published.
+    if faces + files > 0 || publisher.is_behind(&store)? {
         // The structures that stand are kept; those faces are left out of them.
-        open::publisher(global).publish(&store, false)?;
+        publisher.publish(&store, false)?;
     }
     Ok(faces)
 }

@@ -1,8 +1,13 @@
 //! An output file under way, and how a later run takes it up.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use blake3::{Hash, Hasher};
 
 use super::{Batch, Format, Images, table};
 use crate::exit::Failure;
@@ -10,17 +15,27 @@ use crate::printer::shown;
 use crate::progress::Bar;
 
 /// An output file under way: `FILE.partial`, renamed once complete, so that `FILE` is never half a
-/// result. Beside it, `FILE.partial.state` counts the images whose answers are wholly in it.
+/// result. Beside it, `FILE.partial.state` counts the images whose answers are wholly in it, and has a
+/// sum of their names.
 pub(super) struct Partial {
     pub(super) path: PathBuf,
     state: PathBuf,
     pub(super) images: u64,
     bytes: u64,
+    names: Names,
 }
 
+/// Of the images taken so far, for each what all names up to it sum up to.
+type Names = Rc<RefCell<VecDeque<Hash>>>;
+
 impl Partial {
-    /// Takes up an earlier run's file where it was made with the same index and options.
-    pub(super) fn open(output: &Path, batch: &Batch<'_>) -> anyhow::Result<Self> {
+    /// Takes up an earlier run's file where it was made with the same index and options and begins with
+    /// the same images; gives all `images` back.
+    pub(super) fn open(
+        output: &Path,
+        batch: &Batch<'_>,
+        mut images: Images,
+    ) -> anyhow::Result<(Self, Images)> {
         if output.is_dir() {
             return Err(Failure::usage(format!("{} is a folder; name a file", shown(output))));
         }
@@ -30,24 +45,39 @@ impl Partial {
             PathBuf::from(name)
         };
         let (path, state) = (with(".partial"), with(".partial.state"));
-        let (images, bytes) = fs::read_to_string(&state)
+        let earlier = fs::read_to_string(&state)
             .ok()
             .and_then(|text| {
                 let (terms, counts) = text.split_once('\n')?;
-                let (images, bytes) = counts.trim_end().split_once(' ')?;
+                let mut counts = counts.split_whitespace();
                 (terms == Self::terms(batch)).then_some(())?;
-                Some((images.parse().ok()?, bytes.parse().ok()?))
+                let [images, bytes] = [counts.next()?.parse().ok()?, counts.next()?.parse().ok()?];
+                Some((images, bytes, Hash::from_hex(counts.next()?).ok()?))
             })
-            .filter(|(_, bytes)| fs::metadata(&path).is_ok_and(|meta| meta.len() >= *bytes))
-            .unwrap_or((0, 0));
-        Ok(Self { path, state, images, bytes })
+            .filter(|(_, bytes, _)| fs::metadata(&path).is_ok_and(|meta| meta.len() >= *bytes));
+        let done = earlier.map_or(0, |(images, ..)| images);
+        let first: Vec<PathBuf> =
+            images.by_ref().take(usize::try_from(done)?).collect::<anyhow::Result<_>>()?;
+        let mut sum = Hasher::new();
+        first.iter().for_each(|image| add(&mut sum, image));
+        let same = earlier
+            .filter(|(images, _, names)| first.len() as u64 == *images && sum.finalize() == *names);
+        let (done, bytes) = same.map_or((0, 0), |(images, bytes, _)| (images, bytes));
+        let names = Names::default();
+        let (kept, mut sum) = (Rc::clone(&names), Hasher::new());
+        let images = first.into_iter().map(Ok).chain(images).inspect(move |image| {
+            if let Ok(image) = image {
+                add(&mut sum, image);
+                kept.borrow_mut().push_back(sum.finalize());
+            }
+        });
+        Ok((Self { path, state, images: done, bytes, names }, Box::new(images)))
     }
 
     /// What an answer depends on, besides its image.
     fn terms(batch: &Batch<'_>) -> String {
         let Batch { gallery, judge, format, .. } = batch;
-        let generation = gallery.generation();
-        format!("{format:?} {} generation {generation}", judge.terms())
+        format!("{format:?} {} index {:016x}", judge.terms(), gallery.fingerprint())
     }
 
     /// Answers the images that are not in the file yet, and gives it its final name.
@@ -73,6 +103,9 @@ impl Partial {
             file: BufWriter::new(file),
             bytes: self.bytes,
             images: self.images,
+            names: self.names,
+            summed: 0,
+            last: Hasher::new().finalize(),
             pending: 0,
             state: &self.state,
             terms: Self::terms(batch),
@@ -92,6 +125,11 @@ impl Partial {
         }
         Ok((failed_before + failed, done))
     }
+}
+
+/// Adds an image's name to a sum of names.
+fn add(sum: &mut Hasher, image: &Path) {
+    sum.update(image.as_os_str().as_encoded_bytes()).update(&[0]);
 }
 
 /// How many images of an earlier run's lines could not be used.
@@ -123,6 +161,10 @@ struct Counting<'a> {
     file: BufWriter<File>,
     bytes: u64,
     images: u64,
+    names: Names,
+    /// How many of `names` were taken out, and the last of them.
+    summed: u64,
+    last: Hash,
     pending: u64,
     state: &'a Path,
     terms: String,
@@ -145,8 +187,14 @@ impl Write for Counting<'_> {
     fn flush(&mut self) -> std::io::Result<()> {
         self.file.flush()?;
         self.images += std::mem::take(&mut self.pending);
+        while self.summed < self.images
+            && let Some(names) = self.names.borrow_mut().pop_front()
+        {
+            (self.last, self.summed) = (names, self.summed + 1);
+        }
         let temporary = self.state.with_extension("state.new");
-        fs::write(&temporary, format!("{}\n{} {}\n", self.terms, self.images, self.bytes))?;
+        let Self { terms, images, bytes, last, .. } = self;
+        fs::write(&temporary, format!("{terms}\n{images} {bytes} {last}\n"))?;
         fs::rename(&temporary, self.state)
     }
 }

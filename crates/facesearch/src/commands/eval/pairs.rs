@@ -220,7 +220,9 @@ fn judge(args: &PairsArgs, global: &Global, out: &Printer) -> anyhow::Result<Jud
     let name = shown(&args.file);
     let text = fs::read_to_string(&args.file).with_context(|| format!("cannot read {name}"))?;
     let header = text.lines().next().unwrap_or_default();
-    let has = |column: &str| header.split(',').any(|head| head.trim() == column);
+    let header = header.trim_start_matches('\u{feff}');
+    let heads = || header.split(',').map(|head| head.trim().trim_matches('"'));
+    let has = |column: &str| heads().any(|head| head.eq_ignore_ascii_case(column));
     if has(&args.distance_column) {
         let columns =
             Columns { distance: args.distance_column.clone(), same: args.same_column.clone() };
@@ -297,12 +299,13 @@ fn in_words(model: &str, report: &PairsReport, own: bool, how: &Bootstrap) -> Ve
     lines.push(format!("  equal error rate    {}", figure(Some(report.eer), report.eer_interval)));
     for tar in &report.tar {
         let doubt = if tar.supported { "" } else { ", too few pairs to mean it" };
-        lines.push(format!(
-            "  TAR at FAR {:<7}  {} (at distance {:.4}{doubt})",
-            tar.far,
-            figure(Some(tar.tar), tar.interval),
-            tar.threshold
-        ));
+        let at = if tar.threshold.is_finite() {
+            format!("at distance {:.4}", tar.threshold)
+        } else {
+            "no distance has so few false matches".into()
+        };
+        let rate = figure(Some(tar.tar), tar.interval);
+        lines.push(format!("  TAR at FAR {:<7}  {rate} ({at}{doubt})", tar.far));
     }
     if let Some(best) = report.best {
         let (threshold, accuracy) = (best.threshold, best.accuracy);

@@ -172,6 +172,10 @@ impl Source {
 /// Every photo below a folder, by its path from there.
 pub(crate) fn names_below(folder: &Path) -> anyhow::Result<Vec<String>> {
     let photos = facesearch_indexer::photos_below(folder)?;
+    if photos.is_empty() {
+        let what = if folder.is_dir() { "there is no photo in it" } else { "it is no folder" };
+        return Err(Failure::input(format!("{}: {what}", shown(folder))));
+    }
     let name = |path: &PathBuf| {
         let below = path.strip_prefix(folder).unwrap_or(path);
         let text = below.to_str().map(str::to_owned);

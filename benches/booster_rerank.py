@@ -15,6 +15,7 @@ import sys
 
 import lightgbm
 import numpy as np
+from galleries import draw
 
 booster = lightgbm.Booster(model_file=sys.argv[1])
 people, names = [open(path, encoding="utf-8").read().splitlines() for path in sys.argv[2:4]]
@@ -39,14 +40,7 @@ features = booster.feature_name()
 NEAREST, RATES = 50, (0.1, 0.01)
 found = {}
 for seed in range(10):
-    random = np.random.default_rng(seed)
-    order = random.permutation(person.max() + 1)
-    enrolled = np.isin(person, order[: len(order) // 2])
-    first = {}
-    for row in random.permutation(len(person)):
-        if enrolled[row]:
-            first.setdefault(person[row], row)
-    gallery = np.array(list(first.values()))
+    enrolled, gallery = draw(person, np.random.default_rng(seed))
     probes = np.setdiff1d(np.arange(len(person)), gallery)
     known = enrolled[probes]
     distance = table["all together"][np.ix_(probes, gallery)]

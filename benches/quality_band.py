@@ -15,6 +15,7 @@ import pathlib
 import sys
 
 import numpy as np
+from galleries import draw
 
 faces, names, metric, answers = sys.argv[1:]
 vectors = np.load(faces).astype(np.float64)
@@ -38,16 +39,9 @@ shares, rates = (-0.5, -0.25, 0.0, 0.25, 0.5), (0.1, 0.01)
 misses = {(share, rate): [] for share in shares for rate in rates}
 thirds = [[], [], []]
 for seed in range(10):
-    random = np.random.default_rng(seed)
-    people = random.permutation(person.max() + 1)
-    enrolled = np.isin(person, people[: len(people) // 2])
-    first = {}
-    for row in random.permutation(len(person)):
-        if enrolled[row]:
-            first.setdefault(person[row], row)
-    gallery = np.array(list(first.values()))
+    enrolled, gallery = draw(person, np.random.default_rng(seed))
     column = {person[row]: i for i, row in enumerate(gallery)}
-    known = np.array([row for row in np.flatnonzero(enrolled) if first[person[row]] != row])
+    known = np.setdiff1d(np.flatnonzero(enrolled), gallery)
     strangers = np.flatnonzero(~enrolled)
     of_known, of_strangers = distance[np.ix_(known, gallery)], distance[np.ix_(strangers, gallery)].min(1)
     own = of_known[np.arange(len(known)), [column[person[row]] for row in known]]

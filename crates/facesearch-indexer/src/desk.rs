@@ -233,20 +233,19 @@ impl Desk<'_> {
         let mut identity = self.claims.verdict(path)?.settle(None);
         let (mut faces, mut kept) = (Vec::new(), 0);
         for SeenFace { face, quality, embedding } in seen.faces {
-            let Some(embedding) = embedding else { continue };
-            // The label is that of the most prominent face; where it is not good enough, nobody
-            // else gets it.
+            // The label is that of the most prominent face; where it is not kept, nobody else gets
+            // it. Its number stays the first all the same, and no face has it: later runs give the
+            // label to whatever face has a photo's first number.
             let identity = identity.take();
             let id = FaceId(first + faces.len() as u64);
-            if quality.is_some_and(|quality| quality.0 < self.min_quality) {
-                settled.below_quality += 1;
-                // Its number stays the first all the same, and no face has it: later runs give the
-                // label to whatever face has a photo's first number.
+            let too_bad = quality.is_some_and(|quality| quality.0 < self.min_quality);
+            settled.below_quality += u64::from(too_bad && embedding.is_some());
+            let Some(embedding) = embedding.filter(|_| !too_bad) else {
                 if faces.is_empty() {
                     faces.push(id);
                 }
                 continue;
-            }
+            };
             let record = FaceRecord { id, photo: content, face, quality, identity };
             settled.changes.push(Change::AddFace(record, embedding));
             faces.push(id);

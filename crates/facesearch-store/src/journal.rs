@@ -98,8 +98,8 @@ pub(crate) fn to_undo(
         journal.iter().filter_map(|entry| Some((entry.undoes?, entry.number))).collect();
     // An undoing that was itself undone leaves its entry standing again, and so on.
     let stands = |entry: &JournalEntry| {
-        let mut undoings = std::iter::successors(undone.get(&entry.number), |by| undone.get(by));
-        undoings.by_ref().count().is_multiple_of(2)
+        let undoings = std::iter::successors(undone.get(&entry.number), |by| undone.get(by));
+        undoings.count().is_multiple_of(2)
     };
     match asked {
         None => {

@@ -68,8 +68,6 @@ proptest! {
     }
 }
 
-proptest! {}
-
 #[test]
 fn the_longest_code_does_not_overflow() {
     let code = vec![0u8; MAX_NUMBERS];

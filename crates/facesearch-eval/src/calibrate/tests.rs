@@ -253,6 +253,8 @@ fn the_threshold_keeps_to_the_wanted_rate_on_people_it_never_saw() {
 
 #[test]
 fn too_little_to_learn_from_is_refused() {
+    let alike: Vec<Trial> = (1..9).map(|i| Trial::new(Some(f64::from(i)), true)).collect();
+    assert!(matches!(stump(&alike, Criterion::Gain), Err(EvalError::TooFew { .. })));
     let few = |probes: usize, people: usize| nearest_impostors(vec![vec![1.0; people]; probes]);
     assert!(matches!(few(0, 50), Err(EvalError::TooFew { got: 0, .. })));
     assert!(matches!(few(19, 50), Err(EvalError::TooFew { got: 19, .. })));

@@ -10,6 +10,7 @@ use std::ops::Range;
 use facesearch_core::{Panels, squared_length};
 use rayon::prelude::*;
 
+use super::graph::one_after_another;
 use super::{ClusterOptions, Vectors};
 use crate::random::Random;
 
@@ -45,8 +46,7 @@ pub(super) fn surroundings(
     let dim = vectors.vector(*first).len();
     let panels = Panels::new(cohort.iter().map(|row| vectors.vector(*row)), dim);
     let of_block = |block: Range<usize>| {
-        let mut numbers = Vec::with_capacity(block.len() * dim);
-        block.clone().for_each(|row| numbers.extend_from_slice(vectors.vector(row)));
+        let numbers = one_after_another(vectors, block.clone());
         let lengths: Vec<f32> = numbers.chunks_exact(dim).map(squared_length).collect();
         let mut squares = vec![Vec::with_capacity(cohort.len()); block.len()];
         for (panel, cohort) in panels.iter().zip(cohort.chunks(Panels::LANES)) {

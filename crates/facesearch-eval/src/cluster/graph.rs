@@ -79,9 +79,10 @@ impl Graph {
 
     /// The graph by comparing all pairs once; of equal distances the smaller row.
     ///
-    /// Blocks of rows are compared by products ([`Panels`]), so two
-    /// neighbours whose distances differ by rounding only may change places. Memory is `12 k`
-    /// bytes a row, and the result does not depend on the number of threads.
+    /// Blocks of rows are compared by products ([`Panels`]), so two neighbours whose distances differ
+    /// by rounding only may change places. **Trap:** where vectors lie thousands of times farther from
+    /// the origin than from each other, rounding is all that is left. Memory is `12 k` bytes a row,
+    /// and the result does not depend on the number of threads.
     pub fn exact(vectors: &(impl Vectors + ?Sized), k: usize) -> Self {
         let rows = vectors.len();
         let blocks: Vec<Range<usize>> =
@@ -149,8 +150,7 @@ struct Block<'a> {
 impl<'a> Block<'a> {
     /// `squares`: the squared lengths of all rows.
     fn new(vectors: &(impl Vectors + ?Sized), squares: &'a [f32], rows: &Range<usize>) -> Self {
-        let mut numbers = Vec::with_capacity(rows.len() * vectors.vector(rows.start).len());
-        rows.clone().for_each(|row| numbers.extend_from_slice(vectors.vector(row)));
+        let numbers = one_after_another(vectors, rows.clone());
         Self { start: rows.start, numbers, squares: &squares[rows.clone()] }
     }
 
@@ -159,6 +159,13 @@ impl<'a> Block<'a> {
         let dim = self.numbers.len() / self.squares.len();
         Panels::new(self.numbers.chunks_exact(dim), dim)
     }
+}
+
+/// The numbers of some rows as [`Panel::products`](facesearch_core::Panel::products) takes them.
+pub(super) fn one_after_another(vectors: &(impl Vectors + ?Sized), rows: Range<usize>) -> Vec<f32> {
+    let mut numbers = Vec::with_capacity(rows.len() * vectors.vector(rows.start).len());
+    rows.for_each(|row| numbers.extend_from_slice(vectors.vector(row)));
+    numbers
 }
 
 const LANES: usize = Panels::LANES;

@@ -228,3 +228,18 @@ fn a_graph_from_an_index_may_be_ragged_and_is_asked_once_a_row() {
     );
     assert_eq!(none.unwrap().groups, 0);
 }
+
+#[test]
+fn a_model_that_takes_many_strangers_for_one_person_joins_no_more_of_them() {
+    let (vectors, _) = album(300, 5);
+    let faces = faces(&vectors);
+    let graph = Graph::exact(&faces, 16);
+    let threshold = |verification: f32| {
+        let options = ClusterOptions::new(0.9 * verification);
+        let nobody = Constraints::default();
+        cluster_by_chance(&faces, &graph, &nobody, &options, verification, 0.015).unwrap().1
+    };
+    // At 1.3 more than a twentieth of all strangers are within the model's threshold.
+    let (usual, loose) = (threshold(1.1), threshold(1.3));
+    assert!(loose < 1.1 * usual, "{loose} and {usual}");
+}

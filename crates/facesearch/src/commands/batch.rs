@@ -6,7 +6,7 @@ mod table;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -143,6 +143,32 @@ fn lines(reader: impl BufRead + 'static, null: bool) -> Images {
     Box::new(paths.filter(|path| path.as_ref().map_or(true, |p| !p.as_os_str().is_empty())))
 }
 
+/// Where answers go.
+trait Answers {
+    /// The heading of a table.
+    fn head(&mut self, head: &[u8]) -> std::io::Result<()>;
+
+    /// All that is said of an image.
+    fn answer(&mut self, image: &Path, answer: &[u8]) -> std::io::Result<()>;
+
+    /// A portion of images is done.
+    fn flush(&mut self) -> std::io::Result<()>;
+}
+
+impl Answers for std::io::StdoutLock<'_> {
+    fn head(&mut self, head: &[u8]) -> std::io::Result<()> {
+        self.write_all(head)
+    }
+
+    fn answer(&mut self, _: &Path, answer: &[u8]) -> std::io::Result<()> {
+        self.write_all(answer)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Write::flush(self)
+    }
+}
+
 /// What stays the same for all images.
 struct Batch<'a> {
     vision: &'a Vision,
@@ -162,12 +188,12 @@ impl Batch<'_> {
     fn run(
         &self,
         images: Images,
-        to: &mut dyn Write,
+        to: &mut dyn Answers,
         skip: u64,
         bar: &Bar,
     ) -> anyhow::Result<(u64, u64)> {
         if self.format.is_table() && skip == 0 {
-            to.write_all(&table::csv_head()?)?;
+            to.head(&table::csv_head()?)?;
         }
         let (mut unreadable, mut done) = (0, 0);
         let mut images = images.skip(usize::try_from(skip)?).peekable();
@@ -178,9 +204,10 @@ impl Batch<'_> {
             let pipeline = self.vision.pipeline().within(self.memory);
             let photos = pipeline.probe_all(&portion, |path| open::read(path))?;
             let named = portion.iter().map(PathBuf::as_path).zip(photos);
-            for report in ImageReport::of_photos(named, self.gallery, &self.judge)? {
+            let reports = ImageReport::of_photos(named, self.gallery, &self.judge)?;
+            for (image, report) in portion.iter().zip(reports) {
                 unreadable += u64::from(report.error.is_some());
-                to.write_all(&self.line(&report)?)?;
+                to.answer(image, &self.line(&report)?)?;
                 if self.with_page {
                     self.page.borrow_mut().answer(&report);
                 }

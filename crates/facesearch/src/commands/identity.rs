@@ -103,12 +103,12 @@ pub(crate) fn run(args: &IdentityArgs, global: &Global, out: &mut Printer) -> an
             Ok(Exit::Success)
         }
         change => {
-            drop(store_to_change(global)?);
+            let store = store_to_change(global)?;
             let gallery = open::gallery(global)?;
             gallery.verify()?;
             let statement = statement(change, &gallery)?;
             drop(gallery);
-            say(&statement, json, global, out)
+            say_in(&store, &statement, json, global, out)
         }
     }
 }
@@ -120,13 +120,22 @@ pub(crate) fn say(
     global: &Global,
     out: &mut Printer,
 ) -> anyhow::Result<Exit> {
-    let store = store_to_change(global)?;
+    say_in(&store_to_change(global)?, statement, json, global, out)
+}
+
+fn say_in(
+    store: &SledStore,
+    statement: &Statement,
+    json: bool,
+    global: &Global,
+    out: &mut Printer,
+) -> anyhow::Result<Exit> {
     let Some(number) = store.say(statement).map_err(refused)? else {
         out.note("nothing to change: it is so already");
         return Ok(Exit::Success);
     };
-    publish(&store, global)?;
-    let said = said(&store)?;
+    publish(store, global)?;
+    let said = said(store)?;
     if json {
         out.json(&said)?;
         return Ok(Exit::Success);

@@ -1,15 +1,12 @@
 //! An output file under way, and how a later run takes it up.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use blake3::{Hash, Hasher};
 
-use super::{Batch, Format, Images, table};
+use super::{Answers, Batch, Format, Images, table};
 use crate::exit::Failure;
 use crate::printer::shown;
 use crate::progress::Bar;
@@ -22,11 +19,9 @@ pub(super) struct Partial {
     state: PathBuf,
     pub(super) images: u64,
     bytes: u64,
-    names: Names,
+    /// Of the names of those images.
+    names: Hasher,
 }
-
-/// Of the images taken so far, for each what all names up to it sum up to.
-type Names = Rc<RefCell<VecDeque<Hash>>>;
 
 impl Partial {
     /// Takes up an earlier run's file where it was made with the same index and options and begins with
@@ -58,20 +53,16 @@ impl Partial {
         let done = earlier.map_or(0, |(images, ..)| images);
         let first: Vec<PathBuf> =
             images.by_ref().take(usize::try_from(done)?).collect::<anyhow::Result<_>>()?;
-        let mut sum = Hasher::new();
-        first.iter().for_each(|image| add(&mut sum, image));
+        let mut names = Hasher::new();
+        first.iter().for_each(|image| add(&mut names, image));
         let same = earlier
-            .filter(|(images, _, names)| first.len() as u64 == *images && sum.finalize() == *names);
+            .filter(|(images, _, sum)| first.len() as u64 == *images && names.finalize() == *sum);
         let (done, bytes) = same.map_or((0, 0), |(images, bytes, _)| (images, bytes));
-        let names = Names::default();
-        let (kept, mut sum) = (Rc::clone(&names), Hasher::new());
-        let images = first.into_iter().map(Ok).chain(images).inspect(move |image| {
-            if let Ok(image) = image {
-                add(&mut sum, image);
-                kept.borrow_mut().push_back(sum.finalize());
-            }
-        });
-        Ok((Self { path, state, images: done, bytes, names }, Box::new(images)))
+        if done == 0 {
+            names.reset();
+        }
+        let images = Box::new(first.into_iter().map(Ok).chain(images));
+        Ok((Self { path, state, images: done, bytes, names }, images))
     }
 
     /// What an answer depends on, besides its image.
@@ -104,12 +95,8 @@ impl Partial {
             bytes: self.bytes,
             images: self.images,
             names: self.names,
-            summed: 0,
-            last: Hasher::new().finalize(),
-            pending: 0,
             state: &self.state,
             terms: Self::terms(batch),
-            header: batch.format.is_table() && self.images == 0,
         };
         let (failed, done) = batch.run(images, &mut counting, self.images, bar)?;
         counting.file.into_inner()?.sync_all()?;
@@ -161,40 +148,29 @@ struct Counting<'a> {
     file: BufWriter<File>,
     bytes: u64,
     images: u64,
-    names: Names,
-    /// How many of `names` were taken out, and the last of them.
-    summed: u64,
-    last: Hash,
-    pending: u64,
+    names: Hasher,
     state: &'a Path,
     terms: String,
-    header: bool,
 }
 
-impl Write for Counting<'_> {
-    fn write(&mut self, answer: &[u8]) -> std::io::Result<usize> {
-        self.file.write_all(answer)?;
+impl Answers for Counting<'_> {
+    fn head(&mut self, head: &[u8]) -> std::io::Result<()> {
+        self.bytes += head.len() as u64;
+        self.file.write_all(head)
+    }
+
+    fn answer(&mut self, image: &Path, answer: &[u8]) -> std::io::Result<()> {
+        add(&mut self.names, image);
+        self.images += 1;
         self.bytes += answer.len() as u64;
-        // The batch writes one whole answer at a time, and for csv the header before the first.
-        if self.header {
-            self.header = false;
-        } else {
-            self.pending += 1;
-        }
-        Ok(answer.len())
+        self.file.write_all(answer)
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
         self.file.flush()?;
-        self.images += std::mem::take(&mut self.pending);
-        while self.summed < self.images
-            && let Some(names) = self.names.borrow_mut().pop_front()
-        {
-            (self.last, self.summed) = (names, self.summed + 1);
-        }
         let temporary = self.state.with_extension("state.new");
-        let Self { terms, images, bytes, last, .. } = self;
-        fs::write(&temporary, format!("{terms}\n{images} {bytes} {last}\n"))?;
+        let Self { terms, images, bytes, names, .. } = self;
+        fs::write(&temporary, format!("{terms}\n{images} {bytes} {}\n", names.finalize()))?;
         fs::rename(&temporary, self.state)
     }
 }

@@ -95,7 +95,10 @@ impl<'a> Pipeline<'a> {
         load: impl Fn(&T) -> Result<Vec<u8>, VisionError> + Sync,
     ) -> Vec<Result<FoundFaces, VisionError>> {
         if self.memory == u64::MAX {
-            return photos.par_iter().map(|photo| self.finder.find(&load(photo)?)).collect();
+            // A single photo would be looked at outside of the pool, each of its parts handed in and waited for.
+            return rayon::scope(|_| {
+                photos.par_iter().map(|photo| self.finder.find(&load(photo)?)).collect()
+            });
         }
         // As many as fit, then the next: a thread that waited for memory in the middle of its photo could
         // be waiting for itself.

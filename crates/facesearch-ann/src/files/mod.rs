@@ -13,11 +13,11 @@ pub(crate) use write::{DataFile, io_error, sync_dir};
 use serde::{Deserialize, Serialize};
 
 /// The version of the whole published format; readers take no other.
-pub(crate) const FORMAT: u32 = 3;
+pub(crate) const FORMAT: u32 = 4;
 
 /// Bytes that share one checksum. Small, because a graph search touches a few bytes in each of
 /// many blocks.
-pub(crate) const BLOCK: usize = 16 * 1024;
+pub(crate) const BLOCK: usize = 4 * 1024;
 
 /// Bytes of one checksum: the block's XXH3 of 64 bits, which is computed as fast as memory is read.
 pub(crate) const SUM: usize = 8;

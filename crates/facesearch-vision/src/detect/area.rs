@@ -9,9 +9,12 @@
 //! Rows are added up first, in the order of memory, because that is the larger part of the work and
 //! vectorises; then each window's columns.
 
-use std::ops::Range;
+use std::ops::{AddAssign, Range};
 
 use facesearch_core::Photo;
+use rayon::prelude::*;
+
+use crate::kernels::{Kernel, Level, Simd, launch};
 
 /// A part of a photo, in whole pixels, inside it and not empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,58 +51,102 @@ impl Scaling {
     pub(super) const NONE: Self = Self { shift: 0.0, factor: 1.0 };
 }
 
-/// Resizes a region to `size` and appends the part `part` of the result, row by row, to `out`.
+/// Resizes a region to `size` and writes the part `part` of the result, row by row, to `out`.
 ///
-/// - **Output:** for each pixel `r g b`, scaled as the network was trained.
+/// - **Output:** for each pixel `r g b`, scaled as the network was trained. Rows are shared out to the cores that are
+///   free.
+///
+/// Panics where `out` is not three numbers for each pixel of the part.
 pub(super) fn resize_part(
     photo: &Photo,
     region: &Region,
     size: Size,
     part: &Region,
     scaling: Scaling,
-    out: &mut Vec<f32>,
+    out: &mut [f32],
 ) {
-    if part.x.is_empty() || part.y.is_empty() {
+    let row = part.x.len() * 3;
+    assert_eq!(out.len(), part.y.len() * row, "as many numbers as the part has");
+    if out.is_empty() {
         return;
     }
-    let stride = photo.width() as usize * 3;
     let spans: Vec<Range<usize>> =
         part.x.clone().map(|x| window(x, region.x.len(), size.width)).collect();
-    let first = spans[0].start;
-    let columns = region.x.start + first..region.x.start + spans[spans.len() - 1].end;
-    let bytes = columns.start * 3..columns.end * 3;
-    let mut sums = vec![0u32; bytes.len()];
-    out.reserve(part.y.len() * part.x.len() * 3);
-    for row in part.y.clone() {
-        let span = window(row, region.y.len(), size.height);
-        let top = (region.y.start + span.start) * stride;
-        let lines = photo.rgb()[top..].chunks(stride).take(span.len());
-        sum_rows(lines.map(|line| &line[bytes.clone()]), &mut sums);
-        for columns in &spans {
-            let scale = 1.0 / (span.len() * columns.len()) as f32;
-            let mut pixel = [0u32; 3];
-            for rgb in sums[(columns.start - first) * 3..(columns.end - first) * 3].chunks_exact(3)
-            {
-                for (sum, value) in pixel.iter_mut().zip(rgb) {
-                    *sum += value;
-                }
-            }
-            out.extend(pixel.map(|sum| (sum as f32 * scale - scaling.shift) * scaling.factor));
-        }
-    }
+    let read = region.x.len() * 3 * region.y.len().div_ceil(size.height);
+    let together = (BYTES_TOGETHER / read).max(1);
+    out.par_chunks_mut(row * together).enumerate().for_each(|(i, out)| {
+        let first = part.y.start + i * together;
+        let means =
+            Means { photo, region, height: size.height, spans: &spans, first, scaling, out };
+        launch(Level::best(), means);
+    });
 }
+
+/// Bytes of a photo that one core should read before it looks for other work.
+const BYTES_TOGETHER: usize = 1 << 18;
 
 /// The input pixels that output pixel `index` of `count` is the mean of.
 fn window(index: usize, len: usize, count: usize) -> Range<usize> {
     index * len / count..((index + 1) * len).div_ceil(count)
 }
 
-/// `sums[i]` becomes the sum of all lines' bytes `i`.
-fn sum_rows<'a>(lines: impl Iterator<Item = &'a [u8]>, sums: &mut [u32]) {
-    sums.fill(0);
-    for line in lines {
-        for (sum, value) in sums.iter_mut().zip(line) {
-            *sum += u32::from(*value);
+/// Whole rows of a part. Plain Rust that the compiler makes vectors of.
+struct Means<'a> {
+    photo: &'a Photo,
+    region: &'a Region,
+    /// Rows of the whole result.
+    height: usize,
+    /// The columns of the region that each pixel of a row is a mean of.
+    spans: &'a [Range<usize>],
+    /// The row that `out` begins with.
+    first: usize,
+    scaling: Scaling,
+    out: &'a mut [f32],
+}
+
+impl Kernel for Means<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        // So many bytes add up to a number of 16 bits, which takes half the time of one of 32.
+        if self.region.y.len() / self.height + 2 <= usize::from(u16::MAX / 255) {
+            self.run_with::<u16>();
+        } else {
+            self.run_with::<u32>();
+        }
+    }
+}
+
+impl Means<'_> {
+    #[inline(always)]
+    fn run_with<T: Copy + Default + From<u8> + AddAssign + Into<u32>>(self) {
+        let Self { photo, region, height, spans, first, scaling, out } = self;
+        let stride = photo.width() as usize * 3;
+        let left = spans[0].start;
+        let right = spans[spans.len() - 1].end;
+        let bytes = (region.x.start + left) * 3..(region.x.start + right) * 3;
+        let mut sums = vec![T::default(); bytes.len()];
+        for (row, out) in (first..).zip(out.chunks_exact_mut(spans.len() * 3)) {
+            let span = window(row, region.y.len(), height);
+            let lines = photo.rgb()[(region.y.start + span.start) * stride..].chunks(stride);
+            sums.fill(T::default());
+            for line in lines.take(span.len()) {
+                for (sum, value) in sums.iter_mut().zip(&line[bytes.clone()]) {
+                    *sum += T::from(*value);
+                }
+            }
+            for (columns, out) in spans.iter().zip(out.chunks_exact_mut(3)) {
+                let scale = 1.0 / (span.len() * columns.len()) as f32;
+                let mut pixel = [0u32; 3];
+                let under = &sums[(columns.start - left) * 3..(columns.end - left) * 3];
+                for rgb in under.chunks_exact(3) {
+                    for (sum, value) in pixel.iter_mut().zip(rgb) {
+                        *sum += (*value).into();
+                    }
+                }
+                for (out, sum) in out.iter_mut().zip(pixel) {
+                    *out = (sum as f32 * scale - scaling.shift) * scaling.factor;
+                }
+            }
         }
     }
 }

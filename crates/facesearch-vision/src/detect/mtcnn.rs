@@ -18,6 +18,7 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use facesearch_core::{BoundingBox, DetectedFace, FaceDetector, Landmarks, Photo, VisionError};
+use rayon::prelude::*;
 
 use super::area::{Region, Scaling, Size, resize_part};
 use super::nms::{Candidate, Overlap, suppress};
@@ -128,7 +129,7 @@ impl Mtcnn {
         let mut found = Vec::new();
         let mut pixels = Vec::new();
         for (first_row, rows) in bands(level.size) {
-            pixels.clear();
+            pixels.resize(rows.len() * level.size.width * 3, 0.0);
             let (all, band) =
                 (Region::all(photo), Region { x: 0..level.size.width, y: rows.clone() });
             resize_part(photo, &all, level.size, &band, Scaling::SIGNED, &mut pixels);
@@ -191,10 +192,12 @@ impl Mtcnn {
         let mut found = Vec::new();
         let mut pixels = Vec::new();
         for crops in crops.chunks(CROPS) {
-            pixels.clear();
-            for (_, region) in crops {
-                resize_part(photo, region, size, &whole, Scaling::SIGNED, &mut pixels);
-            }
+            pixels.resize(crops.len() * side * side * 3, 0.0);
+            crops.par_iter().zip(pixels.par_chunks_mut(side * side * 3)).for_each(
+                |((_, region), pixels)| {
+                    resize_part(photo, region, size, &whole, Scaling::SIGNED, pixels);
+                },
+            );
             let outputs = self.run(network, &pixels, crops.len(), size)?;
             let outputs: Vec<Vec<f32>> = outputs.iter().map(numbers).collect::<Result<_, _>>()?;
             let [face, shift, points @ ..] = &outputs[..] else {

@@ -120,7 +120,7 @@ impl YuNet {
         found: &mut Vec<(Candidate, Landmarks)>,
     ) -> Result<(), NetworkError> {
         let (width, height) = (across.pixels.len(), down.pixels.len());
-        let mut pixels = Vec::new();
+        let mut pixels = vec![0.0; width * height * 3];
         let part = Region { x: across.pixels.clone(), y: down.pixels.clone() };
         resize_part(photo, &Region::all(photo), size, &part, Scaling::NONE, &mut pixels);
         let (wide, high) = (width.next_multiple_of(32), height.next_multiple_of(32));

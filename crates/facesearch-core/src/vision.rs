@@ -41,6 +41,13 @@ pub trait FaceFinder: Send + Sync {
     /// goes on, [`VisionError::Model`] where it cannot.
     fn find(&self, bytes: &[u8]) -> Result<FoundFaces, VisionError>;
 
+    /// The same for a photo that somebody decoded already.
+    ///
+    /// # Errors
+    ///
+    /// [`VisionError::Model`] alone.
+    fn find_in(&self, photo: &Photo) -> Result<FoundFaces, VisionError>;
+
     /// About how many bytes of memory [`find`](Self::find) takes at most for this photo, as far as its
     /// first bytes tell; 0 where that is little, or not known.
     fn memory(&self, bytes: &[u8]) -> u64 {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use common::{World, dump, store};
-use facesearch_core::{FaceFinder, FoundFaces, VisionError};
+use facesearch_core::{FaceFinder, FoundFaces, Photo, VisionError};
 use facesearch_indexer::{IndexOptions, Indexer};
 
 /// Takes a hundred bytes for each of a file's, and knows what it takes at any time.
@@ -25,6 +25,10 @@ impl FaceFinder for Greedy<'_> {
         let found = self.world.find(bytes);
         self.now.fetch_sub(needs, Ordering::SeqCst);
         found
+    }
+
+    fn find_in(&self, photo: &Photo) -> Result<FoundFaces, VisionError> {
+        self.find(photo.rgb())
     }
 
     fn memory(&self, bytes: &[u8]) -> u64 {

@@ -16,4 +16,4 @@ pub use identify::{
     identify_each, nearest_identities,
 };
 pub use pairs::{PairTrial, PairsSummary, summarise};
-pub use pipeline::{PhotoProbe, Pipeline, Probe};
+pub use pipeline::{Loaded, PhotoProbe, Pipeline, Probe};

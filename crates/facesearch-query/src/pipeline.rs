@@ -1,7 +1,7 @@
 //! Photos become probes: the faces in them and their embeddings.
 
 use facesearch_core::{
-    AlignedFace, Chip, DetectedFace, Embedder, Embedding, FaceFinder, FoundFaces, Quality,
+    AlignedFace, Chip, DetectedFace, Embedder, Embedding, FaceFinder, FoundFaces, Photo, Quality,
     VisionError,
 };
 use rayon::prelude::*;
@@ -28,6 +28,21 @@ pub struct PhotoProbe {
     pub faces: Vec<Probe>,
 }
 
+/// A photo as somebody has it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Loaded {
+    /// The bytes of its file.
+    File(Vec<u8>),
+    /// Its pixels, upright.
+    Decoded(Photo),
+}
+
+impl From<Vec<u8>> for Loaded {
+    fn from(file: Vec<u8>) -> Self {
+        Self::File(file)
+    }
+}
+
 /// A finder and an embedder that belong together.
 #[derive(Clone, Copy)]
 pub struct Pipeline<'a> {
@@ -51,18 +66,18 @@ impl<'a> Pipeline<'a> {
     /// The faces of many photos, in order: each is loaded and searched for faces on whatever core is
     /// free, then all faces are embedded together.
     ///
-    /// `load` gives the bytes of a photo's file. The chips of all `photos` are held at once, so
+    /// `load` gives the bytes of a photo's file, or what became of them. The chips of all `photos` are held at once, so
     /// callers with many photos pass them in portions.
     ///
     /// # Errors
     ///
     /// [`VisionError::Model`] alone; what is wrong with a photo is the photo's own result.
-    pub fn probe_all<T: Sync>(
+    pub fn probe_all<T: Sync, L: Into<Loaded>>(
         &self,
         photos: &[T],
-        load: impl Fn(&T) -> Result<Vec<u8>, VisionError> + Sync,
+        load: impl Fn(&T) -> Result<L, VisionError> + Sync,
     ) -> Result<Vec<Result<PhotoProbe, VisionError>>, VisionError> {
-        let found = self.find_all(photos, load);
+        let found = self.find_all(photos, |photo| load(photo).map(Into::into));
         let mut chips: Vec<Chip> = Vec::new();
         let mut probes = Vec::with_capacity(found.len());
         for result in found {
@@ -88,37 +103,50 @@ impl<'a> Pipeline<'a> {
         Ok(probes)
     }
 
+    fn find(&self, photo: &Loaded) -> Result<FoundFaces, VisionError> {
+        match photo {
+            Loaded::File(bytes) => self.finder.find(bytes),
+            Loaded::Decoded(photo) => self.finder.find_in(photo),
+        }
+    }
+
+    /// Bytes of memory that a photo takes while it is looked at.
+    fn memory_of(&self, photo: &Loaded) -> u64 {
+        match photo {
+            Loaded::File(bytes) => self.finder.memory(bytes).saturating_add(bytes.len() as u64),
+            Loaded::Decoded(photo) => photo.rgb().len() as u64,
+        }
+    }
+
     /// The faces of each photo, no more photos at a time than memory allows.
     fn find_all<T: Sync>(
         &self,
         photos: &[T],
-        load: impl Fn(&T) -> Result<Vec<u8>, VisionError> + Sync,
+        load: impl Fn(&T) -> Result<Loaded, VisionError> + Sync,
     ) -> Vec<Result<FoundFaces, VisionError>> {
         if self.memory == u64::MAX {
             // A single photo would be looked at outside of the pool, each of its parts handed in and waited for.
             return rayon::scope(|_| {
-                photos.par_iter().map(|photo| self.finder.find(&load(photo)?)).collect()
+                photos.par_iter().map(|photo| self.find(&load(photo)?)).collect()
             });
         }
         // As many as fit, then the next: a thread that waited for memory in the middle of its photo could
         // be waiting for itself.
         let mut found = Vec::with_capacity(photos.len());
         let (mut together, mut taken) = (Vec::new(), 0u64);
-        let look = |together: &mut Vec<Result<Vec<u8>, VisionError>>| {
+        let look = |together: &mut Vec<Result<Loaded, VisionError>>| {
             let each = std::mem::take(together).into_par_iter();
-            each.map(|bytes| self.finder.find(&bytes?)).collect::<Vec<_>>()
+            each.map(|photo| self.find(&photo?)).collect::<Vec<_>>()
         };
         for photo in photos {
-            let bytes = load(photo);
-            let needs = bytes.as_ref().map_or(0, |bytes: &Vec<u8>| {
-                self.finder.memory(bytes).saturating_add(bytes.len() as u64)
-            });
+            let photo = load(photo);
+            let needs = photo.as_ref().map_or(0, |photo| self.memory_of(photo));
             if taken.saturating_add(needs) > self.memory {
                 found.extend(look(&mut together));
                 taken = 0;
             }
             taken += needs;
-            together.push(bytes);
+            together.push(photo);
         }
         found.extend(look(&mut together));
         found
@@ -148,6 +176,10 @@ mod tests {
             std::thread::sleep(std::time::Duration::from_millis(1));
             self.now.fetch_sub(needs, Ordering::SeqCst);
             Ok(FoundFaces { width: bytes.len() as u32, height: 1, faces: Vec::new() })
+        }
+
+        fn find_in(&self, photo: &Photo) -> Result<FoundFaces, VisionError> {
+            self.find(photo.rgb())
         }
 
         fn memory(&self, bytes: &[u8]) -> u64 {
@@ -185,7 +217,11 @@ mod tests {
             let pipeline = Pipeline::new(&watch, &watch).within(memory);
             let load = |size: &usize| match size {
                 0 => Err(VisionError::Read { reason: BoxError::from("gone").to_string() }),
-                size => Ok(vec![0; *size]),
+                // Some of them decoded already.
+                size if size % 30 == 0 => {
+                    Ok(Photo::new(*size as u32 / 3, 1, vec![0; *size])).map(Loaded::Decoded)
+                }
+                size => Ok(Loaded::File(vec![0; *size])),
             };
             let probes = pipeline.probe_all(&sizes, load).unwrap();
             let widths: Vec<usize> =

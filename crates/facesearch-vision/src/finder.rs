@@ -37,13 +37,15 @@ impl Finder {
     pub fn preprocessing(&self) -> &str {
         self.aligner.name()
     }
+}
 
-    /// All faces of a photo that is already decoded, in the order of [`FaceFinder::find`].
-    ///
-    /// # Errors
-    ///
-    /// [`VisionError::Model`] where the detector cannot run.
-    pub fn find_in(&self, photo: &Photo) -> Result<FoundFaces, VisionError> {
+impl FaceFinder for Finder {
+    /// The faces in the order of [`most_prominent_first`].
+    fn find(&self, bytes: &[u8]) -> Result<FoundFaces, VisionError> {
+        self.find_in(&decode(bytes, &self.limits)?)
+    }
+
+    fn find_in(&self, photo: &Photo) -> Result<FoundFaces, VisionError> {
         let (width, height) = (photo.width(), photo.height());
         let mut faces = self.detector.detect(photo)?;
         most_prominent_first(&mut faces, photo);
@@ -53,13 +55,6 @@ impl Finder {
             chip: self.aligner.chip(photo, &face),
         };
         Ok(FoundFaces { width, height, faces: faces.into_iter().map(align).collect() })
-    }
-}
-
-impl FaceFinder for Finder {
-    /// The faces in the order of [`most_prominent_first`].
-    fn find(&self, bytes: &[u8]) -> Result<FoundFaces, VisionError> {
-        self.find_in(&decode(bytes, &self.limits)?)
     }
 
     fn memory(&self, bytes: &[u8]) -> u64 {

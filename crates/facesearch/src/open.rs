@@ -7,12 +7,12 @@ use candle_core::Device;
 use clap::Args;
 use facesearch_ann::{Snapshot, SnapshotPublisher};
 use facesearch_core::{
-    Contract, Embedder, FaceDetector, FaceFinder, FaceStore, Gallery, GalleryError, Progress,
-    VisionError,
+    Contract, Embedder, FaceDetector, FaceFinder, FaceStore, Gallery, GalleryError, Photo,
+    Progress, VisionError,
 };
 use facesearch_query::Pipeline;
 use facesearch_store::SledStore;
-use facesearch_vision::{Finder, Mtcnn, MtcnnOptions, YuNet, YuNetOptions};
+use facesearch_vision::{DecodeLimits, Finder, Mtcnn, MtcnnOptions, YuNet, YuNetOptions, decode};
 use facesearch_zoo::{Artifact, Cache, FetchOptions, Model, ModelKind, Zoo};
 
 use crate::args::Global;
@@ -152,6 +152,11 @@ pub(crate) fn threads(global: &Global) -> usize {
 /// The bytes of a file, or why there are none.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, VisionError> {
     std::fs::read(path).map_err(|error| VisionError::Read { reason: in_words(&error) })
+}
+
+/// The pixels of a file as the finder would see them, or why there are none.
+pub(crate) fn photo(path: &Path) -> Result<Photo, VisionError> {
+    decode(&read(path)?, &DecodeLimits::default())
 }
 
 /// What the system says, without its number.

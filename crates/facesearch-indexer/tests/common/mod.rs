@@ -207,6 +207,10 @@ impl FaceFinder for World {
             },
         }
     }
+
+    fn find_in(&self, photo: &Photo) -> Result<FoundFaces, VisionError> {
+        self.find(photo.rgb())
+    }
 }
 
 impl Embedder for World {

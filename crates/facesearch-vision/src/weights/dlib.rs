@@ -514,11 +514,15 @@ fn usual_float(bytes: &[u8; 16]) -> Option<(f32, usize)> {
         return None;
     }
     let eight = u64::from_le_bytes(*bytes[1..].first_chunk()?);
-    let mantissa = (eight & ((1 << (8 * len)) - 1)) as f64;
-    let mantissa = if bytes[0] & 0x80 != 0 { -mantissa } else { mantissa };
-    let exponent = i32::from(bytes[exponent_at + 1]);
-    let exponent = if bytes[exponent_at] & 0x80 != 0 { -exponent } else { exponent };
+    let mantissa = signed((eight & ((1 << (8 * len)) - 1)) as i64, bytes[0]) as f64;
+    let exponent = signed(i64::from(bytes[exponent_at + 1]), bytes[exponent_at]) as i32;
     Some(((mantissa * power_of_two(exponent)) as f32, exponent_at + 2))
+}
+
+/// With the sign that the control byte says. Which one that is cannot be foreseen, so there is no branch on it.
+fn signed(magnitude: i64, control: u8) -> i64 {
+    let negative = i64::from(control >> 7);
+    (magnitude ^ -negative) + negative
 }
 
 /// Two to the power of `e`. A landmark predictor has half a million of them, and of those that a

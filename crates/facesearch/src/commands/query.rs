@@ -1,10 +1,12 @@
 //! `facesearch query`: who is in this photo?
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use clap::Args;
 use facesearch_core::{Contract, Embedding, Gallery};
 use facesearch_exchange::{Columns, Format};
+use facesearch_query::Loaded;
 
 use crate::args::{Global, Search};
 use crate::exit::{Exit, Failure};
@@ -89,10 +91,24 @@ pub(crate) fn ask(
             }
         }
     } else {
-        let vision = open::vision_of(&gallery, global, out)?;
+        // Opening the models takes as long as decoding a large photo, and keeps one core busy.
+        open::set_threads(global);
+        let mut first = None;
+        let vision = rayon::in_place_scope(|scope| {
+            scope.spawn(|_| first = args.images.first().map(|path| (path, open::photo(path))));
+            open::vision_of(&gallery, global, out)
+        })?;
+        let first = Mutex::new(first);
+        let load = |path: &PathBuf| {
+            let first = first.lock().expect("nobody panics here").take_if(|(of, _)| *of == path);
+            match first {
+                Some((_, photo)) => photo.map(Loaded::Decoded),
+                None => open::read(path).map(Loaded::File),
+            }
+        };
         let judge = Judge::new(&args.search, &gallery, global, out)?;
         for images in args.images.chunks(open::PORTION) {
-            let photos = vision.pipeline().probe_all(images, |path| open::read(path))?;
+            let photos = vision.pipeline().probe_all(images, load)?;
             let named = images.iter().map(PathBuf::as_path).zip(photos);
             for report in ImageReport::of_photos(named, &gallery, &judge)? {
                 tell(report, out)?;

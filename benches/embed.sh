@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Embedding beside its peers, in one run of about 20 minutes; prints the table of docs/benchmarks.md.
+# Embedding beside its peers, in one run of about 30 minutes; prints the table of docs/benchmarks.md.
 #
 # usage: benches/embed.sh --python PYTHON --lfw DIR --photos DIR --onnx MobileFaceNet.onnx
 #                         --yunet yunet_n_320_320.onnx [--deepface deepface.h5]
@@ -13,7 +13,7 @@ set -euo pipefail
 
 python=python3 lfw= photos= onnx= yunet= deepface= tensorflow= dir=target/bench-embed rounds=3 under=
 facesearch=target/release/facesearch
-parts=dlib,onnx,deepface,tensorflow,mtcnn,lfw,lfw-yunet,photos,photos-yunet,start,memory,layers
+parts=dlib,dlib-int16,onnx,onnx-int16,deepface,tensorflow,mtcnn,lfw,lfw-int16,lfw-yunet,photos,photos-yunet,start,memory,layers
 while [ $# -gt 0 ]; do
     case $1 in
         --python | --lfw | --photos | --onnx | --yunet | --deepface | --tensorflow | --dir | --rounds \
@@ -47,13 +47,16 @@ for part in ${parts//,/ }; do
     echo "### $part"
     case $part in
         dlib | mtcnn) embed --work "$part" --photos "$photos" ;;
+        dlib-int16) embed --work dlib --photos "$photos" --precision int16 ;;
         onnx) embed --work onnx --onnx "$onnx" ;;
+        onnx-int16) embed --work onnx --onnx "$onnx" --precision int16 ;;
         deepface) [ -z "$deepface" ] || embed --work deepface --deepface "$deepface" ;;
         tensorflow)
             [ -z "$deepface" ] || [ -z "$tensorflow" ] || run "$facesearch" bench embed --work deepface \
                 --deepface "$deepface" --batch 1,8 --rounds "$rounds" --peers "$here/deepface_tensorflow.py" --python "$tensorflow"
             ;;
         lfw) pipeline "${small[@]}" ;;
+        lfw-int16) pipeline "${small[@]}" --precision int16 ;;
         lfw-yunet) pipeline "${small[@]}" "${same_networks[@]}" ;;
         photos) pipeline "${large[@]}" --rounds 1 ;;
         photos-yunet) pipeline "${large[@]}" --rounds "$rounds" "${same_networks[@]}" ;;

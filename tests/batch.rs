@@ -24,6 +24,25 @@ fn answers_are_those_of_query_in_the_order_asked() {
     assert_eq!(batch, query);
 }
 
+/// The first image of a query is decoded ahead: wherever it stands, missing or twice, the answers are the same.
+#[test]
+fn a_query_answers_the_first_image_as_any_other() {
+    let index = demo().join("index");
+    let dir = scratch();
+    let (good, missing) = (photo("obama3.jpg"), dir.path().join("missing.jpg"));
+    let ask = |images: [&Path; 3], threads: &str| {
+        let mut arguments = vec!["query", "--json", "--threads", threads, "--index", text(&index)];
+        arguments.extend(images.map(text));
+        json_lines(&run_for(5, &arguments))
+    };
+    for threads in ["1", "2"] {
+        let behind = ask([&missing, &good, &good], threads);
+        let ahead = ask([&good, &good, &missing], threads);
+        assert_eq!(behind[1], behind[2]);
+        assert_eq!([&ahead[0], &ahead[1], &ahead[2]], [&behind[1], &behind[1], &behind[0]]);
+    }
+}
+
 #[test]
 fn csv_has_one_row_per_face_and_one_for_an_image_without() {
     let index = demo().join("index");

@@ -66,7 +66,7 @@ impl<'a> Pipeline<'a> {
     /// The faces of many photos, in order: each is loaded and searched for faces on whatever core is
     /// free, then all faces are embedded together.
     ///
-    /// `load` gives the bytes of a photo's file, or what became of them. The chips of all `photos` are held at once, so
+    /// `load` gives the bytes of a photo's file, or its pixels where somebody decoded it already. The chips of all `photos` are held at once, so
     /// callers with many photos pass them in portions.
     ///
     /// # Errors
@@ -110,7 +110,7 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// Bytes of memory that a photo takes while it is looked at.
+    /// Bytes of memory that a photo takes while it is looked at; of one that is decoded already the pixels alone.
     fn memory_of(&self, photo: &Loaded) -> u64 {
         match photo {
             Loaded::File(bytes) => self.finder.memory(bytes).saturating_add(bytes.len() as u64),

@@ -154,7 +154,8 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, VisionError> {
     std::fs::read(path).map_err(|error| VisionError::Read { reason: in_words(&error) })
 }
 
-/// The pixels of a file as the finder would see them, or why there are none.
+/// The pixels of a file, or why there are none. The limits are those of [`Finder::new`], so that it makes no difference
+/// who decodes.
 pub(crate) fn photo(path: &Path) -> Result<Photo, VisionError> {
     decode(&read(path)?, &DecodeLimits::default())
 }

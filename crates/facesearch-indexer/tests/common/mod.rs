@@ -11,7 +11,7 @@ use std::time::Duration;
 use facesearch_core::{
     AlignedFace, BoundingBox, BoxError, Change, Chip, ContentHash, Contract, DetectedFace,
     Embedder, Embedding, FaceFinder, FaceId, FaceRecord, FaceStore, FileEntry, FoundFaces,
-    Landmarks, Metric, PhotoRecord, Progress, Published, Publisher, Quality, StoreError,
+    Landmarks, Metric, Photo, PhotoRecord, Progress, Published, Publisher, Quality, StoreError,
     VisionError,
 };
 use facesearch_indexer::{IndexError, IndexOptions, Indexer, Report};

@@ -178,7 +178,7 @@ impl Crop {
 }
 
 /// A part of a photo, or that part halved.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 struct Picture<'a> {
     width: usize,
     height: usize,

@@ -91,11 +91,15 @@ pub(crate) fn ask(
             }
         }
     } else {
-        // Opening the models takes as long as decoding a large photo, and keeps one core busy.
+        // Opening the models takes as long as decoding a large photo, and leaves cores idle. Only a file is read
+        // ahead: whoever asks with models that are not there should not wait for a pipe.
         open::set_threads(global);
         let mut first = None;
         let vision = rayon::in_place_scope(|scope| {
-            scope.spawn(|_| first = args.images.first().map(|path| (path, open::photo(path))));
+            if let Some(path) = args.images.first().filter(|path| path.is_file()) {
+                let first = &mut first;
+                scope.spawn(move |_| *first = Some((path, open::photo(path))));
+            }
             open::vision_of(&gallery, global, out)
         })?;
         let first = Mutex::new(first);

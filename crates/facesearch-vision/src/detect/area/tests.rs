@@ -56,7 +56,7 @@ proptest! {
 #[test]
 fn high_windows_and_shared_work_give_the_same_means() {
     for (width, height, size) in [
-        (2, 1031, Size { height: 2, width: 1 }),
+        (2usize, 1031usize, Size { height: 2, width: 1 }),
         (3, 1000, Size { height: 4, width: 2 }),
         (640, 512, Size { height: 300, width: 200 }),
     ] {
@@ -74,5 +74,17 @@ fn high_windows_and_shared_work_give_the_same_means() {
                 "{width}x{height} {x} {y}: {got} {want}"
             );
         }
+    }
+}
+
+/// The longest windows: of 257 rows, whose bytes just add up in 16 bits, and of one more.
+#[test]
+fn a_white_photo_stays_white() {
+    for height in [767, 770] {
+        let photo = Photo::new(1, height, vec![255; height as usize * 3]);
+        let (size, part) = (Size { height: 3, width: 1 }, Region { x: 0..1, y: 0..3 });
+        let mut out = [0.0; 9];
+        resize_part(&photo, &Region::all(&photo), size, &part, Scaling::NONE, &mut out);
+        assert_eq!(out, [255.0; 9], "{height} rows");
     }
 }

@@ -64,6 +64,9 @@ const INNER: [bool; 6] = [false, false, false, true, true, false];
 const GAP: usize = 16;
 /// Numbers of scratch that one block of pieces should fit in: most of a level-2 cache.
 const BLOCK: usize = 168 * 1024;
+/// Pieces done together at least, cache or not: each block reads all weights, which with many channels are
+/// more than its scratch.
+const FEWEST: usize = 48;
 
 /// A 3x3 convolution of stride 1.
 pub(crate) struct Winograd<'a> {
@@ -108,7 +111,7 @@ impl Layout {
         let (input_row, output_row) = (inputs.next_multiple_of(16), outputs.next_multiple_of(16));
         let held = if short { 2 } else { 1 };
         let fit = BLOCK / (form.planes() * (input_row / held + output_row));
-        Self { pieces: (fit / 12 * 12).max(24), held, input_row, output_row }
+        Self { pieces: (fit / 12 * 12).max(FEWEST), held, input_row, output_row }
     }
 
     /// In floats, as all planes are counted.

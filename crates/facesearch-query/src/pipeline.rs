@@ -66,8 +66,8 @@ impl<'a> Pipeline<'a> {
     /// The faces of many photos, in order: each is loaded and searched for faces on whatever core is
     /// free, then all faces are embedded together.
     ///
-    /// `load` gives the bytes of a photo's file, or its pixels where somebody decoded it already. The chips of all `photos` are held at once, so
-    /// callers with many photos pass them in portions.
+    /// `load` gives the bytes of a photo's file, or its pixels where somebody decoded it already. The
+    /// chips of all `photos` are held at once, so callers with many photos pass them in portions.
     ///
     /// # Errors
     ///

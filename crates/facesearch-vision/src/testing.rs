@@ -25,3 +25,8 @@ pub(crate) fn reference(file: &str) -> Option<PathBuf> {
     }
     folder
 }
+
+/// So many bytes without an order, others for another seed.
+pub(crate) fn noise(len: usize, seed: u32) -> Vec<u8> {
+    (0..len as u32).map(|i| (i.wrapping_mul(2_654_435_761) ^ seed).rotate_left(9) as u8).collect()
+}

@@ -289,6 +289,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::testing::noise;
 
     proptest! {
         /// Against the definition, pixel by pixel, with every kind of vector.
@@ -299,9 +300,7 @@ mod tests {
             seed in any::<u32>(),
         ) {
             let stride = (width + left) * 3;
-            let rgb: Vec<u8> = (0..stride * (height + top))
-                .map(|i| ((i as u32).wrapping_mul(2_654_435_761) ^ seed).rotate_left(9) as u8)
-                .collect();
+            let rgb = noise(stride * (height + top), seed);
             let picture = Picture { width, height, stride, rgb: rgb[top * stride + left * 3..].into() };
             let taps = [1u32, 4, 6, 4, 1];
             let pixel = |x: usize, y: usize, c: usize| {

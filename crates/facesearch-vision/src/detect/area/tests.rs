@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::testing::noise;
 
 fn defined(photo: &Photo, region: &Region, size: Size, x: usize, y: usize, channel: usize) -> f64 {
     let (wide, high) = (region.x.len() as f64, region.y.len() as f64);
@@ -28,9 +29,7 @@ proptest! {
         cut in 0usize..10,
         seed in any::<u32>(),
     ) {
-        let bytes = (0..width * height * 3)
-            .map(|i| ((i as u32).wrapping_mul(2_654_435_761) ^ seed).rotate_left(9) as u8)
-            .collect();
+        let bytes = noise(width * height * 3, seed);
         let photo = Photo::new(width as u32, height as u32, bytes);
         let (left, top) = ((corner.0 * width as f64) as usize, (corner.1 * height as f64) as usize);
         let region = Region { x: left..width, y: top..height };

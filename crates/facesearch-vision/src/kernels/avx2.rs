@@ -103,6 +103,12 @@ impl Simd for Avx2 {
         unsafe { _mm256_min_ps(a, b) }
     }
 
+    #[inline(always)]
+    unsafe fn prefetch(line: *const f32) {
+        // SAFETY: the caller promises the instruction, which does nothing where no memory is.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
+    }
+
     type I = __m256i;
 
     #[inline(always)]

@@ -91,6 +91,12 @@ impl Simd for Avx512 {
         unsafe { _mm512_min_ps(a, b) }
     }
 
+    #[inline(always)]
+    unsafe fn prefetch(line: *const f32) {
+        // SAFETY: the caller promises the instruction, which does nothing where no memory is.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
+    }
+
     type I = __m512i;
 
     #[inline(always)]

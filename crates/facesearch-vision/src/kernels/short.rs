@@ -13,7 +13,7 @@ mod tests;
 
 use std::marker::PhantomData;
 
-use super::tile::{Epilogue, Panel, Rows, Runs, finish, next_tile};
+use super::tile::{Ahead, Epilogue, Lines, Panel, Rows, Runs, finish, next_tile};
 use super::{Kernel, Level, Simd};
 
 /// The largest integer that a number of an image becomes, but for rounding.
@@ -241,26 +241,32 @@ impl<S: Simd> Dot for Plain<S> {
 #[inline(always)]
 pub(super) unsafe fn multiply<D: Dot>(product: ShortProduct<'_>) {
     let mut rows = product.rows.clone();
+    let ShortProduct { weights, runs, .. } = product;
+    let pairs = runs.starts.len() * runs.run.div_ceil(2);
+    let mut ahead =
+        Ahead::new(weights.cast(), pairs * product.panel.vectors * <D::S as Simd>::LANES);
     macro_rules! sweep {
         ($vectors:literal, $most:expr, [$($rows:literal)*]) => {{
             let mut left = product.count;
             while left > 0 {
-                match next_tile(left, $most) {
+                let size = next_tile(left, $most);
+                let lines = ahead.take(pairs);
+                match size {
                     // SAFETY: what this function's caller promises.
                     $($rows => unsafe {
-                        tile::<D, $rows, $vectors>(&product, &mut rows)
+                        tile::<D, $rows, $vectors>(&product, &mut rows, lines)
                     },)*
                     _ => unreachable!("next_tile returns only sizes that are listed"),
                 }
-                left -= next_tile(left, $most);
+                left -= size;
             }
         }};
     }
     let many = <D::S as Simd>::MANY_REGISTERS;
     match product.panel.vectors {
-        1 => sweep!(1, if many { 12 } else { 8 }, [1 2 3 4 5 6 8 12]),
-        2 => sweep!(2, if many { 12 } else { 6 }, [1 2 3 4 5 6 8 12]),
-        3 => sweep!(3, 8, [1 2 3 4 5 6 8]),
+        1 => sweep!(1, if many { 12 } else { 8 }, [1 2 3 4 5 6 7 8 9 10 11 12]),
+        2 => sweep!(2, if many { 12 } else { 6 }, [1 2 3 4 5 6 7 8 9 10 11 12]),
+        3 => sweep!(3, 8, [1 2 3 4 5 6 7 8]),
         _ => sweep!(4, 6, [1 2 3 4 5 6]),
     }
 }
@@ -274,6 +280,7 @@ pub(super) unsafe fn multiply<D: Dot>(product: ShortProduct<'_>) {
 unsafe fn tile<D: Dot, const MR: usize, const NR: usize>(
     product: &ShortProduct<'_>,
     rows: &mut Rows,
+    lines: Lines,
 ) {
     let ShortProduct { input, runs, scales, grow, panel, output, epilogue, .. } = *product;
     let lanes = <D::S as Simd>::LANES;
@@ -283,7 +290,7 @@ unsafe fn tile<D: Dot, const MR: usize, const NR: usize>(
         // SAFETY: the caller promises that the row begins inside the input.
         from[m] = unsafe { input.add(at[m].input) };
     }
-    let mut weights = product.weights;
+    let (mut weights, mut lines) = (product.weights, lines);
     // SAFETY: the caller promises the instructions, an even number of integers of each run, a pair of
     // weights in each lane for each of their pairs, the scales, and the bias as far as `finish` needs.
     unsafe {
@@ -295,6 +302,7 @@ unsafe fn tile<D: Dot, const MR: usize, const NR: usize>(
                     w[n] = D::S::load_pairs(weights.add(2 * n * lanes));
                 }
                 weights = weights.add(2 * NR * lanes);
+                lines.ask::<D::S>();
                 for m in 0..MR {
                     let x = D::S::splat_pair(from[m].add(k));
                     for n in 0..NR {

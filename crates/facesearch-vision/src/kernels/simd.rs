@@ -31,6 +31,10 @@ pub(crate) trait Simd: Copy {
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
 
+    /// Asks for the cache line at an address, whatever lies there, into the level-2 cache.
+    #[inline(always)]
+    unsafe fn prefetch(_line: *const f32) {}
+
     /// As many pairs of 16-bit integers, or 32-bit sums of their products, as there are lanes.
     type I: Copy;
 

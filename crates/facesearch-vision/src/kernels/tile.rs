@@ -338,39 +338,94 @@ pub(crate) struct Product<'a> {
 #[inline(always)]
 pub(super) unsafe fn multiply<S: Simd>(product: Product<'_>) {
     let mut rows = product.rows.clone();
+    let Product { weights, runs, .. } = product;
+    let row = runs.starts.len() * runs.run;
+    let mut ahead = Ahead::new(weights, row * product.panel.vectors * S::LANES);
     macro_rules! sweep {
         ($vectors:literal, $most:expr, [$($rows:literal)*]) => {{
             let mut left = product.count;
             while left > 0 {
-                match next_tile(left, $most) {
+                let size = next_tile(left, $most);
+                let lines = ahead.take(row);
+                match size {
                     // SAFETY: what this function's caller promises.
                     $($rows => unsafe {
-                        tile::<S, $rows, $vectors>(&product, &mut rows)
+                        tile::<S, $rows, $vectors>(&product, &mut rows, lines)
                     },)*
                     _ => unreachable!("next_tile returns only sizes that are listed"),
                 }
-                left -= next_tile(left, $most);
+                left -= size;
             }
         }};
     }
     let many = S::MANY_REGISTERS;
     match product.panel.vectors {
-        1 => sweep!(1, if many { 12 } else { 8 }, [1 2 3 4 5 6 8 12]),
-        2 => sweep!(2, if many { 12 } else { 6 }, [1 2 3 4 5 6 8 12]),
-        3 => sweep!(3, 8, [1 2 3 4 5 6 8]),
+        1 => sweep!(1, if many { 12 } else { 8 }, [1 2 3 4 5 6 7 8 9 10 11 12]),
+        2 => sweep!(2, if many { 12 } else { 6 }, [1 2 3 4 5 6 7 8 9 10 11 12]),
+        3 => sweep!(3, 8, [1 2 3 4 5 6 7 8]),
         _ => sweep!(4, 6, [1 2 3 4 5 6]),
     }
 }
 
-/// How many rows the next tile takes when `left` are left: the most, and towards the end two
-/// nearly equal ones instead of a large and a tiny one.
+/// How many rows the next tile takes when `left` are left: of as few tiles as can be the largest, all being
+/// as large as one another or one smaller.
 #[inline(always)]
 pub(super) fn next_tile(left: usize, most: usize) -> usize {
-    let size = if left >= 2 * most || left <= most { left.min(most) } else { left.div_ceil(2) };
-    match size {
-        7 => 6,
-        9..12 => 8,
-        size => size,
+    left.div_ceil(left.div_ceil(most))
+}
+
+/// Numbers in a cache line.
+const LINE: usize = 16;
+
+/// The lines behind a panel's weights, where those of the next panel lie. While a panel is multiplied they
+/// are asked for, one for each number of a row: weights that come from beyond the level-2 cache
+/// would otherwise be waited for, and by the first tile alone.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ahead {
+    weights: *const f32,
+    next: usize,
+    end: usize,
+}
+
+impl Ahead {
+    /// Behind `len` weights, and as many.
+    #[inline(always)]
+    pub(super) fn new(weights: *const f32, len: usize) -> Self {
+        Self { weights, next: len, end: 2 * len }
+    }
+
+    /// Those that a tile whose rows have `row` numbers should ask for.
+    #[inline(always)]
+    pub(super) fn take(&mut self, row: usize) -> Lines {
+        if self.next >= self.end {
+            // The same again and again, which costs nothing.
+            return Lines { next: self.weights, step: 0 };
+        }
+        // Only an address, which may lie beyond all weights.
+        let lines = Lines { next: self.weights.wrapping_add(self.next), step: LINE };
+        self.next += row * LINE;
+        lines
+    }
+}
+
+/// Lines to ask for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lines {
+    next: *const f32,
+    step: usize,
+}
+
+impl Lines {
+    /// Asks for the next.
+    ///
+    /// # Safety
+    ///
+    /// The CPU must have `S`'s instructions.
+    #[inline(always)]
+    pub(super) unsafe fn ask<S: Simd>(&mut self) {
+        // SAFETY: the caller promises the instruction.
+        unsafe { S::prefetch(self.next) };
+        self.next = self.next.wrapping_add(self.step);
     }
 }
 
@@ -380,7 +435,11 @@ pub(super) fn next_tile(left: usize, most: usize) -> usize {
 ///
 /// As for [`multiply`], for the next `MR` rows.
 #[inline(always)]
-unsafe fn tile<S: Simd, const MR: usize, const NR: usize>(product: &Product<'_>, rows: &mut Rows) {
+unsafe fn tile<S: Simd, const MR: usize, const NR: usize>(
+    product: &Product<'_>,
+    rows: &mut Rows,
+    lines: Lines,
+) {
     let Product { input, runs, weights, panel, output, epilogue, .. } = *product;
     let at = rows.take::<MR>();
     let mut from = [input; MR];
@@ -400,7 +459,7 @@ unsafe fn tile<S: Simd, const MR: usize, const NR: usize>(product: &Product<'_>,
         [bias; MR]
     };
     // SAFETY: the caller promises the weights and every run of these rows.
-    unsafe { accumulate::<S, MR, NR>(&from, runs, weights, &mut sums) };
+    unsafe { accumulate::<S, MR, NR>(&from, runs, weights, lines, &mut sums) };
     // SAFETY: what the caller promises.
     unsafe { finish::<S, MR, NR>(sums, &at, panel, output, epilogue) };
 }
@@ -489,9 +548,10 @@ unsafe fn accumulate<S: Simd, const MR: usize, const NR: usize>(
     from: &[*const f32; MR],
     runs: Runs<'_>,
     weights: *const f32,
+    lines: Lines,
     sums: &mut [[S::V; NR]; MR],
 ) {
-    let mut weights = weights;
+    let (mut weights, mut lines) = (weights, lines);
     let mut local = *sums;
     for &start in runs.starts {
         for k in start..start + runs.run {
@@ -503,6 +563,7 @@ unsafe fn accumulate<S: Simd, const MR: usize, const NR: usize>(
                     *w = S::load(weights.add(n * S::LANES));
                 }
                 weights = weights.add(NR * S::LANES);
+                lines.ask::<S>();
                 for m in 0..MR {
                     let x = S::splat(*from[m].add(k));
                     for n in 0..NR {

@@ -125,16 +125,16 @@ impl Layout {
 }
 
 impl Winograd<'_> {
-    /// Whether all pieces of an image of this size are done together.
-    pub(crate) fn in_one_block(
+    /// Of how many images of this size all pieces can be done together; 0 if not even one's.
+    pub(crate) fn images_in_one_block(
         form: Form,
         inputs: usize,
         outputs: usize,
         size: [usize; 2],
         short: bool,
-    ) -> bool {
+    ) -> usize {
         let pieces: usize = size.iter().map(|len| len.div_ceil(form.tile())).product();
-        pieces <= Layout::new(form, inputs, outputs, short).pieces
+        Layout::new(form, inputs, outputs, short).pieces / pieces.max(1)
     }
 
     /// How many numbers of scratch it needs.
@@ -420,8 +420,11 @@ impl Winograd<'_> {
             let (image, piece) = (piece / (down * across), piece % (down * across));
             (image, piece / across * TILE, piece % across * TILE)
         };
-        for first in (0..pieces).step_by(layout.pieces) {
-            let count = layout.pieces.min(pieces - first);
+        // Nearly equal blocks: a last one of a few pieces would read all weights for them.
+        let blocks = pieces.div_ceil(layout.pieces).max(1);
+        let block = pieces.div_ceil(blocks).next_multiple_of(12).min(layout.pieces);
+        for first in (0..pieces).step_by(block) {
+            let count = block.min(pieces - first);
             for piece in 0..count {
                 let place = place(first + piece);
                 // SAFETY: the caller promises the instructions; `check` has found the input whole

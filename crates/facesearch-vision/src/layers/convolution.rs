@@ -134,6 +134,8 @@ pub(crate) struct Prepared {
     pub(crate) border: [usize; 4],
     /// Numbers of scratch it needs.
     pub(crate) scratch: usize,
+    /// How many images share one reading of the weights, if they come together.
+    pub(crate) together: usize,
     /// Whether it multiplies integers.
     short: bool,
 }
@@ -267,18 +269,21 @@ impl Convolution {
             }
         };
         let short = self.is_short(method, channels, output[0] * output[1]);
-        let scratch = match method {
+        let (scratch, together) = match method {
             Method::Winograd(form) => {
-                Winograd::scratch(form, channels, self.bias.len() - SLACK, short)
+                let outputs = self.bias.len() - SLACK;
+                let together =
+                    Winograd::images_in_one_block(form, channels, outputs, output, short);
+                (Winograd::scratch(form, channels, outputs, short), together.max(1))
             }
-            _ => 0,
+            _ => (0, 1),
         };
         let mut all = self.packed.lock().unwrap_or_else(PoisonError::into_inner);
         let packed = all.entry((method, short)).or_insert_with(|| {
             let packed = self.pack(method, channels);
             Arc::new(if short { self.shorten(packed, method, channels) } else { packed })
         });
-        Prepared { packed: packed.clone(), method, window, border, scratch, short }
+        Prepared { packed: packed.clone(), method, window, border, scratch, together, short }
     }
 
     /// Whether it multiplies integers when it is run in this way.
@@ -458,7 +463,7 @@ impl Convolution {
             Method::Winograd(form) => {
                 let size = [size.height, size.width];
                 let outputs = part.output_map.channels;
-                Winograd::in_one_block(form, inputs, outputs, size, prepared.short)
+                Winograd::images_in_one_block(form, inputs, outputs, size, prepared.short) > 0
             }
             _ => false,
         };

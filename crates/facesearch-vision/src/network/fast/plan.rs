@@ -206,7 +206,11 @@ fn stages(tasks: Vec<Task>, steps: &[Step], maps: &[Map]) -> Vec<Stage> {
             Work::Local(_) => MOST_IMAGES,
             _ => (CACHED / numbers.max(1)).clamp(1, MOST_IMAGES),
         };
-        let images = 1 << fit.ilog2();
+        let together = match &task.kind {
+            Kind::Convolve { prepared, .. } => prepared.together.min(MOST_IMAGES),
+            _ => 1,
+        };
+        let images = 1 << fit.max(together).ilog2();
         match stages.last_mut() {
             Some(stage) if stage.images == images => stage.tasks.push(task),
             _ => stages.push(Stage { images, tasks: vec![task] }),

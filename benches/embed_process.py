@@ -1,13 +1,13 @@
 """What of `facesearch` is measured from outside: its start, and the memory of `index`.
 
     python benches/embed_process.py start FACESEARCH PHOTO
-    python benches/embed_process.py memory FACESEARCH PHOTOS DIR COUNT...
+    python benches/embed_process.py memory FACESEARCH PHOTOS DIR COUNT... [-- OPTION...]
 
 `start` prints the milliseconds from starting `represent` on a photo to its end, everything opened and one
 face embedded: the best of 15. `memory` prints the largest resident size of `index --threads 2` over
 COUNT photos of 12 megapixels: the first 40 are those of PHOTOS enlarged, the others the same with
 other last bytes, which are other content and the same work. Needs Pillow. DIR gets the photos,
-which stay for the next run, and the index.
+which stay for the next run, and the index; `index` gets the options too.
 """
 
 import os
@@ -43,7 +43,7 @@ def enlarge(photos, folder):
             photo.resize((4000, 3000), Image.BILINEAR).save(to, quality=92)
 
 
-def memory(program, photos, folder, counts):
+def memory(program, photos, folder, counts, options):
     folder = pathlib.Path(folder)
     (folder / "photos").mkdir(parents=True, exist_ok=True)
     enlarge(photos, folder / "photos")
@@ -60,7 +60,7 @@ def memory(program, photos, folder, counts):
         shutil.rmtree(index, ignore_errors=True)
         begin = time.perf_counter()
         command = [program, "index", str(taken), "--index", str(index), "--threads", "2", "--offline", "-q"]
-        child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        child = subprocess.Popen(command + options, stdout=subprocess.DEVNULL)
         _, status, used = os.wait4(child.pid, 0)
         took = time.perf_counter() - begin
         assert status == 0, f"index ended with {status}"
@@ -75,7 +75,8 @@ def memory(program, photos, folder, counts):
 match sys.argv[1:]:
     case ["start", program, photo]:
         start(program, photo)
-    case ["memory", program, photos, folder, *counts]:
-        memory(program, photos, folder, counts)
+    case ["memory", program, photos, folder, *rest]:
+        at = rest.index("--") if "--" in rest else len(rest)
+        memory(program, photos, folder, rest[:at], rest[at + 1 :])
     case _:
         sys.exit(__doc__)

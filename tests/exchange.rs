@@ -3,7 +3,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::{
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
 
+#[cfg(unix)]
+use crate::support::facesearch;
 use crate::support::{
     Dice, demo, files_below, json_lines, photo, run, run_for, scratch, stderr, stdout, text,
 };
@@ -131,9 +138,30 @@ fn what_cannot_be_taken_is_refused_in_words_and_changes_nothing() {
     // Photos cannot be asked for here, nor put here.
     let photo = ["query", "a.jpg", "--index", text(&index)];
     assert!(stderr(&run_for(4, &photo)).contains("--vector"));
+    #[cfg(unix)]
+    assert_eq!(code_for_a_pipe(&index, dir.path()), Some(4));
     let probe = write("probe.csv", b"1,2\n");
     let output = run_for(3, &["query", "--vector", text(&probe), "--index", text(&index)]);
     assert!(stderr(&output).contains("has 2 numbers"), "{}", stderr(&output));
+}
+
+/// What asking about a pipe into which nobody writes ends with; nothing if it is waited for.
+#[cfg(unix)]
+fn code_for_a_pipe(index: &Path, dir: &Path) -> Option<i32> {
+    let pipe = dir.join("pipe.jpg");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut query = facesearch();
+    query.args(["query", text(&pipe), "--index", text(index)]).stderr(Stdio::null());
+    let (mut child, began) = (query.spawn().unwrap(), Instant::now());
+    while began.elapsed() < Duration::from_secs(60) {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status.code();
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    None
 }
 
 /// 64 people with 20 vectors each, and a flood: one person with 3,000 nearly equal ones.

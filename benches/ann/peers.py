@@ -27,6 +27,8 @@ TIMED = 1000
 PASSES = 4
 # Seconds after which an effort's probes are not asked again.
 ENOUGH = 3
+# Queries a second below which no further effort is tried.
+SLOW = 50
 WIDTHS = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
 PROBED = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768)
 
@@ -358,7 +360,7 @@ def sweep(name, peer, base, probes, truth, path):
         speeds = {"qps1": one[0], "qps1_cpu": one[1], "qps2": two[0]}
         line |= {key: round(len(timed) / took) for key, took in speeds.items()}
         print(json.dumps(line), flush=True)
-        if (ones >= 0.9993 and tens >= 0.9993) or len(timed) / one[0] < 25:
+        if (ones >= 0.9993 and tens >= 0.9993) or len(timed) / one[0] < SLOW:
             break
 
 

@@ -51,8 +51,13 @@ pub(crate) fn sweep(snapshot: &Snapshot, probes: &[Embedding], truth: &[u32]) {
     }
 }
 
-fn ask(snapshot: &Snapshot, probe: &Embedding, effort: Effort) -> Candidates {
-    snapshot.candidates(probe, K, effort).expect("found")
+/// Asks as `batch` does, and as the peers are asked: for all of a group at once, on the threads of the pool.
+fn ask(snapshot: &Snapshot, probes: &[Embedding], effort: Effort) -> Vec<Candidates> {
+    snapshot.candidates_of_each(probes, K, effort).expect("found")
+}
+
+fn pool(threads: usize) -> rayon::ThreadPool {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool")
 }
 
 /// Recall at 1 and at 10, and codes compared a probe.
@@ -63,8 +68,7 @@ fn recall(
     effort: Effort,
 ) -> (f64, f64, f64) {
     let (mut ones, mut tens, mut examined) = (0, 0, 0);
-    for (probe, truth) in probes.iter().zip(truth.chunks_exact(K)) {
-        let found = ask(snapshot, probe, effort);
+    for (found, truth) in ask(snapshot, probes, effort).iter().zip(truth.chunks_exact(K)) {
         let truths: BTreeSet<u32> = truth.iter().copied().collect();
         ones += usize::from(found.rows.first().is_some_and(|row| row.0 == truth[0]));
         tens += found.rows.iter().filter(|row| truths.contains(&row.0)).count();
@@ -76,38 +80,29 @@ fn recall(
 
 /// Seconds for all probes, by the wall clock and by the CPU's.
 fn one_thread(snapshot: &Snapshot, probes: &[Embedding], effort: Effort) -> (f64, f64) {
-    let mut all = (0.0, 0.0);
-    for group in probes.chunks(GROUP) {
+    let group = |group: &[Embedding]| {
         let mut best = (f64::INFINITY, f64::INFINITY);
         for _ in 0..PASSES {
             let (wall, cpu) = (Instant::now(), thread_cpu_seconds());
-            for probe in group {
-                std::hint::black_box(ask(snapshot, probe, effort));
-            }
+            std::hint::black_box(ask(snapshot, group, effort));
             best.0 = best.0.min(wall.elapsed().as_secs_f64());
             best.1 = best.1.min(thread_cpu_seconds() - cpu);
         }
-        all = (all.0 + best.0, all.1 + best.1);
-    }
-    all
+        best
+    };
+    let all = pool(1).install(|| probes.chunks(GROUP).map(group).collect::<Vec<_>>());
+    all.into_iter().fold((0.0, 0.0), |all, best| (all.0 + best.0, all.1 + best.1))
 }
 
-/// Seconds of wall time for all probes with two threads, each with half of every group.
+/// Seconds of wall time for all probes with two threads.
 fn two_threads(snapshot: &Snapshot, probes: &[Embedding], effort: Effort) -> f64 {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("two threads");
     let group = |group: &[Embedding]| {
         let times = (0..PASSES).map(|_| {
             let start = Instant::now();
-            let half = |half: &[Embedding]| {
-                for probe in half {
-                    std::hint::black_box(ask(snapshot, probe, effort));
-                }
-            };
-            let (a, b) = group.split_at(group.len() / 2);
-            rayon::join(|| half(a), || half(b));
+            std::hint::black_box(ask(snapshot, group, effort));
             start.elapsed().as_secs_f64()
         });
         times.fold(f64::INFINITY, f64::min)
     };
-    pool.install(|| probes.chunks(2 * GROUP).map(group).sum())
+    pool(2).install(|| probes.chunks(2 * GROUP).map(group).sum())
 }

@@ -24,6 +24,9 @@ use crate::vectors::Vectors;
 /// How often opening starts over because another publication came in between.
 const ATTEMPTS: usize = 16;
 
+/// Probes that a thread looks for together.
+const TOGETHER: usize = 16;
+
 /// Where fewer than one row in so many is allowed, those are measured.
 const RARE: usize = 8;
 
@@ -205,14 +208,42 @@ impl Snapshot {
             let found = scan::nearest(&self.vectors, 0..all, probe, k)?;
             return Ok((found.into_iter().map(|(_, row)| row).collect(), true, u64::from(all)));
         }
-        let (mut rows, mut examined) = (Vec::new(), 0);
-        let mut scanned = self.uncovered.clone();
-        for (entry, segment) in &self.segments {
-            match segment.search(probe, k, effort, &mut rows)? {
-                Some(codes) => examined += codes,
-                None => scanned.push(entry.first_row..entry.end_row),
-            }
+        let mut rows = Vec::new();
+        let search = |(_, segment): &(_, Segment)| segment.search(probe, k, effort, &mut rows);
+        let examined = self.segments.iter().map(search).collect::<Result<Vec<_>, _>>()?;
+        self.rank(probe, k, rows, examined)
+    }
+
+    /// The same for several probes, where not everything is scanned.
+    fn search_each(
+        &self,
+        probes: &[&[f32]],
+        k: usize,
+        effort: Effort,
+    ) -> Result<Vec<(Vec<u32>, bool, u64)>, GalleryError> {
+        let mut rows = vec![Vec::new(); probes.len()];
+        let mut examined = vec![Vec::new(); probes.len()];
+        for (_, segment) in &self.segments {
+            let found = segment.search_each(probes, k, effort, &mut rows)?;
+            examined.iter_mut().zip(found).for_each(|(all, of)| all.push(of));
         }
+        let all = probes.iter().zip(rows.into_iter().zip(examined));
+        all.map(|(probe, (rows, examined))| self.rank(probe, k, rows, examined)).collect()
+    }
+
+    /// The `k` nearest of what the segments propose and of what nothing covers. Of each segment how many codes it
+    /// compared, or `None` where its rows are to be scanned.
+    fn rank(
+        &self,
+        probe: &[f32],
+        k: usize,
+        rows: Vec<u32>,
+        examined: Vec<Option<u64>>,
+    ) -> Result<(Vec<u32>, bool, u64), GalleryError> {
+        let mut scanned = self.uncovered.clone();
+        let unsearched = self.segments.iter().zip(&examined).filter(|(_, codes)| codes.is_none());
+        scanned.extend(unsearched.map(|((entry, _), _)| entry.first_row..entry.end_row));
+        let mut examined = examined.into_iter().flatten().sum();
         let mut found = self.measured(probe, rows)?;
         for rows in &scanned {
             examined += rows.len() as u64;
@@ -379,8 +410,15 @@ impl Gallery for Snapshot {
     ) -> Result<Vec<Candidates>, GalleryError> {
         let scanned = |segment: &Segment| segment.is_scanned_sooner(effort, k);
         if effort != Effort::Exact && !self.segments.iter().all(|(_, segment)| scanned(segment)) {
-            let one = |probe| self.candidates(probe, k, effort);
-            return probes.par_iter().map(one).collect();
+            probes.iter().try_for_each(|probe| self.check_length(probe))?;
+            let some = |probes: &[Embedding]| -> Result<Vec<Candidates>, GalleryError> {
+                let probes: Vec<&[f32]> = probes.iter().map(Embedding::as_slice).collect();
+                let found = self.search_each(&probes, k, effort)?;
+                found.into_iter().map(|found| self.checked(found)).collect()
+            };
+            let each = (probes.len().div_ceil(rayon::current_num_threads())).clamp(1, TOGETHER);
+            let found: Result<Vec<_>, _> = probes.par_chunks(each).map(some).collect();
+            return Ok(found?.into_iter().flatten().collect());
         }
         let expected = self.vectors.dim();
         if let Some(got) = probes.iter().map(Embedding::dim).find(|got| *got != expected) {

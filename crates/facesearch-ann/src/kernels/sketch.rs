@@ -104,7 +104,9 @@ mod x86 {
     #[target_feature(enable = "avx512f,avx512vnni")]
     pub(super) unsafe fn estimate_vnni(probe: &SketchProbe, blocks: &[u8], out: &mut [f32]) {
         let lines = probe.numbers.len() / OF_LINE;
-        let mask = _mm512_set1_epi8(3);
+        // Numbers stay where they are in their bytes, so that nothing is shifted before the sums are: those
+        // of plane `p` are `4^p` times too large.
+        let masks = [3, 3 << 2, 3 << 4, -64].map(|mask| _mm512_set1_epi8(mask));
         let middle = _mm512_set1_ps(probe.middle);
         let scale = _mm512_set1_ps(probe.scale);
         let all = blocks.chunks_exact(block_len(lines)).zip(out.chunks_exact_mut(TOGETHER));
@@ -114,22 +116,18 @@ mod x86 {
             {
                 // SAFETY: a line has the 64 bytes that are read; no alignment is asked for.
                 let bytes = unsafe { _mm512_loadu_si512(line.as_ptr().cast()) };
-                let planes = [
-                    bytes,
-                    _mm512_srli_epi32::<2>(bytes),
-                    _mm512_srli_epi32::<4>(bytes),
-                    _mm512_srli_epi32::<6>(bytes),
-                ];
-                for (plane, (sum, four)) in
-                    planes.into_iter().zip(sums.iter_mut().zip(numbers.chunks_exact(4)))
+                for (mask, (sum, four)) in
+                    masks.into_iter().zip(sums.iter_mut().zip(numbers.chunks_exact(4)))
                 {
                     // SAFETY: `four` has four bytes; no alignment is asked for.
                     let four = unsafe { four.as_ptr().cast::<i32>().read_unaligned() };
-                    let plane = _mm512_and_si512(plane, mask);
+                    let plane = _mm512_and_si512(bytes, mask);
                     *sum = _mm512_dpbusd_epi32(*sum, plane, _mm512_set1_epi32(four));
                 }
             }
             let [a, b, c, d] = sums;
+            let [b, c, d] =
+                [_mm512_srai_epi32::<2>(b), _mm512_srai_epi32::<4>(c), _mm512_srai_epi32::<6>(d)];
             let sum = _mm512_add_epi32(_mm512_add_epi32(a, b), _mm512_add_epi32(c, d));
             let rest = &block[lines * LINE..];
             // SAFETY: after the lines a block has 128 bytes, two registers; `out` has 16 numbers.

@@ -29,7 +29,7 @@ use self::beam::{Breadth, Everything, Filter, Guard, Links, Only, Packed, Scratc
 use self::graph::descend;
 use self::layout::{Layout, SECTIONS};
 use self::quantiser::Quantiser;
-use self::sketch::scan;
+use self::sketch::{propose, scan, settle};
 use crate::files::{Header, Mapped, u32_at};
 use crate::kernels::Codes;
 use crate::tables::NO_ROW;
@@ -161,6 +161,45 @@ impl Segment {
         })
     }
 
+    /// The same for several probes, each with rows of its own, and what each compared. Where sketches are scanned,
+    /// they are read from memory once for all.
+    ///
+    /// # Errors
+    ///
+    /// As for [`search`](Self::search).
+    pub(crate) fn search_each(
+        &self,
+        probes: &[&[f32]],
+        k: usize,
+        effort: Effort,
+        rows: &mut [Vec<u32>],
+    ) -> Result<Vec<Option<u64>>, GalleryError> {
+        let each = probes.iter().zip(rows);
+        let Rows::From(first) = self.rows else {
+            return each.map(|(probe, rows)| self.search(probe, k, effort, rows)).collect();
+        };
+        if !self.layout.certificate.scans {
+            return each.map(|(probe, rows)| self.search(probe, k, effort, rows)).collect();
+        }
+        let count = measured_exactly(k);
+        let width = self.layout.certificate.width(effort, k).max(count);
+        let (sketches, codes) = (self.sketches()?, self.codes());
+        SCRATCH.with_borrow_mut(|scratch| {
+            let all = |_| Ok::<_, GalleryError>(true);
+            propose(&self.quantiser, sketches, probes, width, scratch, all)?;
+            let one = |(place, (probe, rows)): (usize, (&&[f32], &mut Vec<u32>))| {
+                scratch.examined = 0;
+                let (of, checked) = ((*probe, place), |node| self.check_code(node));
+                settle(&self.quantiser, sketches, codes, of, count, scratch, checked)?;
+                for node in scratch.scan.found() {
+                    rows.push(first + self.item(node)?);
+                }
+                Ok(Some(scratch.examined))
+            };
+            each.enumerate().map(one).collect()
+        })
+    }
+
     /// The same of those rows that `keep` lets through, about one in `rarity`.
     ///
     /// Where all that is near is not let through, such as the many photos of somebody left out, a walk
@@ -232,11 +271,15 @@ impl Segment {
         scratch: &mut Scratch,
         keep: impl Fn(u32) -> Result<bool, GalleryError>,
     ) -> Result<(), GalleryError> {
-        let Layout { shape, .. } = self.layout;
-        let code_at = |node: u32| self.layout.codes_at() + node as usize * shape.stride();
-        let checked = |node| self.file.check(code_at(node)..code_at(node) + shape.stride());
+        let checked = |node| self.check_code(node);
         let (sketches, count) = (self.sketches()?, measured_exactly(k));
         scan(&self.quantiser, sketches, self.codes(), probe, width, count, scratch, keep, checked)
+    }
+
+    fn check_code(&self, node: u32) -> Result<(), GalleryError> {
+        let stride = self.layout.shape.stride();
+        let at = self.layout.codes_at() + node as usize * stride;
+        self.file.check(at..at + stride)
     }
 
     /// All sketches, checked.

@@ -136,6 +136,11 @@ impl View<'_> {
         f32::from_le_bytes(self.blocks[at..at + 4].try_into().expect("four bytes"))
     }
 
+    /// Places for nodes, those of the last block that have none included.
+    fn places(&self) -> usize {
+        self.blocks.len() / block_len(self.steps.len().div_ceil(OF_LINE)) * TOGETHER
+    }
+
     /// How many nodes seem no farther than `limit`.
     fn count(&self, probe: &SketchProbe, limit: f32) -> usize {
         let mut near = [0.0; AT_ONCE * TOGETHER];
@@ -148,55 +153,89 @@ impl View<'_> {
         self.blocks.chunks(AT_ONCE * len).map(some).sum()
     }
 
-    /// Leaves in `kept` the `width` nodes, of those that `keep` lets through, whose sketches seem nearest; ties
-    /// by node. In no order.
+    /// Leaves in `kept`, for each of the probes, the `width` nodes, of those that `keep` lets through, whose sketches
+    /// seem nearest; ties by node. In no order. Sketches are read from memory once for all probes.
     fn nearest<E>(
         &self,
-        probe: &SketchProbe,
+        probes: &[SketchProbe],
         width: usize,
         keep: &impl Fn(u32) -> Result<bool, E>,
-        kept: &mut Vec<(f32, u32)>,
+        kept: &mut [Kept],
     ) -> Result<(), E> {
-        kept.clear();
-        let shorten = |kept: &mut Vec<(f32, u32)>| {
-            kept.select_nth_unstable_by(width - 1, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-            kept.truncate(width);
-            kept[width - 1].0
-        };
-        let mut limit = f32::INFINITY;
+        kept.iter_mut().for_each(Kept::clear);
         let mut near = [0.0; AT_ONCE * TOGETHER];
-        let len = block_len(probe.numbers.len() / OF_LINE);
+        let len = block_len(self.steps.len().div_ceil(OF_LINE));
         let firsts = (0..).step_by(AT_ONCE * TOGETHER);
         for (blocks, first) in self.blocks.chunks(AT_ONCE * len).zip(firsts) {
             let near = &mut near[..blocks.len() / len * TOGETHER];
-            estimate(probe, blocks, near);
-            for (some, first) in near.chunks_exact(TOGETHER).zip((first..).step_by(TOGETHER)) {
-                // Nearly always all are far: that is found out without a branch for each.
-                if !some.iter().fold(false, |any, near| any | (*near < limit)) {
-                    continue;
-                }
-                for (near, node) in some.iter().zip(first..) {
-                    if *near < limit && keep(node)? {
-                        kept.push((*near, node));
-                    }
-                }
-            }
-            if kept.len() > width.saturating_mul(2).saturating_add(TOGETHER) {
-                limit = shorten(kept);
+            for (probe, kept) in probes.iter().zip(&mut *kept) {
+                estimate(probe, blocks, near);
+                kept.offer(near, first, width, keep)?;
             }
         }
-        if kept.len() > width {
-            shorten(kept);
+        kept.iter_mut().for_each(|kept| kept.shorten(width));
+        Ok(())
+    }
+}
+
+/// The nodes that seem nearest to a probe so far.
+#[derive(Default)]
+struct Kept {
+    /// What their distances seem to be, and nodes. In no order.
+    nodes: Vec<(f32, u32)>,
+    /// Farther ones are not among the nearest.
+    limit: f32,
+}
+
+impl Kept {
+    fn clear(&mut self) {
+        self.nodes.clear();
+        self.limit = f32::INFINITY;
+    }
+
+    /// Takes of the nodes from `first` on, with what their distances seem to be, those that may be among the
+    /// `width` nearest.
+    fn offer<E>(
+        &mut self,
+        near: &[f32],
+        first: u32,
+        width: usize,
+        keep: &impl Fn(u32) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        for (some, first) in near.chunks_exact(TOGETHER).zip((first..).step_by(TOGETHER)) {
+            // Nearly always all are far: that is found out without a branch for each.
+            if !some.iter().fold(false, |any, near| any | (*near < self.limit)) {
+                continue;
+            }
+            for (near, node) in some.iter().zip(first..) {
+                if *near < self.limit && keep(node)? {
+                    self.nodes.push((*near, node));
+                }
+            }
+        }
+        if self.nodes.len() > width.saturating_mul(2).saturating_add(TOGETHER) {
+            self.shorten(width);
         }
         Ok(())
+    }
+
+    /// Leaves the `width` nearest.
+    fn shorten(&mut self, width: usize) {
+        if self.nodes.len() > width {
+            let nearer = |a: &(f32, u32), b: &(f32, u32)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
+            self.nodes.select_nth_unstable_by(width - 1, nearer);
+            self.nodes.truncate(width);
+            self.limit = self.nodes[width - 1].0;
+        }
     }
 }
 
 /// Memory of a scan, kept for the next one.
 #[derive(Default)]
 pub(super) struct ScanScratch {
-    probe: SketchProbe,
-    kept: Vec<(f32, u32)>,
+    /// One for each probe of the last proposal, and more that wait to be used again.
+    probes: Vec<SketchProbe>,
+    kept: Vec<Kept>,
     distances: Vec<u32>,
     nodes: Vec<u32>,
     /// Squared distances of codes, and nodes.
@@ -204,17 +243,21 @@ pub(super) struct ScanScratch {
 }
 
 impl ScanScratch {
-    /// After a scan for some of the nodes: how many of all seem no farther than the `k`th of those wanted, for each
+    /// After a scan of one probe for some of the nodes: how many of all seem no farther than the `k`th of those wanted, for each
     /// of the `k`. Farther out, more nodes are about as near as any, so the scan has to be so many times as wide.
     /// 1 where fewer than `width`, which the scan was for, were there: then all of them were looked at.
     pub(super) fn crowd(&mut self, sketches: View, width: usize, k: usize) -> usize {
-        if self.kept.len() < width.max(1) {
+        let Some((probe, Kept { nodes, .. })) = self.probes.first().zip(self.kept.first_mut())
+        else {
+            return 1;
+        };
+        if nodes.len() < width.max(1) {
             return 1;
         }
-        let k = k.clamp(1, self.kept.len());
+        let k = k.clamp(1, nodes.len());
         let by_estimate = |a: &(f32, u32), b: &(f32, u32)| a.0.total_cmp(&b.0);
-        let limit = self.kept.select_nth_unstable_by(k - 1, by_estimate).1.0;
-        sketches.count(&self.probe, limit).div_ceil(k)
+        let limit = nodes.select_nth_unstable_by(k - 1, by_estimate).1.0;
+        sketches.count(probe, limit).div_ceil(k)
     }
 
     /// The nodes found, nearest first.
@@ -236,15 +279,51 @@ pub(super) fn scan<E>(
     keep: impl Fn(u32) -> Result<bool, E>,
     guard: impl Fn(u32) -> Result<(), E>,
 ) -> Result<(), E> {
-    let width = width.max(count).max(1);
+    propose(quantiser, sketches, &[vector], width.max(count), scratch, keep)?;
+    settle(quantiser, sketches, codes, (vector, 0), count, scratch, guard)
+}
+
+/// Finds for each of `vectors` the `width` nodes that seem nearest by their sketches and that `keep` lets through;
+/// [`settle`] then compares their codes.
+pub(super) fn propose<E>(
+    quantiser: &Quantiser,
+    sketches: View,
+    vectors: &[&[f32]],
+    width: usize,
+    scratch: &mut Scratch,
+    keep: impl Fn(u32) -> Result<bool, E>,
+) -> Result<(), E> {
+    let width = width.max(1);
+    let Scratch { probe, turned, scan, .. } = scratch;
+    if scan.probes.len() < vectors.len() {
+        scan.probes.resize_with(vectors.len(), SketchProbe::default);
+        scan.kept.resize_with(vectors.len(), Kept::default);
+    }
+    for (vector, sketched) in vectors.iter().zip(&mut scan.probes) {
+        quantiser.probe(vector, probe, turned);
+        probe_of(turned, sketches.steps, sketched);
+    }
+    let (probes, kept) = (&scan.probes[..vectors.len()], &mut scan.kept[..vectors.len()]);
+    sketches.nearest(probes, width, &keep, kept)
+}
+
+/// Of the nodes proposed for the probe at `place`, which is `vector`, finds the `count` whose codes are nearest; adds to what
+/// was examined how many sketches and codes that took. `guard` is asked before a code is read.
+pub(super) fn settle<E>(
+    quantiser: &Quantiser,
+    sketches: View,
+    codes: Codes,
+    (vector, place): (&[f32], usize),
+    count: usize,
+    scratch: &mut Scratch,
+    guard: impl Fn(u32) -> Result<(), E>,
+) -> Result<(), E> {
     quantiser.probe(vector, &mut scratch.probe, &mut scratch.turned);
-    let Scratch { probe, turned, scan, examined, .. } = scratch;
-    probe_of(turned, sketches.steps, &mut scan.probe);
-    sketches.nearest(&scan.probe, width, &keep, &mut scan.kept)?;
-    *examined += (sketches.blocks.len() / block_len(scan.probe.numbers.len() / OF_LINE) * TOGETHER
-        + scan.kept.len()) as u64;
+    let Scratch { probe, scan, examined, .. } = scratch;
+    let kept = &scan.kept[place].nodes;
+    *examined += (sketches.places() + kept.len()) as u64;
     scan.nodes.clear();
-    scan.nodes.extend(scan.kept.iter().map(|(_, node)| *node));
+    scan.nodes.extend(kept.iter().map(|(_, node)| *node));
     scan.best.clear();
     let mut bound = u32::MAX - 1;
     for (some, ahead) in scan

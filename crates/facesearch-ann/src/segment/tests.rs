@@ -230,6 +230,16 @@ fn a_filter_finds_the_nearest(dim: usize) {
     let snapshot = Snapshot::open(dir.path()).unwrap();
     assert!(snapshot.certificates().all(|(_, c)| c.scans == (dim == 192)));
     let probes = clustered(60, dim, 52);
+    let embeddings: Vec<Embedding> =
+        probes.iter().map(|probe| Embedding::new(probe.clone(), Metric::L2).unwrap()).collect();
+    let together = snapshot.candidates_of_each(&embeddings, 10, Effort::Balanced).unwrap();
+    for (probe, together) in embeddings.iter().zip(together) {
+        let alone = snapshot.candidates(probe, 10, Effort::Balanced).unwrap();
+        assert_eq!(
+            (together.rows, together.exact, together.examined),
+            (alone.rows, false, alone.examined)
+        );
+    }
     for rarity in [2, 4, 7] {
         let (mut hits, mut walked) = (0, 0);
         for probe in &probes {

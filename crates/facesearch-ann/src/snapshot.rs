@@ -208,10 +208,8 @@ impl Snapshot {
             let found = scan::nearest(&self.vectors, 0..all, probe, k)?;
             return Ok((found.into_iter().map(|(_, row)| row).collect(), true, u64::from(all)));
         }
-        let mut rows = Vec::new();
-        let search = |(_, segment): &(_, Segment)| segment.search(probe, k, effort, &mut rows);
-        let examined = self.segments.iter().map(search).collect::<Result<Vec<_>, _>>()?;
-        self.rank(probe, k, rows, examined)
+        let mut found = self.search_each(&[probe], k, effort)?;
+        Ok(found.pop().expect("one probe, one answer"))
     }
 
     /// The same for several probes, where not everything is scanned.

@@ -140,15 +140,8 @@ impl Segment {
             return self.search_where(probe, k, effort, rarity, |_| true, rows);
         };
         if self.layout.certificate.scans {
-            let width = self.layout.certificate.width(effort, k);
-            return SCRATCH.with_borrow_mut(|scratch| {
-                scratch.examined = 0;
-                self.scan(probe, k, width, scratch, |_| Ok(true))?;
-                for node in scratch.scan.found() {
-                    rows.push(first + self.item(node)?);
-                }
-                Ok(Some(scratch.examined))
-            });
+            let rows = std::slice::from_mut(rows);
+            return Ok(self.scan_each(first, &[probe], k, effort, rows)?.pop());
         }
         SCRATCH.with_borrow_mut(|scratch| {
             scratch.examined = 0;
@@ -174,13 +167,26 @@ impl Segment {
         effort: Effort,
         rows: &mut [Vec<u32>],
     ) -> Result<Vec<Option<u64>>, GalleryError> {
-        let each = probes.iter().zip(rows);
-        let Rows::From(first) = self.rows else {
-            return each.map(|(probe, rows)| self.search(probe, k, effort, rows)).collect();
-        };
-        if !self.layout.certificate.scans {
-            return each.map(|(probe, rows)| self.search(probe, k, effort, rows)).collect();
+        if let Rows::From(first) = self.rows
+            && self.layout.certificate.scans
+        {
+            let examined = self.scan_each(first, probes, k, effort, rows)?;
+            return Ok(examined.into_iter().map(Some).collect());
         }
+        let each = probes.iter().zip(rows);
+        each.map(|(probe, rows)| self.search(probe, k, effort, rows)).collect()
+    }
+
+    /// Scans sketches for several probes, all faces being rows from `first` on. Returns how many codes and sketches were
+    /// compared for each.
+    fn scan_each(
+        &self,
+        first: u32,
+        probes: &[&[f32]],
+        k: usize,
+        effort: Effort,
+        rows: &mut [Vec<u32>],
+    ) -> Result<Vec<u64>, GalleryError> {
         let count = measured_exactly(k);
         let width = self.layout.certificate.width(effort, k).max(count);
         let (sketches, codes) = (self.sketches()?, self.codes());
@@ -194,9 +200,9 @@ impl Segment {
                 for node in scratch.scan.found() {
                     rows.push(first + self.item(node)?);
                 }
-                Ok(Some(scratch.examined))
+                Ok(scratch.examined)
             };
-            each.enumerate().map(one).collect()
+            probes.iter().zip(rows).enumerate().map(one).collect()
         })
     }
 

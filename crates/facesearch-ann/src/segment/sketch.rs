@@ -4,7 +4,7 @@
 //! A sketch has two bits for each of the leading directions, the vector's squared length, and a weight that
 //! makes up for what was rounded away (after Gao and Long's RaBitQ, SIGMOD 2024, which turns vectors at
 //! random; here they are turned to their principal directions, so that the first ones say most). All
-//! sketches are compared with a probe one after another, as fast as memory is read; of those that seem nearest the codes are
+//! sketches are compared with a probe one after another, for several probes in one reading; of those that seem nearest the codes are
 //! compared, and of the best of these the exact vectors, as after a walk. **Trap:** sketches only
 //! propose; how many are kept decides the recall, and is measured when the segment is sealed.
 

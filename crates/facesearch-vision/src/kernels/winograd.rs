@@ -68,6 +68,9 @@ const BLOCK: usize = 168 * 1024;
 /// more than its scratch.
 const FEWEST: usize = 48;
 
+/// Rows that fill the largest tiles, whether of 6 rows or of 12.
+const WHOLE_TILES: usize = 12;
+
 /// A 3x3 convolution of stride 1.
 pub(crate) struct Winograd<'a> {
     pub(crate) input: &'a [f32],
@@ -111,7 +114,7 @@ impl Layout {
         let (input_row, output_row) = (inputs.next_multiple_of(16), outputs.next_multiple_of(16));
         let held = if short { 2 } else { 1 };
         let fit = BLOCK / (form.planes() * (input_row / held + output_row));
-        Self { pieces: (fit / 12 * 12).max(FEWEST), held, input_row, output_row }
+        Self { pieces: (fit / WHOLE_TILES * WHOLE_TILES).max(FEWEST), held, input_row, output_row }
     }
 
     /// In floats, as all planes are counted.
@@ -422,7 +425,7 @@ impl Winograd<'_> {
         };
         // Nearly equal blocks: a last one of a few pieces would read all weights for them.
         let blocks = pieces.div_ceil(layout.pieces).max(1);
-        let block = pieces.div_ceil(blocks).next_multiple_of(12).min(layout.pieces);
+        let block = pieces.div_ceil(blocks).next_multiple_of(WHOLE_TILES).min(layout.pieces);
         for first in (0..pieces).step_by(block) {
             let count = block.min(pieces - first);
             for piece in 0..count {

@@ -4,7 +4,7 @@
 //! one contiguous run, and the border of zeros stands for the padding.
 
 use super::short::{Short, ShortProduct, integers, short_len};
-use super::tile::{Epilogue, Panel, Product, Row, Rows, Runs};
+use super::tile::{Epilogue, Panel, Product, Row, Rows, Runs, To};
 use super::{Kernel, Simd};
 use crate::layers::Map;
 
@@ -100,13 +100,12 @@ impl Kernel for Direct<'_> {
             unsafe {
                 S::multiply(Product {
                     input: self.input.as_ptr(),
-                    rows: &self.pixels(*group),
                     count,
                     runs,
                     weights: weights.as_ptr(),
                     panel,
                     output: self.output.as_mut_ptr(),
-                    epilogue: Some(&self.epilogue),
+                    to: To::Map(&self.pixels(*group), &self.epilogue),
                 });
             }
         }
@@ -128,7 +127,6 @@ impl Direct<'_> {
             unsafe {
                 S::multiply_short(ShortProduct {
                     input: integers(self.input).as_ptr(),
-                    rows: &self.pixels(*group),
                     count,
                     runs,
                     weights: weights.as_ptr(),
@@ -136,7 +134,7 @@ impl Direct<'_> {
                     grow: short.factors[0].grow,
                     panel,
                     output: self.output.as_mut_ptr(),
-                    epilogue: Some(&self.epilogue),
+                    to: To::Map(&self.pixels(*group), &self.epilogue),
                 });
             }
         }

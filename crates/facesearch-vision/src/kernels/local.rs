@@ -1,6 +1,6 @@
 //! Convolution with a kernel of its own at every place: the rows of a tile are the images.
 
-use super::tile::{Epilogue, Panel, Product, Row, Rows, Runs};
+use super::tile::{Epilogue, Panel, Product, Row, Rows, Runs, To};
 use super::{Kernel, Simd};
 use crate::layers::Map;
 
@@ -65,13 +65,12 @@ impl Kernel for Local<'_> {
                 unsafe {
                     S::multiply(Product {
                         input: self.input.as_ptr(),
-                        rows: &Rows::line(first, image),
                         count: self.images,
                         runs: Runs { starts: self.starts, run: self.run },
                         weights: weights.as_ptr(),
                         panel,
                         output: self.output.as_mut_ptr(),
-                        epilogue: Some(&epilogue),
+                        to: To::Map(&Rows::line(first, image), &epilogue),
                     });
                 }
             }

@@ -13,7 +13,7 @@ mod tests;
 
 use std::marker::PhantomData;
 
-use super::tile::{Ahead, Epilogue, Lines, Panel, Rows, Runs, finish, next_tile};
+use super::tile::{Ahead, Lines, MapSums, Panel, Places, Runs, Sums, To, finish, next_tile};
 use super::{Kernel, Level, Simd};
 
 /// The largest integer that a number of an image becomes, but for rounding.
@@ -195,7 +195,6 @@ pub(crate) fn short_len(runs: usize, run: usize, lanes: usize) -> usize {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ShortProduct<'a> {
     pub(super) input: *const i16,
-    pub(super) rows: &'a Rows,
     pub(super) count: usize,
     pub(super) runs: Runs<'a>,
     pub(super) weights: *const i16,
@@ -204,7 +203,7 @@ pub(crate) struct ShortProduct<'a> {
     pub(super) grow: f32,
     pub(super) panel: &'a Panel,
     pub(super) output: *mut f32,
-    pub(super) epilogue: Option<&'a Epilogue<'a>>,
+    pub(super) to: To<'a>,
 }
 
 /// A way to add the products of pairs.
@@ -240,8 +239,24 @@ impl<S: Simd> Dot for Plain<S> {
 /// readable, and `scales` must hold a number for every lane of the panel.
 #[inline(always)]
 pub(super) unsafe fn multiply<D: Dot>(product: ShortProduct<'_>) {
-    let mut rows = product.rows.clone();
-    let ShortProduct { weights, runs, .. } = product;
+    // SAFETY: what the caller promises.
+    unsafe {
+        match product.to {
+            To::Plane(line) => tiles::<D>(&product, line),
+            To::Map(rows, epilogue) => tiles::<D>(&product, MapSums(rows.clone(), epilogue)),
+        }
+    }
+}
+
+/// All tiles of a product.
+///
+/// # Safety
+///
+/// As for [`multiply`].
+#[inline(always)]
+unsafe fn tiles<D: Dot>(product: &ShortProduct<'_>, rows: impl Sums) {
+    let mut rows = rows;
+    let ShortProduct { weights, runs, .. } = *product;
     let pairs = runs.starts.len() * runs.run.div_ceil(2);
     let mut ahead =
         Ahead::new(weights.cast(), pairs * product.panel.vectors * <D::S as Simd>::LANES);
@@ -254,7 +269,7 @@ pub(super) unsafe fn multiply<D: Dot>(product: ShortProduct<'_>) {
                 match size {
                     // SAFETY: what this function's caller promises.
                     $($rows => unsafe {
-                        tile::<D, $rows, $vectors>(&product, &mut rows, lines)
+                        tile::<D, $rows, $vectors>(product, &mut rows, lines)
                     },)*
                     _ => unreachable!("next_tile returns only sizes that are listed"),
                 }
@@ -279,16 +294,17 @@ pub(super) unsafe fn multiply<D: Dot>(product: ShortProduct<'_>) {
 #[inline(always)]
 unsafe fn tile<D: Dot, const MR: usize, const NR: usize>(
     product: &ShortProduct<'_>,
-    rows: &mut Rows,
+    rows: &mut impl Sums,
     lines: Lines,
 ) {
-    let ShortProduct { input, runs, scales, grow, panel, output, epilogue, .. } = *product;
+    let ShortProduct { input, runs, scales, grow, panel, output, .. } = *product;
     let lanes = <D::S as Simd>::LANES;
     let at = rows.take::<MR>();
+    let epilogue = rows.epilogue();
     let mut from = [input; MR];
     for m in 0..MR {
         // SAFETY: the caller promises that the row begins inside the input.
-        from[m] = unsafe { input.add(at[m].input) };
+        from[m] = unsafe { input.add(at.row(m).input) };
     }
     let (mut weights, mut lines) = (product.weights, lines);
     // SAFETY: the caller promises the instructions, an even number of integers of each run, a pair of
@@ -323,7 +339,7 @@ unsafe fn tile<D: Dot, const MR: usize, const NR: usize>(
                 values[m][n] = D::S::fma(D::S::floats(sums[m][n]), scale, bias);
             }
         }
-        finish::<D::S, MR, NR>(values, &at, panel, output, epilogue);
+        finish::<D::S, MR, NR>(values, at, panel, output, epilogue);
     }
 }
 

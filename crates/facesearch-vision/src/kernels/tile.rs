@@ -267,7 +267,7 @@ impl Rows {
 
     /// The next `N` rows.
     #[inline(always)]
-    pub(super) fn take<const N: usize>(&mut self) -> [Row; N] {
+    fn take<const N: usize>(&mut self) -> [Row; N] {
         let mut rows = [self.next; N];
         if self.place[1] + N < self.size[1] {
             // All in one line, as nearly always: no decisions.
@@ -304,6 +304,89 @@ impl Rows {
     }
 }
 
+/// Rows at equal distances.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Line {
+    pub(super) first: Row,
+    pub(super) step: Row,
+}
+
+/// The rows of a product, and what becomes of their sums.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum To<'a> {
+    /// The sums are stored as they are, whole vectors of them.
+    Plane(Line),
+    Map(&'a Rows, &'a Epilogue<'a>),
+}
+
+/// Where each of a tile's rows lies.
+pub(super) trait Places: Copy {
+    fn row(&self, m: usize) -> Row;
+}
+
+impl Places for Line {
+    #[inline(always)]
+    fn row(&self, m: usize) -> Row {
+        let at = |first: usize, step: usize| first.wrapping_add(m.wrapping_mul(step));
+        Row {
+            input: at(self.first.input, self.step.input),
+            output: at(self.first.output, self.step.output),
+            residual: at(self.first.residual, self.step.residual),
+        }
+    }
+}
+
+impl<const N: usize> Places for [Row; N] {
+    #[inline(always)]
+    fn row(&self, m: usize) -> Row {
+        self[m]
+    }
+}
+
+/// Each kind of [`To`], so that tiles are compiled for each: where nothing is done with sums, and rows are
+/// at equal distances, they need no memory for either.
+pub(super) trait Sums {
+    type At<const N: usize>: Places;
+
+    /// The next `N` rows.
+    fn take<const N: usize>(&mut self) -> Self::At<N>;
+
+    fn epilogue(&self) -> Option<&Epilogue<'_>>;
+}
+
+impl Sums for Line {
+    type At<const N: usize> = Self;
+
+    #[inline(always)]
+    fn take<const N: usize>(&mut self) -> Self {
+        let line = *self;
+        self.first = line.row(N);
+        line
+    }
+
+    #[inline(always)]
+    fn epilogue(&self) -> Option<&Epilogue<'_>> {
+        None
+    }
+}
+
+/// The rows of a map that are left.
+pub(super) struct MapSums<'a>(pub(super) Rows, pub(super) &'a Epilogue<'a>);
+
+impl Sums for MapSums<'_> {
+    type At<const N: usize> = [Row; N];
+
+    #[inline(always)]
+    fn take<const N: usize>(&mut self) -> [Row; N] {
+        self.0.take()
+    }
+
+    #[inline(always)]
+    fn epilogue(&self) -> Option<&Epilogue<'_>> {
+        Some(self.1)
+    }
+}
+
 /// How a row is read: runs of `run` numbers at these distances from its beginning.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Runs<'a> {
@@ -315,14 +398,12 @@ pub(crate) struct Runs<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Product<'a> {
     pub(super) input: *const f32,
-    pub(super) rows: &'a Rows,
     pub(super) count: usize,
     pub(super) runs: Runs<'a>,
     pub(super) weights: *const f32,
     pub(super) panel: &'a Panel,
     pub(super) output: *mut f32,
-    /// `None` stores the sums as they are, whole vectors of them.
-    pub(super) epilogue: Option<&'a Epilogue<'a>>,
+    pub(super) to: To<'a>,
 }
 
 /// Multiplies rows with a panel; the body of [`Simd::multiply`], which is compiled once for each
@@ -332,13 +413,29 @@ pub(crate) struct Product<'a> {
 ///
 /// The CPU must have `S`'s instructions. For each of the `count` rows: from `input + row.input`
 /// every run must be readable; from `output + row.output` there must be room for the panel's
-/// channels at its first one, without an epilogue for all the panel's vectors; the residual must be
+/// channels at its first one, in a plane for all the panel's vectors; the residual must be
 /// readable likewise, as far as its channels go. `weights` must hold the panel's weights for a whole
-/// row, and `epilogue` must have been checked for the output's channels.
+/// row, and the epilogue must have been checked for the output's channels.
 #[inline(always)]
 pub(super) unsafe fn multiply<S: Simd>(product: Product<'_>) {
-    let mut rows = product.rows.clone();
-    let Product { weights, runs, .. } = product;
+    // SAFETY: what the caller promises.
+    unsafe {
+        match product.to {
+            To::Plane(line) => tiles::<S>(&product, line),
+            To::Map(rows, epilogue) => tiles::<S>(&product, MapSums(rows.clone(), epilogue)),
+        }
+    }
+}
+
+/// All tiles of a product.
+///
+/// # Safety
+///
+/// As for [`multiply`].
+#[inline(always)]
+unsafe fn tiles<S: Simd>(product: &Product<'_>, rows: impl Sums) {
+    let mut rows = rows;
+    let Product { weights, runs, .. } = *product;
     let row = runs.starts.len() * runs.run;
     let mut ahead = Ahead::new(weights, row * product.panel.vectors * S::LANES);
     macro_rules! sweep {
@@ -350,7 +447,7 @@ pub(super) unsafe fn multiply<S: Simd>(product: Product<'_>) {
                 match size {
                     // SAFETY: what this function's caller promises.
                     $($rows => unsafe {
-                        tile::<S, $rows, $vectors>(&product, &mut rows, lines)
+                        tile::<S, $rows, $vectors>(product, &mut rows, lines)
                     },)*
                     _ => unreachable!("next_tile returns only sizes that are listed"),
                 }
@@ -437,15 +534,16 @@ impl Lines {
 #[inline(always)]
 unsafe fn tile<S: Simd, const MR: usize, const NR: usize>(
     product: &Product<'_>,
-    rows: &mut Rows,
+    rows: &mut impl Sums,
     lines: Lines,
 ) {
-    let Product { input, runs, weights, panel, output, epilogue, .. } = *product;
+    let Product { input, runs, weights, panel, output, .. } = *product;
     let at = rows.take::<MR>();
+    let epilogue = rows.epilogue();
     let mut from = [input; MR];
     for m in 0..MR {
         // SAFETY: the caller promises that the row begins inside the input.
-        from[m] = unsafe { input.add(at[m].input) };
+        from[m] = unsafe { input.add(at.row(m).input) };
     }
     // SAFETY: the caller promises the instructions; the bias reaches `SLACK` beyond the last
     // channel, hence over all `NR <= 4` vectors of a panel that begins at one of them.
@@ -461,11 +559,10 @@ unsafe fn tile<S: Simd, const MR: usize, const NR: usize>(
     // SAFETY: the caller promises the weights and every run of these rows.
     unsafe { accumulate::<S, MR, NR>(&from, runs, weights, lines, &mut sums) };
     // SAFETY: what the caller promises.
-    unsafe { finish::<S, MR, NR>(sums, &at, panel, output, epilogue) };
+    unsafe { finish::<S, MR, NR>(sums, at, panel, output, epilogue) };
 }
 
-/// Stores the sums of a tile, the bias among them: with an epilogue what comes of them, else whole
-/// vectors of them.
+/// Stores the sums of a tile, the bias among them, or with an epilogue what comes of them.
 ///
 /// # Safety
 ///
@@ -473,7 +570,7 @@ unsafe fn tile<S: Simd, const MR: usize, const NR: usize>(
 #[inline(always)]
 pub(super) unsafe fn finish<S: Simd, const MR: usize, const NR: usize>(
     sums: [[S::V; NR]; MR],
-    at: &[Row; MR],
+    at: impl Places,
     panel: &Panel,
     output: *mut f32,
     epilogue: Option<&Epilogue<'_>>,
@@ -482,7 +579,7 @@ pub(super) unsafe fn finish<S: Simd, const MR: usize, const NR: usize>(
     let Some(epilogue) = epilogue else {
         for m in 0..MR {
             for n in 0..NR {
-                let to = at[m].output + panel.first + n * S::LANES;
+                let to = at.row(m).output + panel.first + n * S::LANES;
                 // SAFETY: the caller promises room for the panel's vectors.
                 unsafe { S::store(output.add(to), sums[m][n]) };
             }
@@ -498,7 +595,7 @@ pub(super) unsafe fn finish<S: Simd, const MR: usize, const NR: usize>(
         unsafe {
             if let Some(residual) = &epilogue.residual {
                 for m in 0..MR {
-                    let from = residual.data.as_ptr().add(at[m].residual + panel.first);
+                    let from = residual.data.as_ptr().add(at.row(m).residual + panel.first);
                     for n in 0..NR {
                         sums[m][n] = S::add(sums[m][n], S::load(from.add(n * S::LANES)));
                     }
@@ -506,7 +603,7 @@ pub(super) unsafe fn finish<S: Simd, const MR: usize, const NR: usize>(
             }
             epilogue.squash_all::<S, MR, NR>(&mut sums, panel.first);
             for m in 0..MR {
-                let to = output.add(at[m].output + panel.first);
+                let to = output.add(at.row(m).output + panel.first);
                 for n in 0..NR {
                     S::store(to.add(n * S::LANES), sums[m][n]);
                 }
@@ -514,7 +611,15 @@ pub(super) unsafe fn finish<S: Simd, const MR: usize, const NR: usize>(
         }
         return;
     }
+    // Through memory, so that on the way above sums need not lie in any.
+    let mut kept = [[0.0f32; SLACK]; MR];
     for m in 0..MR {
+        for n in 0..NR {
+            // SAFETY: the caller promises the instructions; `NR <= 4` vectors of at most 16 lanes fit.
+            unsafe { S::store(kept[m].as_mut_ptr().add(n * S::LANES), sums[m][n]) };
+        }
+    }
+    for (m, kept) in kept.iter().enumerate() {
         for n in 0..NR {
             let channel = panel.first + n * S::LANES;
             let lanes = panel.channels.saturating_sub(n * S::LANES);
@@ -522,16 +627,16 @@ pub(super) unsafe fn finish<S: Simd, const MR: usize, const NR: usize>(
             // residual's own channels in the residual; `load_up_to` and `store_up_to` touch no
             // lane beyond.
             unsafe {
-                let mut v = sums[m][n];
+                let mut v = S::load(kept.as_ptr().add(n * S::LANES));
                 if let Some(residual) = &epilogue.residual {
                     let has = residual.map.channels.saturating_sub(channel).min(lanes);
                     if has > 0 {
-                        let from = residual.data.as_ptr().add(at[m].residual + channel);
+                        let from = residual.data.as_ptr().add(at.row(m).residual + channel);
                         v = S::add(v, S::load_up_to(from, has));
                     }
                 }
                 v = epilogue.squash::<S>(v, channel);
-                S::store_up_to(output.add(at[m].output + channel), v, lanes);
+                S::store_up_to(output.add(at.row(m).output + channel), v, lanes);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Convolutions and dense layers: folded, packed once for each way they are run, and run.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +18,9 @@ const LEAST_WINOGRAD_CHANNELS: usize = 16;
 
 /// Up to so many rows and columns of output the smaller form of [`Winograd`] is used.
 const SMALL: usize = 4;
+
+/// Nor do fewer numbers of the input than this for each output, where a window is larger than 3x3.
+const LEAST_WINOGRAD_ROW: usize = 12;
 
 /// Fewer output pixels than this do not repay the rounding of the input to integers, nor that a batch's
 /// images then read the weights one after the other.
@@ -146,6 +150,11 @@ impl Prepared {
         if self.short { Precision::Int16 } else { Precision::F32 }
     }
 
+    /// Whether the four pixels of every two rows and columns are laid side by side first.
+    fn is_halved(&self) -> bool {
+        matches!(self.method, Method::Winograd(Form::Halved))
+    }
+
     /// Output pixels done together, down and across.
     fn unit(&self) -> usize {
         match self.method {
@@ -230,7 +239,7 @@ impl Convolution {
             Method::Winograd(form) => {
                 let pieces =
                     output.height.div_ceil(form.tile()) * output.width.div_ceil(form.tile());
-                let each = (form.planes() * input.channels * output.channels) as u64;
+                let each = (form.planes() * form.row(input.channels) * output.channels) as u64;
                 (format!("Winograd {0}x{0}", form.tile()), pieces as u64 * each)
             }
             Method::Direct { rows, columns } => {
@@ -272,9 +281,9 @@ impl Convolution {
         let (scratch, together) = match method {
             Method::Winograd(form) => {
                 let outputs = self.bias.len() - SLACK;
-                let together =
-                    Winograd::images_in_one_block(form, channels, outputs, output, short);
-                (Winograd::scratch(form, channels, outputs, short), together.max(1))
+                let inputs = if form == Form::Halved { 4 * channels } else { channels };
+                let together = Winograd::images_in_one_block(form, inputs, outputs, output, short);
+                (Winograd::scratch(form, inputs, outputs, output, short), together.max(1))
             }
             _ => (0, 1),
         };
@@ -289,7 +298,7 @@ impl Convolution {
     /// Whether it multiplies integers when it is run in this way.
     fn is_short(&self, method: Method, channels: usize, places: usize) -> bool {
         let row = match (&self.weights, method) {
-            (_, Method::Winograd(_)) => channels,
+            (_, Method::Winograd(form)) => form.row(channels),
             (Weights::Kernel(conv), Method::Direct { rows, columns }) if conv.groups == 1 => {
                 if places < LEAST_SHORT_PLACES {
                     return false;
@@ -305,7 +314,7 @@ impl Convolution {
         match (&self.weights, method) {
             (_, Method::Winograd(form)) => {
                 let gains: Vec<f32> = (0..form.planes()).map(|plane| form.gain(plane)).collect();
-                packed.shortened(self.level, channels, &gains)
+                packed.shortened(self.level, form.row(channels) / form.parts(), &gains)
             }
             (Weights::Kernel(conv), Method::Direct { columns, .. }) => {
                 let together = conv.window.dilation[1] == 1;
@@ -347,7 +356,7 @@ impl Convolution {
                 self.pack_groups(&source, conv.groups, inputs)
             }
             (Weights::Kernel(conv), Method::Winograd(form)) => {
-                let (inputs, kernels) = (conv.group_channels, &*conv.weight);
+                let (inputs, kernels) = (form.row(conv.group_channels), &*windows(conv, form));
                 let (panels, end) = split_panels(self.level, 0, conv.out_channels, inputs, 0);
                 let mut weights = Aligned::zeros(form.planes() * end);
                 let to = &mut weights;
@@ -388,8 +397,8 @@ impl Convolution {
     }
 
     /// Runs on `images` images; a single one is split into as many as `bands` bands of rows, which
-    /// other threads may take. `scratch` is enough for each of them; `integers` is room for an input of
-    /// integers.
+    /// other threads may take. `scratch` is enough for each of them; `spare` is room for an input of
+    /// integers, or one laid out anew.
     pub(crate) fn run(
         &self,
         prepared: &Prepared,
@@ -398,7 +407,7 @@ impl Convolution {
         (output, output_map): (&mut [f32], Map),
         residual: Option<Residual<'_>>,
         squash: bool,
-        (scratch, integers): (&mut [f32], &mut Aligned),
+        (scratch, spare): (&mut [f32], &mut Aligned),
         bands: usize,
     ) {
         let places = output_map.height * output_map.width;
@@ -412,6 +421,27 @@ impl Convolution {
             }
             false => Vec::new(),
         };
+        if prepared.is_halved() {
+            let halved = halved_map(&input_map, &output_map);
+            let each = halved.image_stride();
+            spare.grow(images * each);
+            for (image, to) in
+                input.chunks_exact(stride).zip(spare.chunks_exact_mut(each)).take(images)
+            {
+                halve((image, &input_map), (to, &halved), &prepared.window);
+            }
+            let part = Part {
+                input: spare,
+                input_map: halved,
+                output,
+                output_map,
+                top: 0,
+                residual,
+                scratch,
+                factors: &factors,
+            };
+            return self.run_bands(prepared, images, part, squash, bands);
+        }
         if !prepared.short || matches!(prepared.method, Method::Winograd(_)) {
             let part = Part {
                 input,
@@ -426,10 +456,10 @@ impl Convolution {
             return self.run_bands(prepared, images, part, squash, bands);
         }
         // One by one: a tile of several images' rows would need several factors.
-        integers.grow(stride.div_ceil(2) + 1);
+        spare.grow(stride.div_ceil(2) + 1);
         for (image, factor) in factors.iter().enumerate() {
             let numbers = &input[image * stride..][..stride];
-            let to = integers_mut(integers);
+            let to = integers_mut(spare);
             launch(self.level, Shorten { numbers, shrink: factor.shrink, to });
             let out = output_map.image_stride();
             let residual = residual.map(|residual| {
@@ -437,7 +467,7 @@ impl Convolution {
                 Residual { data: &residual.data[image * stride..][..stride], ..residual }
             });
             let part = Part {
-                input: integers,
+                input: spare,
                 input_map,
                 output: &mut output[image * out..][..out],
                 output_map,
@@ -517,7 +547,11 @@ impl Convolution {
                     images,
                     form,
                     top,
-                    padding: [window.padding[0], window.padding[1]],
+                    padding: if prepared.is_halved() {
+                        [0; 2]
+                    } else {
+                        [window.padding[0], window.padding[1]]
+                    },
                     panels: &packed.ungrouped,
                     weights,
                     scratch,
@@ -659,23 +693,110 @@ struct Reading {
 }
 
 fn choose(conv: &Conv2d, [channels, height, width]: [usize; 3], output: [usize; 2]) -> Method {
-    let window = &conv.window;
-    let plain = window.size == [3, 3] && window.stride == [1, 1] && window.dilation == [1, 1];
-    let fewest = channels.min(conv.out_channels);
-    // A map of two rows or columns would leave most of each piece unused.
-    let large = output.iter().all(|len| *len > Form::Two.tile());
-    let form = if output.iter().all(|len| *len <= SMALL) { Form::Two } else { Form::Four };
-    let most = channels.max(conv.out_channels);
-    let fits = fewest >= LEAST_WINOGRAD_CHANNELS && most <= MOST_WINOGRAD_CHANNELS;
     if conv.groups > 1 && conv.groups == channels && conv.out_channels == channels {
         return Method::Depthwise;
     }
-    if plain && large && fits && conv.groups == 1 {
+    if let Some(form) = winograd_form(conv, channels, output) {
         return Method::Winograd(form);
     }
+    let window = &conv.window;
     Method::Direct {
         rows: useful(window, 0, height, output[0]),
         columns: useful(window, 1, width, output[1]),
+    }
+}
+
+/// The form of [`Winograd`] that pays for such a window, if one does.
+fn winograd_form(conv: &Conv2d, channels: usize, output: [usize; 2]) -> Option<Form> {
+    let Window { size: [height, width], stride, dilation, .. } = conv.window;
+    let outputs = conv.out_channels;
+    let fits =
+        channels.max(outputs) <= MOST_WINOGRAD_CHANNELS && outputs >= LEAST_WINOGRAD_CHANNELS;
+    if height != width || dilation != [1, 1] || conv.groups > 1 || !fits {
+        return None;
+    }
+    // A map that is hardly larger than a piece would leave most of each unused.
+    let least = |len: usize| output.iter().all(|places| *places >= len);
+    let is_small = output.iter().all(|places| *places <= SMALL);
+    let form = match (height, stride) {
+        (3, [1, 1]) if channels < LEAST_WINOGRAD_CHANNELS || !least(3) => return None,
+        (3, [1, 1]) => {
+            if is_small {
+                Form::Two
+            } else {
+                Form::Four
+            }
+        }
+        (5..=12, [1, 1]) if least(6) => Form::Parts(height.div_ceil(3)),
+        (7 | 8, [2, 2]) if least(6) => Form::Halved,
+        _ => return None,
+    };
+    (form.row(channels) >= LEAST_WINOGRAD_ROW).then_some(form)
+}
+
+/// A convolution's kernels, `(out, form.row(in), taps, taps)`: the parts of each, or what of it sees each of the four
+/// pixels that become channels, with zeros beyond the window.
+fn windows(conv: &Conv2d, form: Form) -> Cow<'_, [f32]> {
+    let ([height, width], inputs, taps) = (conv.window.size, conv.group_channels, form.taps());
+    // The row or column of the window of a tap of a part, or of one of the two rows or columns.
+    let (groups, place): (usize, fn(usize, usize) -> usize) = match form {
+        Form::Two | Form::Four => return Cow::Borrowed(&conv.weight),
+        Form::Parts(parts) => (parts, |part, tap| part * 3 + tap),
+        Form::Halved => (2, |second, tap| 2 * tap + second),
+    };
+    let mut all = vec![0.0; conv.out_channels * form.row(inputs) * taps * taps];
+    for (i, to) in all.chunks_exact_mut(taps * taps).enumerate() {
+        let (c, i) = (i % inputs, i / inputs);
+        let (across, i) = (i % groups, i / groups);
+        let (down, o) = (i % groups, i / groups);
+        for (tap, to) in to.iter_mut().enumerate() {
+            let (y, x) = (place(down, tap / taps), place(across, tap % taps));
+            if y < height && x < width {
+                *to = conv.weight[((o * inputs + c) * height + y) * width + x];
+            }
+        }
+    }
+    Cow::Owned(all)
+}
+
+/// The map in which a window of stride 2 becomes one of 4x4 and of stride 1.
+fn halved_map(input: &Map, output: &Map) -> Map {
+    let [height, width] = [output.height, output.width].map(|len| len + Form::Halved.taps() - 1);
+    Map { channels: 4 * input.channels, height, width, border: [0; 4] }
+}
+
+/// Lays the four pixels of every two rows and columns side by side, with zeros where a window sees padding.
+fn halve((from, map): (&[f32], &Map), (to, halved): (&mut [f32], &Map), window: &Window) {
+    let [top, left] = [window.padding[0], window.padding[1]];
+    let (channels, pair) = (map.channels, 2 * map.channels);
+    for (y, line) in to.chunks_exact_mut(halved.row_stride()).enumerate() {
+        for second in 0..2 {
+            let pairs = line.chunks_exact_mut(2 * pair).map(|to| &mut to[second * pair..][..pair]);
+            let y = (2 * y + second).wrapping_sub(top);
+            if y >= map.height {
+                pairs.for_each(|to| to.fill(0.0));
+                continue;
+            }
+            let row = &from[map.offset(y, 0)..][..map.width * channels];
+            for (x, to) in pairs.enumerate() {
+                let x = (2 * x).wrapping_sub(left);
+                if x < map.width && x + 1 < map.width {
+                    let from = &row[x * channels..][..pair];
+                    // Of known length, as mostly: no call for a few bytes.
+                    match (<&mut [f32; 6]>::try_from(&mut *to), <&[f32; 6]>::try_from(from)) {
+                        (Ok(to), Ok(from)) => *to = *from,
+                        _ => to.copy_from_slice(from),
+                    }
+                    continue;
+                }
+                for (to, x) in to.chunks_exact_mut(channels).zip([x, x.wrapping_add(1)]) {
+                    match row.get(x.saturating_mul(channels)..) {
+                        Some(from) if x < map.width => to.copy_from_slice(&from[..channels]),
+                        _ => to.fill(0.0),
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use facesearch_core::KernelLevel;
 
-use super::super::tile::{Row, Rows, split_panels};
+use super::super::tile::{Line, Row, split_panels};
 use super::super::{Kernel, Level, launch};
 use super::*;
 
@@ -61,7 +61,8 @@ impl Kernel for Run<'_> {
         let (run, row) = (case.run, 2 * case.run + 4);
         let (panels, _) = split_panels(level, 0, case.channels, 2 * run, 0);
         let stride = case.channels.next_multiple_of(64);
-        let rows = Rows::line(Row::default(), Row { input: row, output: stride, residual: 0 });
+        let line =
+            Line { first: Row::default(), step: Row { input: row, output: stride, residual: 0 } };
         for panel in &panels {
             let lanes = panel.vectors * S::LANES;
             let mut floats = vec![0.0; 2 * run * lanes];
@@ -79,7 +80,6 @@ impl Kernel for Run<'_> {
             unsafe {
                 S::multiply_short(ShortProduct {
                     input: case.input.as_ptr(),
-                    rows: &rows,
                     count: case.count,
                     runs: Runs { starts: &[0, run + 4], run },
                     weights: weights.as_ptr(),
@@ -87,7 +87,7 @@ impl Kernel for Run<'_> {
                     grow: 1.0,
                     panel,
                     output: output.as_mut_ptr(),
-                    epilogue: None,
+                    to: To::Plane(line),
                 });
             }
         }
@@ -241,7 +241,7 @@ fn one_instruction_sums_like_two() {
         return;
     }
     let case = Case::new(21, 13, 48);
-    let rows = Rows::line(Row::default(), Row { input: 46, output: 48, residual: 0 });
+    let line = Line { first: Row::default(), step: Row { input: 46, output: 48, residual: 0 } };
     let panel = Panel { first: 0, channels: 48, vectors: 3, start: 0 };
     let weights: Vec<i16> =
         (0..short_len(2, 21, 48)).map(|i| (i * 31 % 4001) as i16 - 2000).collect();
@@ -253,7 +253,6 @@ fn one_instruction_sums_like_two() {
         unsafe {
             multiply(ShortProduct {
                 input: case.input.as_ptr(),
-                rows: &rows,
                 count: 13,
                 runs: Runs { starts: &[0, 25], run: 21 },
                 weights: weights.as_ptr(),
@@ -261,7 +260,7 @@ fn one_instruction_sums_like_two() {
                 grow: 1.0,
                 panel: &panel,
                 output: output.as_mut_ptr(),
-                epilogue: None,
+                to: To::Plane(line),
             });
         }
         output

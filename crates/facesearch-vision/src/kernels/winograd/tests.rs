@@ -20,13 +20,17 @@ fn largest<const PIECE: usize>() -> [f32; PIECE] {
 
 #[test]
 fn a_gain_is_the_largest_that_a_place_can_become() {
-    let (two, four) = (largest::<4>(), largest::<6>());
-    for (down, of_row) in four.iter().enumerate() {
-        for (across, of_column) in four.iter().enumerate() {
-            assert_eq!(Form::Four.gain(down * 6 + across), of_row * of_column);
+    fn hold<const PIECE: usize>(form: Form) {
+        let most = largest::<PIECE>();
+        assert_eq!(form.planes(), PIECE * PIECE);
+        for (down, of_row) in most.iter().enumerate() {
+            for (across, of_column) in most.iter().enumerate() {
+                assert_eq!(form.gain(down * PIECE + across), of_row * of_column, "{form:?}");
+            }
         }
     }
-    for plane in 0..16 {
-        assert_eq!(Form::Two.gain(plane), two[plane / 4] * two[plane % 4]);
-    }
+    hold::<4>(Form::Two);
+    hold::<6>(Form::Four);
+    hold::<6>(Form::Halved);
+    hold::<5>(Form::Parts(3));
 }

@@ -152,6 +152,24 @@ proptest! {
     }
 
     #[test]
+    fn a_large_window_on_a_map_of_any_size(
+        (inputs, outputs) in (1usize..20, 14usize..70),
+        (size, halves) in (5usize..13, any::<bool>()),
+        padding in proptest::array::uniform4(0usize..4),
+        (height, width) in (15usize..44, 15usize..44),
+        (batch, kind) in (1usize..4, 0usize..6),
+    ) {
+        let stride = [if halves { 2 } else { 1 }; 2];
+        let window = Window { padding, stride, ..Window::new(size, size) };
+        let layer = conv([outputs, inputs, size, size], 1).window(window);
+        let graph = graph(inputs, |g, x| {
+            let y = g.conv(x, layer).unwrap();
+            activation(kind, outputs).map_or(y, |a| g.activation(y, a))
+        });
+        check(graph, batch, height, width);
+    }
+
+    #[test]
     fn a_residual_block_whose_shortcut_is_smaller_or_larger(
         (inputs, outputs) in (1usize..40, 1usize..80),
         (stride, padding, pool) in (1usize..3, 0usize..2, 1usize..4),

@@ -127,28 +127,30 @@ impl ChipInput {
         format!("{width}x{height}-{colours}-{}", self.normalisation.name())
     }
 
-    /// `(chips, 3, height, width)` numbers.
+    /// `(chips, 3, height, width)` numbers; in memory a pixel's colours lie together, as they do in the chips and
+    /// in the networks' maps.
     pub(crate) fn tensor(&self, chips: &[Chip], device: &Device) -> candle_core::Result<Tensor> {
         let [width, height] = self.size;
-        let plane = width as usize * height as usize;
-        let mut numbers = vec![0f32; chips.len() * 3 * plane];
-        for (chip, out) in chips.iter().zip(numbers.chunks_exact_mut(3 * plane)) {
+        let (row, rows) = (3 * width as usize, height as usize);
+        let mut numbers = vec![0f32; chips.len() * rows * row];
+        for (chip, out) in chips.iter().zip(numbers.chunks_exact_mut(rows * row)) {
             if [chip.width(), chip.height()] != self.size {
                 candle_core::bail!("a chip must be {width}x{height}, not {chip:?}")
             }
-            let linear = self.normalisation.linear(chip.rgb());
-            for (channel, (out, (factor, summand))) in
-                out.chunks_exact_mut(plane).zip(linear).enumerate()
-            {
-                let colour = match self.colours {
-                    ColourOrder::Rgb => channel,
-                    ColourOrder::Bgr => 2 - channel,
-                };
-                let bytes = chip.rgb()[colour..].iter().step_by(3);
-                out.iter_mut().zip(bytes).for_each(|(o, b)| *o = f32::from(*b) * factor + summand);
+            let [first, second, third] = self.normalisation.linear(chip.rgb());
+            let pixels = out.as_chunks_mut().0.iter_mut().zip(chip.rgb().as_chunks().0);
+            let number = |byte, (factor, summand)| f32::from(byte) * factor + summand;
+            match self.colours {
+                ColourOrder::Rgb => pixels.for_each(|(to, &[red, green, blue])| {
+                    *to = [number(red, first), number(green, second), number(blue, third)];
+                }),
+                ColourOrder::Bgr => pixels.for_each(|(to, &[red, green, blue])| {
+                    *to = [number(blue, first), number(green, second), number(red, third)];
+                }),
             }
         }
-        Tensor::from_vec(numbers, (chips.len(), 3, height as usize, width as usize), device)
+        let dims = (chips.len(), height as usize, width as usize, 3);
+        Tensor::from_vec(numbers, dims, device)?.permute((0, 3, 1, 2))
     }
 }
 

@@ -35,7 +35,9 @@ impl MachineLimits {
         let flops = best(|| launch(level, Multiply { steps, sink: &mut sink }));
         let work = (2 * steps * SUMS * level.lanes()) as f64;
         let short_flops = best(|| launch(level, MultiplyShort { steps }));
-        let numbers = Aligned::zeros(64 << 20);
+        let mut numbers = Aligned::zeros(64 << 20);
+        // Not zeros, for which the system may give the same page again and again.
+        numbers.fill(1.0);
         let mut read = |mebibytes: f64, rounds: usize| {
             let count = (mebibytes * f64::from(1 << 18)) as usize;
             let numbers = &numbers[..count];

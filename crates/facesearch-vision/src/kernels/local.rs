@@ -1,5 +1,7 @@
 //! Convolution with a kernel of its own at every place: the rows of a tile are the images.
 
+use std::ops::Range;
+
 use super::tile::{Epilogue, Panel, Product, Row, Rows, Runs, To};
 use super::{Kernel, Simd};
 use crate::layers::Map;
@@ -11,6 +13,8 @@ pub(crate) struct Local<'a> {
     pub(crate) output: &'a mut [f32],
     pub(crate) output_map: Map,
     pub(crate) images: usize,
+    /// Which rows of the whole output are wanted; the first of them is the first row of `output`.
+    pub(crate) rows: Range<usize>,
     /// From the input's pixel under an output pixel to the start of each run of numbers.
     pub(crate) starts: &'a [usize],
     /// How many numbers a run has.
@@ -31,21 +35,22 @@ impl Kernel for Local<'_> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         let (i, o) = (&self.input_map, &self.output_map);
-        let places = o.height * o.width;
+        assert!(self.rows.len() <= o.height, "room for the rows");
         let reach = self.starts.iter().max().map_or(0, |start| start + self.run);
-        let last = (o.height - 1) * self.down + (o.width - 1) * self.across;
+        let last = (self.rows.end - 1) * self.down + (o.width - 1) * self.across;
         let first = i.offset(0, 0);
         let end = (self.images - 1) * i.image_stride() + first + last + reach;
         assert!(end <= self.input.len(), "the windows lie in the input");
         assert!(self.images * o.image_stride() <= self.output.len(), "room for the output");
-        assert!(self.weights.len() >= places * self.place, "weights for every place");
+        let places = self.rows.start * o.width..self.rows.end * o.width;
+        assert!(self.weights.len() >= places.end * self.place, "weights for every place");
         let row = self.starts.len() * self.run;
         for panel in self.panels {
             let end = panel.start + row * panel.vectors * S::LANES;
             assert!(end <= self.place, "weights for each panel");
             assert!(panel.first + panel.channels <= o.channels, "panels of the output's channels");
         }
-        for place in 0..places {
+        for place in places {
             let (y, x) = (place / o.width, place % o.width);
             let bias = &self.biases[place * o.channels..];
             let epilogue = Epilogue { bias, residual: None, squash: self.squash };
@@ -53,7 +58,7 @@ impl Kernel for Local<'_> {
             for panel in self.panels {
                 let first = Row {
                     input: first + y * self.down + x * self.across,
-                    output: o.offset(y, x),
+                    output: o.offset(y - self.rows.start, x),
                     residual: 0,
                 };
                 let image = Row { input: i.image_stride(), output: o.image_stride(), residual: 0 };

@@ -24,6 +24,9 @@ pub(crate) struct Panel {
     pub(crate) start: usize,
 }
 
+/// Weights of a panel that it does not exceed where it can be narrower: 1 MiB.
+const MOST_PANEL: usize = 256 * 1024;
+
 /// Splits the output channels from `first` on into panels, the weights of the first at `start`;
 /// also says where those of the last end.
 pub(crate) fn split_panels(
@@ -34,10 +37,12 @@ pub(crate) fn split_panels(
     start: usize,
 ) -> (Vec<Panel>, usize) {
     let lanes = level.lanes();
+    // A long row's panel is narrower, so that it stays in the level-2 cache while all tiles read it.
+    let most = (MOST_PANEL / (row * lanes).max(1)).clamp(1, level.panel_vectors());
     let (mut panels, mut done, mut end) = (Vec::new(), 0, start);
     while done < channels {
         let left = (channels - done).div_ceil(lanes);
-        let vectors = left.min(level.panel_vectors());
+        let vectors = left.min(most);
         let inside = (channels - done).min(vectors * lanes);
         panels.push(Panel { first: first + done, channels: inside, vectors, start: end });
         done += inside;
@@ -474,6 +479,9 @@ pub(super) fn next_tile(left: usize, most: usize) -> usize {
 /// Numbers in a cache line.
 const LINE: usize = 16;
 
+/// More weights than this are not asked for ahead: 512 KiB.
+const MOST_AHEAD: usize = 128 * 1024;
+
 /// The lines behind a panel's weights, where those of the next panel lie. While a panel is multiplied they
 /// are asked for, one for each number of a row: weights that come from beyond the level-2 cache
 /// would otherwise be waited for, and by the first tile alone.
@@ -485,10 +493,11 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
-    /// Behind `len` weights, and as many.
+    /// Behind `len` weights, and as many; none where both panels would not stay in the level-2 cache.
     #[inline(always)]
     pub(super) fn new(weights: *const f32, len: usize) -> Self {
-        Self { weights, next: len, end: 2 * len }
+        let end = if len <= MOST_AHEAD { 2 * len } else { len };
+        Self { weights, next: len, end }
     }
 
     /// Those that a tile whose rows have `row` numbers should ask for.

@@ -150,9 +150,19 @@ impl Prepared {
         if self.short { Precision::Int16 } else { Precision::F32 }
     }
 
+    /// How many weights it reads.
+    pub(crate) fn weights(&self) -> usize {
+        self.packed.weights.len()
+    }
+
     /// Whether the four pixels of every two rows and columns are laid side by side first.
     fn is_halved(&self) -> bool {
         matches!(self.method, Method::Winograd(Form::Halved))
+    }
+
+    /// Whether each weight is for one place only, so that of several images the channels are shared, not they.
+    pub(crate) fn reads_weights_once(&self) -> bool {
+        matches!(self.method, Method::Whole { .. })
     }
 
     /// Output pixels done together, down and across.
@@ -265,7 +275,7 @@ impl Convolution {
         let [channels, height, width] = input;
         let (method, window) = match &self.weights {
             Weights::Whole(..) => (Method::Whole { height, width }, Window::new(height, width)),
-            Weights::Kernel(conv) => (choose(conv, input, output), conv.window),
+            Weights::Kernel(conv) => (choose(conv, self.precision, input, output), conv.window),
         };
         let border = match method {
             Method::Winograd(_) | Method::Whole { .. } => [0; 4],
@@ -396,8 +406,8 @@ impl Convolution {
         packed
     }
 
-    /// Runs on `images` images; a single one is split into as many as `bands` bands of rows, which
-    /// other threads may take. `scratch` is enough for each of them; `spare` is room for an input of
+    /// Runs on `images` images, which as many as `bands` threads may share: each does some of them, or of a
+    /// single one a band of rows. `scratch` is enough for each of them; `spare` is room for an input of
     /// integers, or one laid out anew.
     pub(crate) fn run(
         &self,
@@ -410,10 +420,36 @@ impl Convolution {
         (scratch, spare): (&mut [f32], &mut Aligned),
         bands: usize,
     ) {
-        let places = output_map.height * output_map.width;
-        let products = places * prepared.packed.weights.len() / prepared.unit().pow(2);
-        let bands = if images == 1 { bands.min(products / LEAST_BAND).max(1) } else { 1 };
         let stride = input_map.image_stride();
+        if images > 1 && bands > 1 && !prepared.reads_weights_once() {
+            let (some, others) = (images / 2, bands / 2);
+            let (input, further_input) = input.split_at(some * stride);
+            let (output, further_output) = output.split_at_mut(some * output_map.image_stride());
+            let (scratch, further_scratch) = scratch.split_at_mut(scratch.len() / bands * others);
+            let residual = residual.map(|r| {
+                let (here, there) = r.data.split_at(some * r.map.image_stride());
+                (Residual { data: here, ..r }, Residual { data: there, ..r })
+            });
+            let (residual, further_residual) = residual.unzip();
+            let further_spare = &mut Aligned::default();
+            both(
+                || {
+                    let (x, to) = ((input, input_map), (output, output_map));
+                    let room = (scratch, spare);
+                    self.run(prepared, some, x, to, residual, squash, room, others);
+                },
+                || {
+                    let (x, to) = ((further_input, input_map), (further_output, output_map));
+                    let (room, rest) = ((further_scratch, further_spare), bands - others);
+                    let images = images - some;
+                    self.run(prepared, images, x, to, further_residual, squash, room, rest);
+                },
+            );
+            return;
+        }
+        let places = images * output_map.height * output_map.width;
+        let products = places * prepared.packed.weights.len() / prepared.unit().pow(2);
+        let bands = bands.min(products / LEAST_BAND).max(1);
         let factors: Vec<Factor> = match prepared.short {
             true => {
                 let images = input.chunks_exact(stride).take(images);
@@ -599,12 +635,12 @@ impl Convolution {
                     );
                 };
                 let panels = &packed.panels;
-                // Of integers, whose scales would have to be shared, there never is a single pixel.
-                let is_pixel = images * output_map.height * output_map.width == 1
+                // Of integers, whose scales would have to be shared, there never are single pixels.
+                let are_pixels = output_map.height * output_map.width == 1
                     && !prepared.short
                     && output_map.border == [0; 4]
                     && residual.is_none();
-                if threads == 1 || panels.len() == 1 || !is_pixel {
+                if threads == 1 || panels.len() == 1 || !are_pixels {
                     return direct(output, output_map, panels, epilogue);
                 }
                 let (some, others) = panels.split_at(panels.len() / 2);
@@ -613,12 +649,27 @@ impl Convolution {
                     (*group, Panel { first: panel.first - cut, ..*panel })
                 };
                 let others: Vec<_> = others.iter().map(moved).collect();
-                let (here, there) = output.split_at_mut(cut);
+                let channels = output_map.channels;
                 let map = |channels| Map { channels, ..output_map };
+                let rest = map(channels - cut);
+                if images == 1 {
+                    let (here, there) = output.split_at_mut(cut);
+                    both(
+                        || direct(here, map(cut), some, epilogue),
+                        || direct(there, rest, &others, epilogue.from(cut)),
+                    );
+                    return;
+                }
+                // The halves of several pixels lie between one another.
+                let mut there = vec![0.0; images * rest.channels];
                 both(
-                    || direct(here, map(cut), some, epilogue),
-                    || direct(there, map(output_map.channels - cut), &others, epilogue.from(cut)),
+                    || direct(&mut *output, output_map, some, epilogue),
+                    || direct(&mut there, rest, &others, epilogue.from(cut)),
                 );
+                let pixels = output.chunks_exact_mut(channels);
+                for (pixel, there) in pixels.zip(there.chunks_exact(rest.channels)) {
+                    pixel[cut..].copy_from_slice(there);
+                }
             }
         }
     }
@@ -692,12 +743,20 @@ struct Reading {
     origin: usize,
 }
 
-fn choose(conv: &Conv2d, [channels, height, width]: [usize; 3], output: [usize; 2]) -> Method {
+fn choose(
+    conv: &Conv2d,
+    precision: Precision,
+    [channels, height, width]: [usize; 3],
+    output: [usize; 2],
+) -> Method {
     if conv.groups > 1 && conv.groups == channels && conv.out_channels == channels {
         return Method::Depthwise;
     }
     if let Some(form) = winograd_form(conv, channels, output) {
-        return Method::Winograd(form);
+        // Of integers the definition is as fast as so few channels' transforms, and exact.
+        if form != Form::Halved || precision == Precision::F32 {
+            return Method::Winograd(form);
+        }
     }
     let window = &conv.window;
     Method::Direct {

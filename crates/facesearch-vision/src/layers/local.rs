@@ -1,9 +1,11 @@
 //! Locally connected layers, packed and run.
 
+use std::ops::Range;
+
 use crate::kernels::{
     Level, Local, Panel, SLACK, Source, Squash, fill_panels, launch, split_panels,
 };
-use crate::layers::{Aligned, Map};
+use crate::layers::{Aligned, Map, both};
 use crate::network::{LocallyConnected, Window};
 
 /// A locally connected layer with a ReLU behind it or not.
@@ -44,13 +46,53 @@ impl LocalLayer {
         Self { window, in_channels, panels, place, weights, biases, relu, level }
     }
 
-    /// Runs on `images` images.
+    /// Runs on `images` images. As many as `threads` threads share the places, not the images: each then reads
+    /// a part of the weights.
     pub(crate) fn run(
         &self,
         images: usize,
-        (input, input_map): (&[f32], Map),
+        input: (&[f32], Map),
         (output, output_map): (&mut [f32], Map),
+        threads: usize,
     ) {
+        let rows = output_map.height;
+        self.run_rows(images, input, (output, output_map), 0..rows, threads);
+    }
+
+    /// These rows of the output alone, which is the first row of `output`.
+    fn run_rows(
+        &self,
+        images: usize,
+        input: (&[f32], Map),
+        (output, output_map): (&mut [f32], Map),
+        rows: Range<usize>,
+        threads: usize,
+    ) {
+        if threads > 1 && rows.len() > 1 {
+            let some = rows.len() / 2;
+            let below = Map { height: rows.len() - some, border: [0; 4], ..output_map };
+            let mut there = vec![0.0; images * below.image_stride()];
+            both(
+                || {
+                    let to = (&mut *output, output_map);
+                    let rows = rows.start..rows.start + some;
+                    self.run_rows(images, input, to, rows, threads / 2);
+                },
+                || {
+                    let rows = rows.start + some..rows.end;
+                    let to = (&mut *there, below);
+                    self.run_rows(images, input, to, rows, threads - threads / 2);
+                },
+            );
+            for image in 0..images {
+                for y in 0..below.height {
+                    let to = &mut output[output_map.row(image, some + y)];
+                    to.copy_from_slice(&there[below.row(image, y)]);
+                }
+            }
+            return;
+        }
+        let (input, input_map) = input;
         let (row, pixel) = (input_map.row_stride(), self.in_channels);
         let [height, width] = self.window.size;
         let [dy, dx] = self.window.dilation;
@@ -69,6 +111,7 @@ impl LocalLayer {
                 output,
                 output_map,
                 images,
+                rows,
                 starts: &starts,
                 run: if dx == 1 { width * pixel } else { pixel },
                 down: down * row,

@@ -65,16 +65,25 @@ impl Kernel for Load<'_> {
                 match self.pixels {
                     Pixels::U8(bytes) if together => {
                         let from = &bytes[start..start + to.len()];
-                        let out = self.output[to].iter_mut().zip(from);
-                        for ((out, x), (scale, shift)) in out.zip(scales.iter().zip(&shifts)) {
-                            *out = f32::from(*x) * scale + shift;
-                        }
+                        affine(from, &scales, &shifts, &mut self.output[to]);
+                    }
+                    Pixels::F32(numbers) if together => {
+                        let from = &numbers[start..start + to.len()];
+                        affine(from, &scales, &shifts, &mut self.output[to]);
                     }
                     Pixels::U8(bytes) => self.row(bytes, start, to),
                     Pixels::F32(numbers) => self.row(numbers, start, to),
                 }
             }
         }
+    }
+}
+
+/// `scale * x + shift`, number by number.
+#[inline(always)]
+fn affine<T: Copy + Into<f32>>(from: &[T], scales: &[f32], shifts: &[f32], to: &mut [f32]) {
+    for ((to, x), (scale, shift)) in to.iter_mut().zip(from).zip(scales.iter().zip(shifts)) {
+        *to = (*x).into() * scale + shift;
     }
 }
 

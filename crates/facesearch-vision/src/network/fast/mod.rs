@@ -97,11 +97,16 @@ impl Fast {
     }
 
     /// Images in one go on one thread: evenly over the threads, no more than the plan likes. With
-    /// fewer images than threads, several threads share an image.
+    /// fewer images than threads, several threads share an image, and with many weights and few images all do.
     fn run(&self, plan: &Plan, input: &Input<'_>, batch: usize) -> Vec<f32> {
         let threads = rayon::current_num_threads();
-        let chunk = batch.div_ceil(threads).clamp(1, plan.capacity);
-        let bands = (threads / batch.max(1)).max(1);
+        let goes = batch.div_ceil(plan.capacity);
+        let (chunk, bands) = if plan.is_heavy && goes < threads {
+            (batch.div_ceil(goes.max(1)).max(1), threads / goes.max(1))
+        } else {
+            let chunk = batch.div_ceil(threads).clamp(1, plan.capacity);
+            (chunk, (threads / batch.max(1)).max(1))
+        };
         let starts: Vec<usize> = (0..batch).step_by(chunk).collect();
         let one = |start: &usize| {
             let mut workspace = self.take_workspace();

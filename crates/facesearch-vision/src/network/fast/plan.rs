@@ -28,7 +28,13 @@ pub(super) struct Plan {
     pub(super) scratch: usize,
     /// How many slots the values share.
     pub(super) slots: usize,
+    /// Whether the weights that are read once for all images together are so many that each thread should read
+    /// a part of them, instead of all of them for a part of the images.
+    pub(super) is_heavy: bool,
 }
+
+/// So many weights are more than stays in a processor's caches from one group of images to the next.
+const HEAVY: usize = 8 << 20;
 
 /// Steps that the images pass through together, a few at a time.
 #[derive(Debug)]
@@ -114,11 +120,17 @@ pub(super) fn plan(
     for (i, step) in steps.iter().enumerate() {
         add_tasks(i, step, &mut maps, &mut tasks);
     }
+    let once = |task: &Task| match (&task.kind, &steps[task.step].work) {
+        (Kind::Convolve { prepared, .. }, _) if prepared.reads_weights_once() => prepared.weights(),
+        (_, Work::Local(layer)) => layer.weights(),
+        _ => 0,
+    };
+    let is_heavy = tasks.iter().map(once).sum::<usize>() >= HEAVY;
     let scratch = tasks.iter().map(|task| task.scratch()).max().unwrap_or(0);
     let outputs: Vec<Value> = graph.outputs.iter().map(|id| id.index()).collect();
     let stages = stages(tasks, steps, &maps);
     let (values, slots) = places(&stages, &maps, &outputs);
-    Ok(Plan { capacity: MOST_IMAGES, stages, values, outputs, scratch, slots })
+    Ok(Plan { capacity: MOST_IMAGES, stages, values, outputs, scratch, slots, is_heavy })
 }
 
 impl Task {

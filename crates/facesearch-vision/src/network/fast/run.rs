@@ -25,7 +25,7 @@ pub(super) struct Workspace {
     integers: Aligned,
 }
 
-/// Runs the images of this range, each on as many as `bands` threads; each output comes as
+/// Runs the images of this range on as many as `bands` threads; each output comes as
 /// `(images, channels, height, width)`. What each task takes, in the order of the plan, is added to
 /// `times`.
 pub(super) fn run(
@@ -77,7 +77,7 @@ struct Runner<'a> {
     /// How many this run has in all.
     total: usize,
     level: Level,
-    /// How many threads may share an image.
+    /// How many threads may share the images, or a single one.
     bands: usize,
 }
 
@@ -158,7 +158,9 @@ impl Runner<'_> {
                 Load { pixels, strides, scale, shift, images, output, map }.run(self.level);
             }
             Work::Convolve(_) => unreachable!("convolutions are prepared"),
-            Work::Local(layer) => layer.run(images, input(0), (output, output_map)),
+            Work::Local(layer) => {
+                layer.run(images, input(0), (output, output_map), self.bands);
+            }
             Work::Pool(pool) => {
                 let ((input, input_map), pool) = (input(0), *pool);
                 launch(self.level, PoolMap { input, input_map, output, output_map, images, pool });

@@ -381,6 +381,38 @@ fn an_image_alone_is_shared_by_threads() {
     }
 }
 
+/// As many weights as make each thread read a part of them.
+#[test]
+fn images_of_a_network_of_many_weights_are_shared_by_threads() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(5).build().unwrap();
+    let (side, inputs, outputs) = (26, 16, 24);
+    let places = side * side;
+    let layer = LocallyConnected {
+        weight: numbers(places * 25 * inputs * outputs, 1).into(),
+        bias: Some(numbers(places * outputs, 2).into()),
+        in_channels: inputs,
+        out_channels: outputs,
+        out_size: [side; 2],
+        window: Window::new(5, 5),
+    };
+    let features = side * side * outputs;
+    let dense = Dense::new(130, features, numbers(130 * features, 3)).bias(numbers(130, 4));
+    let heavy = graph(8, |g, x| {
+        let x = g.conv(x, conv([inputs, 8, 3, 3], 5).padding(1)).unwrap();
+        let x = g.locally_connected(x, layer).unwrap();
+        let x = g.relu(x);
+        let pooled = g.pool(x, Pool::max(2, 2));
+        let y = g.conv(pooled, conv([outputs, outputs, 3, 3], 6).padding(1)).unwrap();
+        let y = g.add(y, pooled);
+        let y = g.upsample(y, 2);
+        let flat = g.flatten(y, FlattenOrder::RowsColumnsChannels);
+        g.dense(flat, dense).unwrap()
+    });
+    for batch in [1, 3, 17] {
+        pool.install(|| check(heavy.clone(), batch, side + 4, side + 4));
+    }
+}
+
 /// Several kinds of convolution that multiply integers, with no activation that would hide NaN.
 fn short_layers() -> Graph {
     graph(17, |g, x| {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};
 use clap::Args;
-use facesearch_vision::{DlibResNet, LayerTime, MachineLimits, Network, Precision, import_onnx};
+use facesearch_vision::{
+    DeepFace, DlibResNet, LayerTime, MachineLimits, Network, Precision, Weights, import_onnx,
+};
 use facesearch_zoo::{FetchOptions, ModelKind, Zoo};
 
 use crate::args::Global;
@@ -20,6 +22,10 @@ pub(crate) struct LayersArgs {
     /// A recognition network of 112x112 chips in an ONNX file (default: dlib's)
     #[arg(long, value_name = "FILE.onnx")]
     onnx: Option<PathBuf>,
+
+    /// The weights of DeepFace
+    #[arg(long, value_name = "FILE.h5", conflicts_with = "onnx")]
+    deepface: Option<PathBuf>,
 
     /// What its convolutions multiply
     #[arg(long, value_name = "f32|int16", default_value = "f32", value_parser = precision)]
@@ -47,9 +53,12 @@ struct Group {
 
 /// Exits with 0.
 pub(crate) fn run(args: &LayersArgs, global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {
-    let (graph, side) = match &args.onnx {
-        Some(file) => (import_onnx(&open::read(file)?, Some([112, 112]))?.graph, 112),
-        None => {
+    let (graph, side) = match (&args.onnx, &args.deepface) {
+        (Some(file), _) => (import_onnx(&open::read(file)?, Some([112, 112]))?.graph, 112),
+        (None, Some(file)) => {
+            (DeepFace::graph(Weights::open(file, &DeepFace::UNUSED_LAYERS)?)?, 152)
+        }
+        (None, None) => {
             let (zoo, cache) = (Zoo::builtin(), open::cache(global)?);
             let model = zoo.model_of(ModelKind::Recogniser, "dlib")?;
             let options = FetchOptions { offline: global.offline, ..FetchOptions::default() };

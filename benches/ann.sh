@@ -2,7 +2,8 @@
 # The search and its peers on one task, in one run; prints the tables of docs/benchmarks.md.
 #
 # usage: benches/ann.sh [--n N] [--dim D] [--like dlib|arcface|deepface] [--dir DIR] [--cache DIR]
-#                       [--python PYTHON] [--peers a,b,...] [--rounds R] [--under "COMMAND"] [--again]
+#                       [--python PYTHON] [--peers a,b,...] [--rounds R] [--probes P] [--under "COMMAND"]
+#                       [--again]
 #
 # DIR gets the made-up faces and the index, which are made anew; the cache keeps the peers' indexes,
 # with what their builds took, for the next run. With --again DIR is taken as an earlier run left it. Sweeps
@@ -10,12 +11,12 @@
 # (benches/ann/requirements.txt); a peer whose package is missing is left out, and that is said.
 set -euo pipefail
 
-n=1000000 dim=128 like=dlib dir=target/bench-ann cache= python=python3 rounds=2 under= again=
+n=1000000 dim=128 like=dlib dir=target/bench-ann cache= python=python3 rounds=2 probes=3000 under= again=
 peers=hnswlib,faiss-hnsw32,faiss-hnsw32-sq8,faiss-ivf-sq8,faiss-flat,usearch-f32,usearch-f16,usearch-i8
 peers=$peers,scann,svs-f32,svs-f16,svs-sq8,annoy,nmslib
 while [ $# -gt 0 ]; do
     case $1 in
-        --n | --dim | --like | --dir | --cache | --python | --peers | --rounds | --under) declare "${1#--}=$2" ;;
+        --n | --dim | --like | --dir | --cache | --python | --peers | --rounds | --probes | --under) declare "${1#--}=$2" ;;
         --again) again=yes && shift && continue ;;
         *) echo "no option $1" >&2 && exit 2 ;;
     esac
@@ -28,7 +29,7 @@ cache=${cache:-$dir/peers}
 
 # Word splitting is wanted: a command and its arguments.
 # shellcheck disable=SC2086
-ours() { (cd "$here" && $2 cargo bench -q -p facesearch-ann --bench ann -- "$1" --n "$n" --dim "$dim" --like "$like" --dir "$dir"); }
+ours() { (cd "$here" && $2 cargo bench -q -p facesearch-ann --bench ann -- "$1" --n "$n" --dim "$dim" --like "$like" --probes "$probes" --dir "$dir"); }
 # shellcheck disable=SC2086
 peer() { $3 "$python" "$here/ann/peers.py" "$1" "$2" "$dir" "$dim" "$cache"; }
 

@@ -53,7 +53,7 @@ for part in ${parts//,/ }; do
         deepface) [ -z "$deepface" ] || embed --work deepface --deepface "$deepface" ;;
         tensorflow)
             [ -z "$deepface" ] || [ -z "$tensorflow" ] || run "$facesearch" bench embed --work deepface \
-                --deepface "$deepface" --batch 1,8 --rounds "$rounds" --peers "$here/deepface_tensorflow.py" --python "$tensorflow"
+                --deepface "$deepface" --batch 1,8,32 --rounds "$rounds" --peers "$here/deepface_tensorflow.py" --python "$tensorflow"
             ;;
         lfw) pipeline "${small[@]}" ;;
         lfw-int16) pipeline "${small[@]}" --precision int16 ;;

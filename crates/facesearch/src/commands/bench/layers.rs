@@ -68,7 +68,8 @@ pub(crate) fn run(args: &LayersArgs, global: &Global, out: &mut Printer) -> anyh
     };
     let network = Network::with_precision(graph, &Device::Cpu, args.precision)?;
     let batch = usize::from(args.batch);
-    let input = Tensor::zeros((batch, 3, side, side), DType::F32, &Device::Cpu)?;
+    let input = Tensor::zeros((batch, side, side, 3), DType::F32, &Device::Cpu)?;
+    let input = input.permute((0, 3, 1, 2))?;
     let layers = network.profile(&input, args.runs.into())?;
     let limits = MachineLimits::measure();
     let giga = |x: f64| x / 1e9;

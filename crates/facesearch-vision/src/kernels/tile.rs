@@ -571,7 +571,7 @@ unsafe fn tile<S: Simd, const MR: usize, const NR: usize>(
     unsafe { finish::<S, MR, NR>(sums, at, panel, output, epilogue) };
 }
 
-/// Stores the sums of a tile, the bias among them, or with an epilogue what comes of them.
+/// Stores the sums of a tile, or with an epilogue what comes of them; the bias is among them then.
 ///
 /// # Safety
 ///

@@ -215,11 +215,12 @@ impl Planes<'_> {
     ) {
         let Self { panels, layout, count, runs, plane_weights, .. } = self;
         if threads > 1 && planes > 1 {
-            let (here, there) = (planes / 2, planes - planes / 2);
+            let (some, others) = (threads / 2, threads - threads / 2);
+            let here = (planes * some / threads).max(1);
+            let there = planes - here;
             let (x, further_x) = transformed.split_at(here * layout.input_plane());
             let (w, further_w) = weights.split_at(here * plane_weights);
             let (to, further_to) = products.split_at_mut(here * layout.output_plane());
-            let (some, others) = (threads / 2, threads - threads / 2);
             let further_scales = self.scales.map(|scales| &scales[here * self.plane_scales..]);
             let further = Self { scales: further_scales, ..self };
             both(
@@ -566,8 +567,8 @@ impl Winograd<'_> {
             if let Some(piece) = input[first..].get(..(PIECE - 1) * (row + channels) + all) {
                 for channel in (0..channels).step_by(S::LANES) {
                     // SAFETY: the caller promises the instructions; the slice holds the piece from its first pixel
-                    // to its last one's last vector. A vector stored ends at most 15 numbers beyond its piece, in a
-                    // piece that is written later or in the gap after the last.
+                    // to its last one's last vector. A vector stored ends at most 15 numbers beyond its piece, in one
+                    // that is written later or not read, or in the gap after the last.
                     unsafe {
                         let at = |j, i| piece.as_ptr().add(j * row + i * channels + channel);
                         spread.vector::<S, SHORT>(channel, |j, i| S::load(at(j, i)));

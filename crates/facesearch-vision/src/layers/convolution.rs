@@ -421,11 +421,16 @@ impl Convolution {
         bands: usize,
     ) {
         let stride = input_map.image_stride();
+        let places = images * output_map.height * output_map.width;
+        let products = places * prepared.packed.weights.len() / prepared.unit().pow(2);
+        let room = scratch.len() / bands.max(1);
+        let bands = bands.min(products / LEAST_BAND).max(1);
         if images > 1 && bands > 1 && !prepared.reads_weights_once() {
-            let (some, others) = (images / 2, bands / 2);
+            let others = bands / 2;
+            let some = (images * others / bands).max(1);
             let (input, further_input) = input.split_at(some * stride);
             let (output, further_output) = output.split_at_mut(some * output_map.image_stride());
-            let (scratch, further_scratch) = scratch.split_at_mut(scratch.len() / bands * others);
+            let (scratch, further_scratch) = scratch.split_at_mut(room * others);
             let residual = residual.map(|r| {
                 let (here, there) = r.data.split_at(some * r.map.image_stride());
                 (Residual { data: here, ..r }, Residual { data: there, ..r })
@@ -447,9 +452,6 @@ impl Convolution {
             );
             return;
         }
-        let places = images * output_map.height * output_map.width;
-        let products = places * prepared.packed.weights.len() / prepared.unit().pow(2);
-        let bands = bands.min(products / LEAST_BAND).max(1);
         let factors: Vec<Factor> = match prepared.short {
             true => {
                 let images = input.chunks_exact(stride).take(images);
@@ -539,9 +541,6 @@ impl Convolution {
             return self.run_part(prepared, images, part, squash, bands);
         }
         let bands = bands.min(units);
-        if bands <= 1 {
-            return self.run_part(prepared, images, part, squash, 1);
-        }
         let (above, below) =
             part.cut(units * (bands / 2) / bands * unit, prepared.scratch * (bands / 2));
         both(
@@ -550,7 +549,7 @@ impl Convolution {
         );
     }
 
-    /// `threads` may share planes of [`Winograd`], or the channels of a single pixel.
+    /// `threads` may share planes of [`Winograd`], or the channels of single pixels.
     fn run_part(
         &self,
         prepared: &Prepared,
@@ -613,7 +612,10 @@ impl Convolution {
             Method::Direct { .. } | Method::Whole { .. } => {
                 let reading = self.reading(prepared, &input_map);
                 let [down, across] = window.stride;
-                let direct = |output, output_map, panels: &[(usize, Panel)], epilogue| {
+                let direct = |output: &mut [f32],
+                              output_map: Map,
+                              panels: &[(usize, Panel)],
+                              epilogue: Epilogue<'_>| {
                     launch(
                         self.level,
                         Direct {
@@ -643,32 +645,21 @@ impl Convolution {
                 if threads == 1 || panels.len() == 1 || !are_pixels {
                     return direct(output, output_map, panels, epilogue);
                 }
-                let (some, others) = panels.split_at(panels.len() / 2);
-                let cut = others[0].1.first;
-                let moved = |(group, panel): &(usize, Panel)| {
-                    (*group, Panel { first: panel.first - cut, ..*panel })
-                };
-                let others: Vec<_> = others.iter().map(moved).collect();
-                let channels = output_map.channels;
-                let map = |channels| Map { channels, ..output_map };
-                let rest = map(channels - cut);
-                if images == 1 {
-                    let (here, there) = output.split_at_mut(cut);
-                    both(
-                        || direct(here, map(cut), some, epilogue),
-                        || direct(there, rest, &others, epilogue.from(cut)),
-                    );
-                    return;
-                }
-                // The halves of several pixels lie between one another.
-                let mut there = vec![0.0; images * rest.channels];
-                both(
-                    || direct(&mut *output, output_map, some, epilogue),
-                    || direct(&mut there, rest, &others, epilogue.from(cut)),
-                );
-                let pixels = output.chunks_exact_mut(channels);
-                for (pixel, there) in pixels.zip(there.chunks_exact(rest.channels)) {
-                    pixel[cut..].copy_from_slice(there);
+                // The channels of several pixels lie between one another, so each thread has its own.
+                let mut shares: Vec<Share> = panels
+                    .chunks(panels.len().div_ceil(threads))
+                    .map(|panels| Share::new(panels, images))
+                    .collect();
+                share(&mut shares, &|share: &mut Share| {
+                    let map = Map { channels: share.channels, ..output_map };
+                    let epilogue = epilogue.from(share.first);
+                    direct(&mut share.output, map, &share.panels, epilogue);
+                });
+                for share in &shares {
+                    let pixels = output.chunks_exact_mut(output_map.channels);
+                    for (pixel, from) in pixels.zip(share.output.chunks_exact(share.channels)) {
+                        pixel[share.first..][..share.channels].copy_from_slice(from);
+                    }
                 }
             }
         }
@@ -697,6 +688,39 @@ impl Convolution {
             .collect();
         let run = if together { width * pixel } else { pixel / groups };
         Reading { starts, run, origin: top * row + left * pixel }
+    }
+}
+
+/// Some of the output channels of single pixels.
+struct Share {
+    first: usize,
+    channels: usize,
+    /// Counted from the first.
+    panels: Vec<(usize, Panel)>,
+    output: Vec<f32>,
+}
+
+impl Share {
+    fn new(panels: &[(usize, Panel)], pixels: usize) -> Self {
+        let first = panels[0].1.first;
+        let channels = panels.iter().map(|(_, panel)| panel.channels).sum();
+        let moved = |(group, panel): &(usize, Panel)| {
+            (*group, Panel { first: panel.first - first, ..*panel })
+        };
+        let panels = panels.iter().map(moved).collect();
+        Self { first, channels, panels, output: vec![0.0; pixels * channels] }
+    }
+}
+
+/// Does each on a thread of its own, if as many are free.
+fn share(shares: &mut [Share], work: &(impl Fn(&mut Share) + Sync)) {
+    match shares {
+        [] => {}
+        [one] => work(one),
+        several => {
+            let (some, others) = several.split_at_mut(several.len() / 2);
+            both(|| share(some, work), || share(others, work));
+        }
     }
 }
 
@@ -754,7 +778,9 @@ fn choose(
     }
     if let Some(form) = winograd_form(conv, channels, output) {
         // Of integers the definition is as fast as so few channels' transforms, and exact.
-        if form != Form::Halved || precision == Precision::F32 {
+        let row = conv.window.size[0] * conv.window.size[1] * channels;
+        let is_short = precision == Precision::Int16 && row <= LONGEST_ROW;
+        if form != Form::Halved || !is_short {
             return Method::Winograd(form);
         }
     }
@@ -786,8 +812,9 @@ fn winograd_form(conv: &Conv2d, channels: usize, output: [usize; 2]) -> Option<F
                 Form::Four
             }
         }
-        (5..=12, [1, 1]) if least(6) => Form::Parts(height.div_ceil(3)),
-        (7 | 8, [2, 2]) if least(6) => Form::Halved,
+        // Parts have several times as many weights as the window, which few pieces do not repay.
+        (5..=12, [1, 1]) if least(12) => Form::Parts(height.div_ceil(3)),
+        (7 | 8, [2, 2]) if least(6) && 4 * channels <= MOST_WINOGRAD_CHANNELS => Form::Halved,
         _ => return None,
     };
     (form.row(channels) >= LEAST_WINOGRAD_ROW).then_some(form)

@@ -8,6 +8,9 @@ use crate::kernels::{
 use crate::layers::{Aligned, Map, both};
 use crate::network::{LocallyConnected, Window};
 
+/// Multiplications that are worth another thread that is awake.
+const LEAST_SHARE: usize = 150_000;
+
 /// A locally connected layer with a ReLU behind it or not.
 #[derive(Debug)]
 pub(crate) struct LocalLayer {
@@ -55,11 +58,12 @@ impl LocalLayer {
         (output, output_map): (&mut [f32], Map),
         threads: usize,
     ) {
+        let threads = threads.min(images * self.weights.len() / LEAST_SHARE).max(1);
         let rows = output_map.height;
         self.run_rows(images, input, (output, output_map), 0..rows, threads);
     }
 
-    /// These rows of the output alone, which is the first row of `output`.
+    /// These rows of the output alone, the first of which is the first row of `output`.
     fn run_rows(
         &self,
         images: usize,
@@ -69,7 +73,7 @@ impl LocalLayer {
         threads: usize,
     ) {
         if threads > 1 && rows.len() > 1 {
-            let some = rows.len() / 2;
+            let some = (rows.len() * (threads / 2) / threads).max(1);
             let below = Map { height: rows.len() - some, border: [0; 4], ..output_map };
             let mut there = vec![0.0; images * below.image_stride()];
             both(

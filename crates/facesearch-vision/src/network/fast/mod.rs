@@ -101,7 +101,7 @@ impl Fast {
     fn run(&self, plan: &Plan, input: &Input<'_>, batch: usize) -> Vec<f32> {
         let threads = rayon::current_num_threads();
         let goes = batch.div_ceil(plan.capacity);
-        let (chunk, bands) = if plan.is_heavy && goes < threads {
+        let (chunk, bands) = if plan.is_heavy && 2 * goes <= threads {
             (batch.div_ceil(goes.max(1)).max(1), threads / goes.max(1))
         } else {
             let chunk = batch.div_ceil(threads).clamp(1, plan.capacity);

@@ -21,8 +21,8 @@ pub(super) struct Input<'a> {
 pub(super) struct Workspace {
     slots: Vec<Aligned>,
     scratch: Aligned,
-    /// An image's numbers as integers.
-    integers: Aligned,
+    /// Inputs as integers, or laid out anew.
+    spare: Aligned,
 }
 
 /// Runs the images of this range on as many as `bands` threads; each output comes as
@@ -100,7 +100,7 @@ impl Runner<'_> {
                     unreachable!("only convolutions are prepared")
                 };
                 let mut scratch = std::mem::take(&mut self.workspace.scratch);
-                let mut integers = std::mem::take(&mut self.workspace.integers);
+                let mut spare = std::mem::take(&mut self.workspace.spare);
                 let residual = task.inputs.get(1).map(|value| {
                     let (data, map) = self.value(*value);
                     Residual { data, map }
@@ -108,10 +108,10 @@ impl Runner<'_> {
                 let x = self.value(task.inputs[0]);
                 let out = (out, map);
                 let bands = self.bands;
-                let room = (&mut *scratch, &mut integers);
+                let room = (&mut *scratch, &mut spare);
                 convolution.run(prepared, images, x, out, residual, *squash, room, bands);
                 self.workspace.scratch = scratch;
-                self.workspace.integers = integers;
+                self.workspace.spare = spare;
             }
             Kind::Add => {
                 let (a, b) = (self.value(task.inputs[0]), self.value(task.inputs[1]));

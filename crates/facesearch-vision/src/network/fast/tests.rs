@@ -357,6 +357,7 @@ fn any_strides_of_the_input_are_read() {
         cut.transpose(2, 3).unwrap(),
         cut.to_dtype(DType::F32).unwrap(),
         pixels.contiguous().unwrap(),
+        rgb.to_dtype(DType::F32).unwrap().permute((0, 3, 1, 2)).unwrap(),
     ] {
         let (got, want) = (network.forward(&x).unwrap(), reference.forward(&x).unwrap());
         for (g, w) in flat(&got[0]).iter().zip(flat(&want[0])) {
@@ -374,7 +375,12 @@ fn an_image_alone_is_shared_by_threads() {
             let x = g.relu(x);
             let y = g.conv(x, conv([40, 40, 3, 3], 2).padding(1)).unwrap();
             let y = g.add(y, x);
+            let y = g.conv(y, conv([40, 40, 5, 5], 6).padding(2)).unwrap();
+            let y = g.add(y, x);
             let y = g.conv(y, conv([40, 1, 3, 3], 3).groups(40).padding(1)).unwrap();
+            let halved = g.conv(y, conv([32, 40, 7, 7], 5).stride(2).padding(3)).unwrap();
+            let y = g.upsample(halved, 2);
+            let y = g.conv(y, conv([40, 32, 1, 1], 7)).unwrap();
             g.conv(y, conv([100, 40, 5, 5], 4).stride(2)).unwrap()
         });
         pool.install(|| check(one, 1, height, width));
@@ -398,7 +404,9 @@ fn images_of_a_network_of_many_weights_are_shared_by_threads() {
     let features = side * side * outputs;
     let dense = Dense::new(130, features, numbers(130 * features, 3)).bias(numbers(130, 4));
     let heavy = graph(8, |g, x| {
-        let x = g.conv(x, conv([inputs, 8, 3, 3], 5).padding(1)).unwrap();
+        let x = g.conv(x, conv([inputs, 8, 9, 9], 5).padding(4)).unwrap();
+        let x = g.upsample(x, 2);
+        let x = g.conv(x, conv([inputs, inputs, 7, 7], 7).stride(2).padding(3)).unwrap();
         let x = g.locally_connected(x, layer).unwrap();
         let x = g.relu(x);
         let pooled = g.pool(x, Pool::max(2, 2));

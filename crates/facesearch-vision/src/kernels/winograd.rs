@@ -242,9 +242,9 @@ impl Planes<'_> {
             for panel in panels {
                 let lanes = panel.vectors * S::LANES;
                 for line in 0..self.lines {
-                    let at = |one: usize| one * line;
-                    let (input_line, output_line) = (at(self.line.input), at(self.line.output));
-                    let first = Row { input: input_line, output: output_line, residual: 0 };
+                    let (input_line, output_line) = (self.line.input, self.line.output);
+                    let first =
+                        Row { input: line * input_line, output: line * output_line, residual: 0 };
                     let to = To::Plane(Line { first, step });
                     let output = output.as_mut_ptr();
                     // SAFETY: the caller promises that each piece is read inside the plane and that there is

@@ -7,8 +7,8 @@ use memmap2::MmapMut;
 #[repr(C, align(64))]
 struct Line([f32; 16]);
 
-/// From so many bytes on, memory is asked for in large pages: weights that are read from memory come a quarter
-/// faster so, as what lies ahead is fetched up to the end of a page only.
+/// From so many bytes on, memory is asked for in large pages: what lies ahead is
+/// fetched up to the end of a page only.
 const LARGE: usize = 8 << 20;
 
 /// A fixed number of `f32`, the first of which begins a cache line.

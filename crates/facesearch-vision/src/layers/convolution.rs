@@ -459,28 +459,19 @@ impl Convolution {
             }
             false => Vec::new(),
         };
-        if prepared.is_halved() {
-            let halved = halved_map(&input_map, &output_map);
-            let each = halved.image_stride();
-            spare.grow(images * each);
-            for (image, to) in
-                input.chunks_exact(stride).zip(spare.chunks_exact_mut(each)).take(images)
-            {
-                halve((image, &input_map), (to, &halved), &prepared.window);
-            }
-            let part = Part {
-                input: spare,
-                input_map: halved,
-                output,
-                output_map,
-                top: 0,
-                residual,
-                scratch,
-                factors: &factors,
-            };
-            return self.run_bands(prepared, images, part, squash, bands);
-        }
         if !prepared.short || matches!(prepared.method, Method::Winograd(_)) {
+            let (input, input_map) = if prepared.is_halved() {
+                let halved = halved_map(&input_map, &output_map);
+                let each = halved.image_stride();
+                spare.grow(images * each);
+                let pairs = input.chunks_exact(stride).zip(spare.chunks_exact_mut(each));
+                for (image, to) in pairs.take(images) {
+                    halve((image, &input_map), (to, &halved), &prepared.window);
+                }
+                (&**spare, halved)
+            } else {
+                (input, input_map)
+            };
             let part = Part {
                 input,
                 input_map,

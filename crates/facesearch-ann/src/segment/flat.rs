@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::beam::{Breadth, Links, NO_LINK, Rows, Scratch};
 use super::graph::{CodeTable, Graph, Level, MAX_LEVELS, find};
+use super::in_degree::raise_in_degree;
 use super::prune::{Near, Rule, prune};
 use super::quantiser::Quantiser;
 use super::random::Random;
@@ -210,6 +211,7 @@ impl<'a> Growing<'a> {
         let codes = self.codes;
         let mut levels: Vec<Level> = self.upper;
         drop(self.base);
+        raise_in_degree(codes, &mut base);
         reach_all(codes, &mut base);
         levels.push(base);
         levels.reverse();

@@ -6,6 +6,7 @@ mod eigen;
 mod flat;
 mod graph;
 mod hnsw;
+mod in_degree;
 mod layout;
 mod prune;
 mod quantiser;

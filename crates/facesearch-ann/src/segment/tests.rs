@@ -3,7 +3,8 @@
 use facesearch_core::{Effort, Embedding, Gallery, Metric, Publisher, Row, RowSet};
 
 use super::beam::{Breadth, Links, NO_LINK, Scratch};
-use super::graph::{Graph, Level, find};
+use super::graph::{CodeTable, Graph, Level, find};
+use super::in_degree::raise_in_degree;
 use super::quantiser::Quantiser;
 use super::{flat, hnsw};
 use crate::testing::{FakeStore, Random, clustered, oracle, search};
@@ -102,6 +103,41 @@ fn hnsw_rs_builds_the_same_graph_each_time() {
     let build = || hnsw::build(vectors.len(), &quantiser, |i| &vectors[i]);
     let (a, b) = (build(), build());
     assert_eq!((a.order, a.levels), (b.order, b.levels));
+}
+
+#[test]
+fn links_are_added_to_nodes_that_have_few() {
+    let vectors = clustered(6_000, 32, 61);
+    let quantiser = Quantiser::learn(vectors.len(), 32, |i| &vectors[i]);
+    let Graph { order, codes, levels } = hnsw::build(vectors.len(), &quantiser, |i| &vectors[i]);
+    let mut wider = Level::empty(vectors.len(), 48);
+    for node in 0..vectors.len() as u32 {
+        wider.set(node, &levels[0].view().of(node).collect::<Vec<u32>>());
+    }
+    let before = Graph { order, codes, levels: vec![wider] };
+    let poor = |level: &Level| {
+        let mut in_degree = vec![0; level.count];
+        level.links.iter().filter(|to| **to != NO_LINK).for_each(|to| in_degree[*to as usize] += 1);
+        in_degree.iter().filter(|links| **links < 24).count()
+    };
+    let mut level = before.levels[0].clone();
+    raise_in_degree(before.codes.view(), &mut level);
+    let [was, is] = [&before.levels[0], &level].map(poor);
+    assert!(
+        was > 1_000 && is * 50 < was,
+        "{was} nodes with fewer than 24 links to them, then {is}"
+    );
+    for node in 0..level.count as u32 {
+        let [was, is] = [&before.levels[0], &level].map(|level| level.view().row(node));
+        let kept = was.iter().zip(is).all(|(was, is)| was == is || *was == NO_LINK);
+        assert!(kept, "node {node}");
+    }
+    let order = before.order.clone();
+    let codes = CodeTable::encode(&quantiser, &order, |i| &vectors[i]);
+    let after = Graph { order, codes, levels: vec![level] };
+    rows_are_sound(&after);
+    let [was, is] = [&before, &after].map(|graph| recall(graph, &quantiser, &vectors, 32));
+    assert!(is >= was, "recall {was}, then {is}");
 }
 
 #[test]

@@ -80,7 +80,7 @@ const AT_MOST: usize = 4;
 
 /// How many of the walk's best are measured exactly, when `k` neighbours are wanted.
 pub(crate) fn measured_exactly(k: usize) -> usize {
-    k.saturating_mul(2).max(k.saturating_add(10))
+    k.saturating_mul(3).max(k.saturating_add(20))
 }
 
 /// What a structure was found to do, and at what cost.

@@ -38,6 +38,9 @@ impl Mapped {
         // SAFETY: the mapping is read-only, and files of a snapshot are never modified once they
         // are published: the publisher writes new ones and unlinks the old.
         let map = unsafe { Mmap::map(&file) }.map_err(|source| io("map", path, source))?;
+        if kind == Kind::Segment {
+            read_in_huge_pages(&map);
+        }
         let size_is_right = |data: &usize| {
             *data >= Header::LEN
                 && data.div_ceil(BLOCK).checked_mul(SUM).and_then(|sums| sums.checked_add(*data))
@@ -138,6 +141,17 @@ impl Mapped {
         }
         Err(self.corrupt(&format!("its bytes from {start} on are not as written")))
     }
+}
+
+/// Asks that what is not in memory yet be read in huge pages, for a walk reads at random and spends much of its time on
+/// finding addresses. A walk touches nearly all of them, so little is read needlessly; of the exact vectors it would be.
+fn read_in_huge_pages(map: &Mmap) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = map.advise(memmap2::Advice::HugePage) {
+        tracing::debug!(%error, "no huge pages");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = map;
 }
 
 fn corrupt(path: &Path, what: &str) -> GalleryError {

@@ -227,6 +227,8 @@ pub(crate) struct Scratch {
     seen: Seen,
     fresh: Vec<u32>,
     distances: Vec<u32>,
+    /// Of the fresh those that are near enough.
+    arriving: Vec<Entry>,
     /// Of a scan of sketches.
     pub(super) scan: ScanScratch,
     /// Codes and sketches compared since it was last set to zero.
@@ -258,6 +260,10 @@ struct Seen {
 
 impl Seen {
     fn clear(&mut self, nodes: usize) {
+        if self.nodes.len() > self.words.len() / 2 {
+            self.words.fill(0);
+            self.nodes.clear();
+        }
         for node in self.nodes.drain(..) {
             self.words[node as usize / 64] = 0;
         }
@@ -298,7 +304,7 @@ pub(crate) fn walk<L: Links, G: Guard, F: Filter<G::Error>>(
     guard: &G,
     filter: &F,
 ) -> Result<(), G::Error> {
-    let Scratch { probe, pool, wanted, seen, fresh, distances, examined, .. } = scratch;
+    let Scratch { probe, pool, wanted, seen, fresh, distances, arriving, examined, .. } = scratch;
     seen.clear(nodes);
     pool.clear();
     wanted.clear();
@@ -319,21 +325,33 @@ pub(crate) fn walk<L: Links, G: Guard, F: Filter<G::Error>>(
         let bound = breadth.bound(pool, if F::ALL { pool } else { wanted });
         measure(probe, codes, fresh, bound, distances);
         *examined += fresh.len() as u64;
+        // What may be followed next: its links are asked for at once.
+        let front = pool.get(next + AT_ONCE - 1).map_or(u32::MAX, |entry| entry.distance);
+        arriving.clear();
         for (node, distance) in fresh.iter().zip(distances.iter()) {
             if *distance > bound {
                 continue;
             }
-            let entry = Entry { distance: *distance, node: node << 1 };
-            let place = insert(pool, entry, breadth.width);
-            if place < next + AT_ONCE {
+            arriving.push(Entry { distance: *distance, node: node << 1 });
+            if *distance <= front {
                 links.prefetch(*node);
-            }
-            next = next.min(place);
-            if !F::ALL && filter.keeps(*node)? {
-                insert(wanted, entry, breadth.wanted);
             }
         }
         fresh.clear();
+        arriving.sort_unstable();
+        next = next.min(merge(pool, arriving, breadth.width));
+        if !F::ALL {
+            let mut kept = 0;
+            for i in 0..arriving.len() {
+                let entry = arriving[i];
+                if filter.keeps(entry.node >> 1)? {
+                    arriving[kept] = entry;
+                    kept += 1;
+                }
+            }
+            arriving.truncate(kept);
+            merge(wanted, arriving, breadth.wanted);
+        }
         let mut followed = 0;
         let bound = breadth.bound(pool, if F::ALL { pool } else { wanted });
         while let Some(entry) = pool.get_mut(next)
@@ -363,16 +381,52 @@ pub(crate) fn walk<L: Links, G: Guard, F: Filter<G::Error>>(
 /// together; too many follow what a nearer one would have made needless.
 const AT_ONCE: usize = 2;
 
-/// Puts an entry in its place, unless `width` better ones are there; where that is.
+/// Puts entries, nearest first, among others of that order and keeps the `width` nearest; returns the place of the first.
+///
+/// A wide pool is some ten thousand bytes, of which half are moved for each entry that comes alone.
 #[inline(always)]
-fn insert(pool: &mut Vec<Entry>, entry: Entry, width: usize) -> usize {
-    if pool.len() >= width {
-        if pool.last().is_none_or(|last| entry.distance >= last.distance) {
-            return usize::MAX;
-        }
-        pool.pop();
+fn merge(pool: &mut Vec<Entry>, arriving: &[Entry], width: usize) -> usize {
+    let mut end = pool.len();
+    pool.resize(end + arriving.len(), Entry { distance: 0, node: 0 });
+    for (before, entry) in arriving.iter().enumerate().rev() {
+        let place = pool[..end].partition_point(|other| other < entry);
+        pool.copy_within(place..end, place + before + 1);
+        pool[place + before] = *entry;
+        end = place;
     }
-    let place = pool.partition_point(|other| *other < entry);
-    pool.insert(place, entry);
-    place
+    pool.truncate(width);
+    end
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Entry, merge};
+
+    proptest! {
+        #[test]
+        fn merging_keeps_the_nearest_of_all(
+            batches in prop::collection::vec(prop::collection::vec(0u32..40, 0..9), 0..9),
+            width in 1usize..20,
+        ) {
+            let (mut pool, mut all, mut node) = (Vec::new(), Vec::new(), 0);
+            for batch in batches {
+                let mut arriving = Vec::new();
+                for distance in batch {
+                    node += 2;
+                    arriving.push(Entry { distance, node });
+                }
+                arriving.sort_unstable();
+                let first = arriving.first().copied();
+                let place = merge(&mut pool, &arriving, width);
+                all.extend(arriving);
+                all.sort_unstable();
+                prop_assert_eq!(&pool, &all[..all.len().min(width)]);
+                prop_assert!(first.is_none_or(|first| pool.get(place).is_none_or(|at| *at == first)));
+                // What was pushed out is not seen again.
+                all.truncate(width);
+            }
+        }
+    }
 }

@@ -23,7 +23,7 @@ import numpy as np
 K = 10
 THREADS = 2
 GROUP = 125
-TIMED = 1000
+TIMED = 500
 PASSES = 4
 # Seconds after which an effort's probes are not asked again.
 ENOUGH = 3

@@ -87,8 +87,8 @@ pub(super) fn add_square(sum: __m256i, d: __m256i) -> __m256i {
 ///
 /// The CPU must have AVX2.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn turn(vector: &[f32], centre: &[f32], basis: &[f32], turned: &mut [f32]) {
-    super::portable::turn(vector, centre, basis, turned);
+pub(super) unsafe fn turn(vectors: &[&[f32]], centre: &[f32], basis: &[f32], turned: &mut [f32]) {
+    super::portable::turn(vectors, centre, basis, turned);
 }
 
 /// # Safety

@@ -110,8 +110,8 @@ fn add_up(sum: __m512i, rest: __m256i) -> u32 {
 ///
 /// The CPU must have AVX-512 F.
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn turn(vector: &[f32], centre: &[f32], basis: &[f32], turned: &mut [f32]) {
-    super::portable::turn(vector, centre, basis, turned);
+pub(super) unsafe fn turn(vectors: &[&[f32]], centre: &[f32], basis: &[f32], turned: &mut [f32]) {
+    super::portable::turn(vectors, centre, basis, turned);
 }
 
 /// # Safety

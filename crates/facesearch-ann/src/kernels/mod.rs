@@ -163,21 +163,24 @@ pub(crate) fn between(shape: Shape, a: &[u8], b: &[u8]) -> u32 {
     portable::between(shape, a, b)
 }
 
-/// Turns `vector` about `centre`: adds to each number of `turned` the parts that `basis` has of each
-/// dimension, in order of the dimensions, so that every level gives the same bits. Panics where the
-/// lengths do not fit.
-pub(crate) fn turn(vector: &[f32], centre: &[f32], basis: &[f32], turned: &mut [f32]) {
-    assert_eq!(basis.len(), vector.len() * turned.len(), "a basis of another size");
-    assert_eq!(vector.len(), centre.len(), "a centre of another length");
+/// Turns each of `vectors` about `centre`: adds to each of its numbers, which follow those of the vector before in
+/// `turned`, the parts that `basis` has of each dimension, in order of the dimensions, so that every level gives the same
+/// bits, and many vectors the same as one. A basis of megabytes is read once for all. Panics where the lengths do not fit.
+pub(crate) fn turn(vectors: &[&[f32]], centre: &[f32], basis: &[f32], turned: &mut [f32]) {
+    assert_eq!(basis.len() * vectors.len(), centre.len() * turned.len(), "a basis of another size");
+    assert!(
+        vectors.iter().all(|vector| vector.len() == centre.len()),
+        "a vector of another length"
+    );
     #[cfg(target_arch = "x86_64")]
     match kernel_level() {
         // SAFETY: `kernel_level` reports a level only where the CPU has its instructions.
-        KernelLevel::Avx512 => return unsafe { avx512::turn(vector, centre, basis, turned) },
+        KernelLevel::Avx512 => return unsafe { avx512::turn(vectors, centre, basis, turned) },
         // SAFETY: as above.
-        KernelLevel::Avx2 => return unsafe { avx2::turn(vector, centre, basis, turned) },
+        KernelLevel::Avx2 => return unsafe { avx2::turn(vectors, centre, basis, turned) },
         KernelLevel::Portable => {}
     }
-    portable::turn(vector, centre, basis, turned);
+    portable::turn(vectors, centre, basis, turned);
 }
 
 /// Asks for the memory at `bytes` ahead of its use; a hint that changes nothing else.

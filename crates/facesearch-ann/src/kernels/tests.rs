@@ -50,20 +50,35 @@ proptest! {
 proptest! {
     #[test]
     fn every_kernel_turns_to_the_same_bits(
-        pairs in vec((-1e3f32..1e3, -1e3f32..1e3), 1..40),
-        parts in vec(-1f32..1.0, 40 * 23),
+        numbers in vec(-1e3f32..1e3, 4 * 70),
+        parts in vec(-1f32..1.0, 70 * 103),
+        dimensions in 1usize..70,
+        turned in 1usize..103,
+        count in 1usize..4,
     ) {
-        let (vector, centre): (Vec<f32>, Vec<f32>) = pairs.into_iter().unzip();
-        let basis = &parts[..vector.len() * 23];
-        let (mut want, mut got) = ([0.0; 23], [1.0; 23]);
-        portable::turn(&vector, &centre, basis, &mut want);
-        turn(&vector, &centre, basis, &mut got);
-        prop_assert_eq!(got, want);
+        let mut vectors = numbers.chunks_exact(dimensions);
+        let centre = vectors.next().unwrap();
+        let vectors: Vec<&[f32]> = vectors.take(count).collect();
+        let basis = &parts[..dimensions * turned];
+        // The definition: dimension by dimension.
+        let mut want = vec![0.0f32; count * turned];
+        for (vector, want) in vectors.iter().zip(want.chunks_exact_mut(turned)) {
+            for ((x, c), parts) in vector.iter().zip(centre).zip(basis.chunks_exact(turned)) {
+                want.iter_mut().zip(parts).for_each(|(sum, part)| *sum += (x - c) * part);
+            }
+        }
+        let mut got = vec![1.0; want.len()];
+        portable::turn(&vectors, centre, basis, &mut got);
+        prop_assert_eq!(&got, &want);
+        got.fill(1.0);
+        turn(&vectors, centre, basis, &mut got);
+        prop_assert_eq!(&got, &want);
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") {
+            got.fill(1.0);
             // SAFETY: AVX2 was just detected.
-            unsafe { avx2::turn(&vector, &centre, basis, &mut got) };
-            prop_assert_eq!(got, want);
+            unsafe { avx2::turn(&vectors, centre, basis, &mut got) };
+            prop_assert_eq!(&got, &want);
         }
     }
 }

@@ -8,6 +8,7 @@
 
 use rayon::prelude::*;
 
+use super::quantiser::TURNED_TOGETHER;
 use super::random::Random;
 use crate::kernels::turn;
 
@@ -102,12 +103,12 @@ fn make_orthonormal(axes: &mut [Vec<f64>]) {
 fn coordinates(sample: &[&[f32]], centre: &[f32], axes: &[Vec<f64>]) -> Vec<Vec<f32>> {
     let basis: Vec<f32> =
         (0..centre.len()).flat_map(|i| axes.iter().map(move |axis| axis[i] as f32)).collect();
-    let turned = |vector: &&[f32]| {
-        let mut turned = vec![0.0; axes.len()];
-        turn(vector, centre, &basis, &mut turned);
-        turned
+    let turned = |vectors: &[&[f32]]| -> Vec<Vec<f32>> {
+        let mut turned = vec![0.0; vectors.len() * axes.len()];
+        turn(vectors, centre, &basis, &mut turned);
+        turned.chunks(axes.len().max(1)).map(<[f32]>::to_vec).collect()
     };
-    sample.par_iter().map(turned).collect()
+    sample.par_chunks(TURNED_TOGETHER).flat_map_iter(turned).collect()
 }
 
 /// For each coordinate the sum of all vectors, each as often as it has of that coordinate.

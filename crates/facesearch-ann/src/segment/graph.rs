@@ -9,7 +9,7 @@ use crate::kernels::{Codes, LINE, Shape};
 use super::beam::{
     Breadth, Everything, Filter, Guard, Links, NO_LINK, Rows, Scratch, Trusted, walk,
 };
-use super::quantiser::Quantiser;
+use super::quantiser::{Quantiser, TURNED_TOGETHER};
 
 /// More levels than any graph needs: each has a few dozen times as many nodes as the one above.
 pub(crate) const MAX_LEVELS: usize = 8;
@@ -75,10 +75,15 @@ impl CodeTable {
         let start = bytes.as_ptr().align_offset(LINE);
         // Only speed depends on where the table starts.
         let start = if start > LINE { 0 } else { start };
-        let codes = bytes[start..start + len].par_chunks_exact_mut(stride).zip(order);
-        codes.for_each_init(Vec::new, |turned, (code, item)| {
-            quantiser.encode(vector(*item as usize), code, turned);
-        });
+        let codes = bytes[start..start + len].par_chunks_mut(TURNED_TOGETHER * stride);
+        codes.zip(order.par_chunks(TURNED_TOGETHER)).for_each_init(
+            Vec::new,
+            |turned, (codes, items)| {
+                let vectors: Vec<&[f32]> =
+                    items.iter().map(|item| vector(*item as usize)).collect();
+                quantiser.encode(&vectors, codes, turned);
+            },
+        );
         Self { bytes, start, shape }
     }
 

@@ -194,16 +194,15 @@ impl Segment {
         SCRATCH.with_borrow_mut(|scratch| {
             let all = |_| Ok::<_, GalleryError>(true);
             propose(&self.quantiser, sketches, probes, width, scratch, all)?;
-            let one = |(place, (probe, rows)): (usize, (&&[f32], &mut Vec<u32>))| {
+            let one = |(place, rows): (usize, &mut Vec<u32>)| {
                 scratch.examined = 0;
-                let (of, checked) = ((*probe, place), |node| self.check_code(node));
-                settle(&self.quantiser, sketches, codes, of, count, scratch, checked)?;
+                settle(sketches, codes, place, count, scratch, |node| self.check_code(node))?;
                 for node in scratch.scan.found() {
                     rows.push(first + self.item(node)?);
                 }
                 Ok(scratch.examined)
             };
-            probes.iter().zip(rows).enumerate().map(one).collect()
+            rows.iter_mut().enumerate().map(one).collect()
         })
     }
 

@@ -23,6 +23,9 @@ const CUT_OFF: usize = 20_000;
 /// The same of narrow numbers, which reach less far.
 const NARROW_CUT_OFF: usize = 1_000;
 
+/// So many vectors are turned together where there are many.
+pub(super) const TURNED_TOGETHER: usize = 16;
+
 /// Vectors of these lengths are turned to all their directions; the codes of shorter ones are a line
 /// anyway.
 const TURNED: RangeInclusive<usize> = LINE + 1..=512;
@@ -111,35 +114,45 @@ impl Quantiser {
     fn step_for(&self, sample: &[&[f32]]) -> f32 {
         let mut turned = Vec::new();
         let (mut wide, mut narrow) = (Vec::new(), Vec::new());
-        for vector in sample {
-            self.turn(vector, &mut turned);
-            let (first, rest) = turned.split_at(turned.len().min(self.shape.wide()));
-            wide.extend(first.iter().map(|x| x.abs()));
-            narrow.extend(rest.iter().map(|x| x.abs()));
+        for some in sample.chunks(TURNED_TOGETHER) {
+            self.turn(some, &mut turned);
+            for turned in turned.chunks_exact(self.code_dim) {
+                let (first, rest) = turned.split_at(turned.len().min(self.shape.wide()));
+                wide.extend(first.iter().map(|x| x.abs()));
+                narrow.extend(rest.iter().map(|x| x.abs()));
+            }
         }
         let of_wide = reach(&mut wide, CUT_OFF) / WIDE_MIDDLE;
         let of_narrow = reach(&mut narrow, NARROW_CUT_OFF) / (NARROW_MIDDLE + NARROW_STEP / 2.0);
         of_wide.max(of_narrow).clamp(f32::MIN_POSITIVE, f32::MAX)
     }
 
-    /// Writes the code of `vector`; `code` has a stride's bytes, `turned` is scratch.
-    pub(crate) fn encode(&self, vector: &[f32], code: &mut [u8], turned: &mut Vec<f32>) {
-        self.turn(vector, turned);
-        code.fill(0);
-        for (number, x) in turned.iter().enumerate() {
-            if number < self.shape.wide() {
-                code[number] = (x / self.step + WIDE_MIDDLE).round().clamp(0.0, 255.0) as u8;
-            } else {
-                let (byte, shift) = self.shape.place(number);
-                let half = (x / self.step + NARROW_MIDDLE) / NARROW_STEP;
-                code[byte] |= (half.round().clamp(0.0, 15.0) as u8) << shift;
+    /// Writes the codes of `vectors`, one after another; `codes` has a stride's bytes for each, `turned` is scratch.
+    pub(crate) fn encode(&self, vectors: &[&[f32]], codes: &mut [u8], turned: &mut Vec<f32>) {
+        self.turn(vectors, turned);
+        codes.fill(0);
+        let codes = codes.chunks_exact_mut(self.shape.stride());
+        for (turned, code) in turned.chunks_exact(self.code_dim).zip(codes) {
+            for (number, x) in turned.iter().enumerate() {
+                if number < self.shape.wide() {
+                    code[number] = (x / self.step + WIDE_MIDDLE).round().clamp(0.0, 255.0) as u8;
+                } else {
+                    let (byte, shift) = self.shape.place(number);
+                    let half = (x / self.step + NARROW_MIDDLE) / NARROW_STEP;
+                    code[byte] |= (half.round().clamp(0.0, 15.0) as u8) << shift;
+                }
             }
         }
     }
 
     /// Writes `vector` as a probe: like a code, but reaching half a range beyond a byte.
     pub(crate) fn probe(&self, vector: &[f32], probe: &mut Vec<i16>, turned: &mut Vec<f32>) {
-        self.turn(vector, turned);
+        self.turn(&[vector], turned);
+        self.probe_of(turned, probe);
+    }
+
+    /// Writes a vector that was turned as a probe.
+    pub(super) fn probe_of(&self, turned: &[f32], probe: &mut Vec<i16>) {
         let wide = turned.len().min(self.shape.wide());
         let scaled =
             |x: &f32, middle: f32| (x / self.step + middle).round().clamp(-128.0, 383.0) as i16;
@@ -149,14 +162,17 @@ impl Quantiser {
         probe.resize(self.shape.numbers(), 0);
     }
 
-    /// Writes `vector` about the centre and along the directions.
-    pub(super) fn turn(&self, vector: &[f32], turned: &mut Vec<f32>) {
+    /// Writes vectors about the centre and along the directions: `code_dim` numbers of each, one after another.
+    pub(super) fn turn(&self, vectors: &[&[f32]], turned: &mut Vec<f32>) {
         turned.clear();
         if self.basis.is_empty() {
-            turned.extend(vector.iter().zip(&self.centre).map(|(x, centre)| x - centre));
+            let off = |vector: &&[f32]| -> Vec<f32> {
+                vector.iter().zip(&self.centre).map(|(x, centre)| x - centre).collect()
+            };
+            vectors.iter().for_each(|vector| turned.extend(off(vector)));
         } else {
-            turned.resize(self.code_dim, 0.0);
-            turn(vector, &self.centre, &self.basis, turned);
+            turned.resize(self.code_dim * vectors.len(), 0.0);
+            turn(vectors, &self.centre, &self.basis, turned);
         }
     }
 }

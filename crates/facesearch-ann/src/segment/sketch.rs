@@ -11,7 +11,7 @@
 use rayon::prelude::*;
 
 use super::beam::Scratch;
-use super::quantiser::Quantiser;
+use super::quantiser::{Quantiser, TURNED_TOGETHER};
 use crate::kernels::{
     Codes, LINE, MAX_LINES, OF_LINE, SketchProbe, TOGETHER, block_len, estimate, measure, prefetch,
 };
@@ -59,8 +59,12 @@ impl Sketches {
                 for at in (squares..squares + 4 * TOGETHER).step_by(4) {
                     block[at..at + 4].copy_from_slice(&f32::INFINITY.to_le_bytes());
                 }
-                for (lane, item) in items.iter().enumerate() {
-                    write(quantiser, &steps, vector(*item as usize), block, lane, turned);
+                let vectors: Vec<&[f32]> =
+                    items.iter().map(|item| vector(*item as usize)).collect();
+                quantiser.turn(&vectors, turned);
+                let turned = turned.chunks_exact(quantiser.code_dim);
+                for (lane, (vector, turned)) in vectors.iter().zip(turned).enumerate() {
+                    write(quantiser, &steps, (vector, turned), block, lane);
                 }
             });
         let all = View { steps: &steps, blocks: &blocks };
@@ -83,24 +87,25 @@ fn steps<'a>(
     let sample = &order[..order.len().min(SAMPLE)];
     let mut sums = vec![0.0f64; directions];
     let mut turned = Vec::new();
-    for item in sample {
-        quantiser.turn(vector(*item as usize), &mut turned);
-        sums.iter_mut().zip(&turned).for_each(|(sum, x)| *sum += f64::from(x * x));
+    for items in sample.chunks(TURNED_TOGETHER) {
+        let vectors: Vec<&[f32]> = items.iter().map(|item| vector(*item as usize)).collect();
+        quantiser.turn(&vectors, &mut turned);
+        for turned in turned.chunks_exact(quantiser.code_dim) {
+            sums.iter_mut().zip(turned).for_each(|(sum, x)| *sum += f64::from(x * x));
+        }
     }
     let deviation = |sum: f64| (sum / sample.len().max(1) as f64).sqrt() as f32;
     sums.into_iter().map(|sum| STEP * deviation(sum)).collect()
 }
 
-/// Writes the sketch of `vector` into its lane of a block.
+/// Writes the sketch of a vector, given as it is and turned, into its lane of a block.
 fn write(
     quantiser: &Quantiser,
     steps: &[f32],
-    vector: &[f32],
+    (vector, turned): (&[f32], &[f32]),
     block: &mut [u8],
     lane: usize,
-    turned: &mut Vec<f32>,
 ) {
-    quantiser.turn(vector, turned);
     let (mut product, mut square) = (0.0f32, 0.0f32);
     for (i, (x, step)) in turned.iter().zip(steps).enumerate() {
         let number = if *step > 0.0 { (x / step + 2.0).floor().clamp(0.0, 3.0) } else { 0.0 };
@@ -233,8 +238,9 @@ impl Kept {
 /// Memory of a scan, kept for the next one.
 #[derive(Default)]
 pub(super) struct ScanScratch {
-    /// One for each probe of the last proposal, and more that wait to be used again.
+    /// One for each probe of the last proposal, and more that wait to be used again; the same as codes are compared with.
     probes: Vec<SketchProbe>,
+    of_codes: Vec<Vec<i16>>,
     kept: Vec<Kept>,
     distances: Vec<u32>,
     nodes: Vec<u32>,
@@ -280,7 +286,7 @@ pub(super) fn scan<E>(
     guard: impl Fn(u32) -> Result<(), E>,
 ) -> Result<(), E> {
     propose(quantiser, sketches, &[vector], width.max(count), scratch, keep)?;
-    settle(quantiser, sketches, codes, (vector, 0), count, scratch, guard)
+    settle(sketches, codes, 0, count, scratch, guard)
 }
 
 /// Finds for each of `vectors` the `width` nodes that seem nearest by their sketches and that `keep` lets through;
@@ -294,33 +300,34 @@ pub(super) fn propose<E>(
     keep: impl Fn(u32) -> Result<bool, E>,
 ) -> Result<(), E> {
     let width = width.max(1);
-    let Scratch { probe, turned, scan, .. } = scratch;
+    let Scratch { turned, scan, .. } = scratch;
     if scan.probes.len() < vectors.len() {
         scan.probes.resize_with(vectors.len(), SketchProbe::default);
+        scan.of_codes.resize_with(vectors.len(), Vec::new);
         scan.kept.resize_with(vectors.len(), Kept::default);
     }
-    for (vector, sketched) in vectors.iter().zip(&mut scan.probes) {
-        quantiser.probe(vector, probe, turned);
+    quantiser.turn(vectors, turned);
+    let probes = scan.probes.iter_mut().zip(&mut scan.of_codes);
+    for (turned, (sketched, of_codes)) in turned.chunks_exact(quantiser.code_dim).zip(probes) {
         probe_of(turned, sketches.steps, sketched);
+        quantiser.probe_of(turned, of_codes);
     }
     let (probes, kept) = (&scan.probes[..vectors.len()], &mut scan.kept[..vectors.len()]);
     sketches.nearest(probes, width, &keep, kept)
 }
 
-/// Of the nodes proposed for the probe at `place`, which is `vector`, finds the `count` whose codes are nearest; adds to what
+/// Of the nodes proposed for the probe at `place`, finds the `count` whose codes are nearest; adds to what
 /// was examined how many sketches and codes that took. `guard` is asked before a code is read.
 pub(super) fn settle<E>(
-    quantiser: &Quantiser,
     sketches: View,
     codes: Codes,
-    (vector, place): (&[f32], usize),
+    place: usize,
     count: usize,
     scratch: &mut Scratch,
     guard: impl Fn(u32) -> Result<(), E>,
 ) -> Result<(), E> {
-    quantiser.probe(vector, &mut scratch.probe, &mut scratch.turned);
-    let Scratch { probe, scan, examined, .. } = scratch;
-    let kept = &scan.kept[place].nodes;
+    let Scratch { scan, examined, .. } = scratch;
+    let (probe, kept) = (&scan.of_codes[place], &scan.kept[place].nodes);
     *examined += (sketches.places() + kept.len()) as u64;
     scan.nodes.clear();
     scan.nodes.extend(kept.iter().map(|(_, node)| *node));

@@ -234,7 +234,7 @@ fn codes_keep_distances() {
     let mut code = vec![0; quantiser.shape.stride()];
     for _ in 0..500 {
         let [a, b] = [0; 2].map(|_| &vectors[random.below(vectors.len())]);
-        quantiser.encode(a, &mut code, &mut turned);
+        quantiser.encode(&[a], &mut code, &mut turned);
         quantiser.probe(b, &mut scratch, &mut turned);
         let mut found = Vec::new();
         crate::kernels::measure(

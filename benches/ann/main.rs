@@ -34,6 +34,10 @@ use crate::faces::{Faces, Profile};
 use crate::store::MadeUp;
 use crate::sweep::K;
 
+/// The program's: it gives large tables large pages.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let task = Task::from_args();
     match std::env::args().nth(1).as_deref() {

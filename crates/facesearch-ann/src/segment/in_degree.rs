@@ -13,7 +13,7 @@ use super::prune::Near;
 use crate::kernels::{Codes, between, prefetch};
 
 /// Links to a node that are enough.
-const ENOUGH: usize = 24;
+const ENOUGH: usize = 16;
 
 /// Links are looked for among the neighbours of a node, and among those of so many of the nearest: nodes near
 /// an antihub are hubs more often than not, and their rows are full.

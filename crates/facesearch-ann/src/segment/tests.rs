@@ -118,7 +118,7 @@ fn links_are_added_to_nodes_that_have_few() {
     let poor = |level: &Level| {
         let mut in_degree = vec![0; level.count];
         level.links.iter().filter(|to| **to != NO_LINK).for_each(|to| in_degree[*to as usize] += 1);
-        in_degree.iter().filter(|links| **links < 24).count()
+        in_degree.iter().filter(|links| **links < 16).count()
     };
     let mut level = before.levels[0].clone();
     raise_in_degree(before.codes.view(), &mut level);

@@ -23,8 +23,8 @@ const PASSES: usize = 4;
 /// Sweeps the efforts and prints a line of JSON for each.
 pub(crate) fn sweep(snapshot: &Snapshot, probes: &[Embedding], truth: &[u32]) {
     let widths = [
-        10, 16, 24, 32, 40, 48, 64, 80, 96, 112, 128, 160, 192, 256, 384, 512, 768, 1024, 1536,
-        2048, 3072, 4096,
+        30, 40, 48, 64, 80, 96, 112, 128, 160, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072,
+        4096,
     ];
     let named = [("fast", Effort::Fast), ("balanced", Effort::Balanced), ("high", Effort::High)];
     let named = named.map(|(name, effort)| (name.to_owned(), effort));

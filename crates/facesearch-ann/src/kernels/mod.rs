@@ -167,6 +167,10 @@ pub(crate) fn between(shape: Shape, a: &[u8], b: &[u8]) -> u32 {
 /// `turned`, the parts that `basis` has of each dimension, in order of the dimensions, so that every level gives the same
 /// bits, and many vectors the same as one. A basis of megabytes is read once for all. Panics where the lengths do not fit.
 pub(crate) fn turn(vectors: &[&[f32]], centre: &[f32], basis: &[f32], turned: &mut [f32]) {
+    assert!(
+        turned.len().is_multiple_of(vectors.len().max(1)),
+        "not as many numbers of each vector"
+    );
     assert_eq!(basis.len() * vectors.len(), centre.len() * turned.len(), "a basis of another size");
     assert!(
         vectors.iter().all(|vector| vector.len() == centre.len()),

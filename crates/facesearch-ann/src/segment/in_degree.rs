@@ -2,8 +2,8 @@
 //!
 //! In many dimensions some nodes are nearest to hardly anybody (antihubs: Radovanović et al., JMLR 2010),
 //! and the rule by which links are chosen leaves them a few, which a walk has to chance upon. What wide
-//! walks missed of a million faces were nodes with fewer than a dozen. So near nodes whose rows have room
-//! link to them: no link is taken away, and nothing that was found before is lost.
+//! walks missed of a million faces were nodes with a handful. So near nodes whose rows have room link to them,
+//! and no link is taken away.
 
 use rayon::prelude::*;
 

@@ -188,6 +188,7 @@ impl Segment {
         effort: Effort,
         rows: &mut [Vec<u32>],
     ) -> Result<Vec<u64>, GalleryError> {
+        assert_eq!(probes.len(), rows.len(), "not a list for each probe");
         let count = measured_exactly(k);
         let width = self.layout.certificate.width(effort, k).max(count);
         let (sketches, codes) = (self.sketches()?, self.codes());

@@ -10,7 +10,7 @@ use super::{flat, hnsw};
 use crate::testing::{FakeStore, Random, clustered, oracle, search};
 use crate::{Snapshot, SnapshotPublisher};
 
-/// Recall@10 of a graph alone, exact re-ranking of the best 20 included.
+/// Recall@10 of a graph alone, exact re-ranking of the best 30 included.
 fn recall(graph: &Graph, quantiser: &Quantiser, vectors: &[Vec<f32>], width: usize) -> f64 {
     let views: Vec<_> = graph.levels.iter().map(Level::view).collect();
     let mut scratch = Scratch::default();
@@ -20,7 +20,7 @@ fn recall(graph: &Graph, quantiser: &Quantiser, vectors: &[Vec<f32>], width: usi
     for probe in strangers.iter().chain(known) {
         quantiser.probe(probe, &mut scratch.probe, &mut scratch.turned);
         find(graph.codes.view(), &views, vectors.len(), Breadth::all_of(width), &mut scratch);
-        let found = scratch.found().take(20).map(|(_, node)| graph.order[node as usize]);
+        let found = scratch.found().take(30).map(|(_, node)| graph.order[node as usize]);
         let mut found: Vec<u32> = found.collect();
         let near: Vec<Vec<f32>> = found.iter().map(|row| vectors[*row as usize].clone()).collect();
         found = oracle(&near, probe, 10).into_iter().map(|i| found[i as usize]).collect();
@@ -125,7 +125,7 @@ fn links_are_added_to_nodes_that_have_few() {
     let [was, is] = [&before.levels[0], &level].map(poor);
     assert!(
         was > 1_000 && is * 50 < was,
-        "{was} nodes with fewer than 24 links to them, then {is}"
+        "{was} nodes with fewer than 16 links to them, then {is}"
     );
     for node in 0..level.count as u32 {
         let [was, is] = [&before.levels[0], &level].map(|level| level.view().row(node));

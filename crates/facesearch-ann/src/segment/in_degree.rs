@@ -43,9 +43,10 @@ pub(super) fn raise_in_degree(codes: Codes, level: &mut Level) {
                 if given == missing {
                     break;
                 }
-                let free = level.row_mut(from).iter_mut().find(|link| **link == NO_LINK);
-                given += usize::from(free.is_some());
-                free.into_iter().for_each(|link| *link = *node);
+                if let Some(free) = level.row_mut(from).iter_mut().find(|link| **link == NO_LINK) {
+                    *free = *node;
+                    given += 1;
+                }
             }
         }
     }

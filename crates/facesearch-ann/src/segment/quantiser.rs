@@ -166,10 +166,9 @@ impl Quantiser {
     pub(super) fn turn(&self, vectors: &[&[f32]], turned: &mut Vec<f32>) {
         turned.clear();
         if self.basis.is_empty() {
-            let off = |vector: &&[f32]| -> Vec<f32> {
-                vector.iter().zip(&self.centre).map(|(x, centre)| x - centre).collect()
-            };
-            vectors.iter().for_each(|vector| turned.extend(off(vector)));
+            for vector in vectors {
+                turned.extend(vector.iter().zip(&self.centre).map(|(x, centre)| x - centre));
+            }
         } else {
             turned.resize(self.code_dim * vectors.len(), 0.0);
             turn(vectors, &self.centre, &self.basis, turned);

@@ -53,6 +53,11 @@ pub enum ZooError {
     #[error("{path} is damaged ({reason}); import the model again with `facesearch models import`")]
     Record { path: PathBuf, reason: String },
 
+    #[error(
+        "another process has held {path} for very long; end it if it does nothing, and run this again"
+    )]
+    Busy { path: PathBuf },
+
     #[error("cannot {action} {path}")]
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
 }

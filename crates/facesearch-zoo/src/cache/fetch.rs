@@ -46,8 +46,9 @@ impl Cache {
     /// # Errors
     ///
     /// [`ZooError::Offline`] where something is missing and nothing may be fetched,
-    /// [`ZooError::Unavailable`] with the reason of every source where none gave the file, and
-    /// [`ZooError::Io`] where the cache itself cannot be written. What was fetched before stays.
+    /// [`ZooError::Unavailable`] with the reason of every source where none gave the file,
+    /// [`ZooError::Busy`] where another process fetches and does not end, and [`ZooError::Io`] where
+    /// the cache itself cannot be written. What was fetched before stays.
     pub fn fetch_all<'a>(
         &self,
         artifacts: impl IntoIterator<Item = &'a Artifact>,
@@ -67,7 +68,7 @@ impl Cache {
         }
         if !missing.is_empty() {
             fs::create_dir_all(&self.dir).map_err(ZooError::io("create", &self.dir))?;
-            let _lock = lock::lock(&self.dir, progress)?;
+            let _lock = lock::lock(&self.dir, lock::PATIENCE, progress)?;
             staging::sweep(&self.dir);
             let mut pull = Pull::new(self, progress);
             for artifact in missing {

@@ -28,7 +28,7 @@ impl Cache {
     pub fn import<'z>(&self, file: &Path, zoo: &'z Zoo) -> Result<Vec<&'z Artifact>, ZooError> {
         let found = Digest::of_file(file).map_err(ZooError::io("read", file))?;
         fs::create_dir_all(&self.dir).map_err(ZooError::io("create", &self.dir))?;
-        let _lock = lock::lock(&self.dir, &NoProgress)?;
+        let _lock = lock::lock(&self.dir, lock::PATIENCE, &NoProgress)?;
         if let Some(artifact) = zoo.artifacts().iter().find(|a| a.sha256 == found) {
             let source = File::open(file).map_err(ZooError::io("read", file))?;
             let taken = self.take(artifact, copy_from(source));

@@ -40,6 +40,12 @@ pub enum StoreError {
         "the index at {path} cannot take these embeddings; pass the options it was made with, or choose another `--index`"
     )]
     Contract { path: PathBuf, source: ContractMismatch },
+    /// The system is short of processes or memory. Nothing was changed.
+    #[error(
+        "cannot start the threads of the store at {path}; allow more processes and memory \
+         (`ulimit -u`, `ulimit -v`)"
+    )]
+    Threads { path: PathBuf, source: BoxError },
     #[error("cannot {action} {path}")]
     Io { action: &'static str, path: PathBuf, source: BoxError },
 }

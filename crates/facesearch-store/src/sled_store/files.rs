@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use facesearch_core::{Contract, StoreError};
 
 use super::guard::guarded;
-use super::{StoreOptions, at, unwritable};
+use super::{StoreOptions, at, threads, unwritable};
 use crate::checkpoint;
 use crate::codec;
 use crate::keys;
@@ -28,6 +28,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, StoreError> {
 
 /// sled lets go of its own lock some time after it was dropped, so that one is worth waiting for.
 pub(super) fn open_database(dir: &Path, options: StoreOptions) -> Result<sled::Db, StoreError> {
+    threads::check(dir)?;
     let start = Instant::now();
     loop {
         let config = sled::Config::new()

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// The binary under test, quiet about everything but results and errors.
 pub(crate) fn facesearch() -> Command {
@@ -38,6 +39,20 @@ pub(crate) fn run_for(code: i32, what: &[&str]) -> Output {
         stderr(&output)
     );
     output
+}
+
+/// What a process said until its end, which must come in time. What it says must fit into a pipe.
+pub(crate) fn ended_within(patience: Duration, mut child: Child) -> Output {
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if began.elapsed() > patience {
+            child.kill().unwrap();
+            let said = stderr(&child.wait_with_output().unwrap());
+            panic!("it did not end within {patience:?}, and said:\n{said}");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.wait_with_output().unwrap()
 }
 
 /// A JSON value per line of stdout.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use facesearch_core::{
     Change, ContentHash, FaceId, FaceRecord, FaceStore, FileEntry, Outcome, PhotoRecord,
@@ -10,9 +11,10 @@ use facesearch_core::{
 
 use crate::claims::{Claims, is_gone, leaving, named, outcome_at, stands_for};
 use crate::error::IndexError;
+use crate::file::{read_and_hash, too_large};
 use crate::identity::Verdict;
 use crate::item::{Item, Reading, Seen, SeenFace};
-use crate::reader::{read_and_hash, reason};
+use crate::reader::reason;
 use crate::worker::Vision;
 
 /// What became of one file.
@@ -30,6 +32,8 @@ pub(crate) struct Settled {
     pub(crate) below_quality: u64,
     /// Lines worth reading.
     pub(crate) notes: Vec<String>,
+    /// Whether the run was stopped before it was known what the file means.
+    pub(crate) stopped: bool,
 }
 
 /// Decides, in changes that are not made yet.
@@ -39,6 +43,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) vision: Vision<'a>,
     /// Faces of a lower quality are not kept.
     pub(crate) min_quality: f32,
+    /// The caller's wish to end early.
+    pub(crate) stop: &'a AtomicBool,
 }
 
 impl Desk<'_> {
@@ -94,14 +100,15 @@ impl Desk<'_> {
 
     /// A content that was thought to be known is not: the file is read and looked at here and now.
     fn read_again(&self, mut item: Item, old: Option<FileEntry>) -> Result<Settled, IndexError> {
-        let (content, bytes) = match read_and_hash(&item.path) {
-            Ok(read) => read,
+        let (content, bytes) = match read_and_hash(&item.path, self.stop) {
+            Ok(Some(read)) => read,
+            Ok(None) => return Ok(Settled { stopped: true, ..Settled::default() }),
             Err(error) => return Ok(self.unreadable(&item, old.as_ref(), reason(&error))?),
         };
         let seen = match bytes {
             _ if self.claims.store.photo(&content)?.is_some() => None,
             Some(bytes) => Some(self.vision.see(&bytes)?),
-            None => Some(Seen::failed(Outcome::Rejected("the file is too large".into()))),
+            None => Some(Seen::failed(Outcome::Rejected(too_large()))),
         };
         let embedded = seen.as_ref().map_or(0, |seen| seen.faces.len() as u64);
         item.reading = Reading::Content(content, seen);

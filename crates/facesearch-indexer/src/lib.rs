@@ -16,6 +16,7 @@ mod claims;
 mod committer;
 mod desk;
 mod error;
+mod file;
 mod identity;
 mod indexer;
 mod item;
@@ -32,8 +33,9 @@ mod walk;
 mod worker;
 
 pub use error::{IdentityError, IndexError};
+pub use file::{MAX_PHOTO, read_photo};
 pub use identity::{IdentityRule, IdentityTable};
 pub use indexer::{IndexOptions, Indexer};
-pub use photos::photos_below;
+pub use photos::{PhotosBelow, photos_below};
 pub use removal::{Removed, remove_identity, remove_path};
 pub use report::{OutcomeCounts, Report};

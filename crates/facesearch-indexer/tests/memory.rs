@@ -66,3 +66,21 @@ fn memory_is_kept_to_and_changes_nothing_else() {
     assert!(most_of[0] <= 3_600, "{most_of:?}");
     assert!(most_of[1] > 3_600, "without a limit there is nothing to test: {most_of:?}");
 }
+
+#[test]
+fn photos_larger_than_what_may_wait_are_indexed_whatever_the_memory() {
+    let world = World::new();
+    for number in 0..5 {
+        let name = format!("{number}.jpg");
+        world.write(&name, &format!("1 {number} "));
+        let file = std::fs::File::options().write(true).open(world.path(&name)).unwrap();
+        file.set_len((32 << 20) + number).unwrap();
+    }
+    for memory in [0, 64 << 20, u64::MAX] {
+        for threads in [1, 4] {
+            let options = IndexOptions { threads, memory, ..world.options() };
+            let report = world.run_with(&store(), options, &[""]).unwrap();
+            assert_eq!((report.outcomes.faces, report.faces_added), (5, 5));
+        }
+    }
+}

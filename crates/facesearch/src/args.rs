@@ -30,7 +30,7 @@ Exit codes:
   3  input unreadable, or no face in it
   4  index missing, damaged or of another model
   5  finished, with files that failed
-  6  model or device unusable
+  6  model or device unusable, or too few threads
   130  interrupted; what was done is kept";
 
 /// Options of every command
@@ -92,6 +92,15 @@ pub(crate) enum Command {
     Optimize(optimize::OptimizeArgs),
     Models(models::ModelsArgs),
     Demo(demo::DemoArgs),
+}
+
+/// Which links are followed
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct LinkArgs {
+    /// Follow symbolic links that lead out of the paths given, to files and to folders; a path given
+    /// that is itself a link is always followed
+    #[arg(long)]
+    pub(crate) follow_links: bool,
 }
 
 /// How faces are searched and judged

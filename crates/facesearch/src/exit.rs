@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use facesearch_core::{GalleryError, StoreError, VisionError};
+use facesearch_indexer::IndexError;
 use facesearch_zoo::ZooError;
 
 use crate::printer::Printer;
@@ -22,7 +23,7 @@ pub(crate) enum Exit {
     Index = 4,
     /// Finished, with files that failed.
     SomeFailed = 5,
-    /// The model or its device cannot be used.
+    /// The model or its device cannot be used, or threads cannot be started.
     Model = 6,
     /// Stopped by Ctrl-C.
     Interrupted = 130,
@@ -50,6 +51,11 @@ impl Failure {
     /// The model or device cannot be used.
     pub(crate) fn model(message: impl Into<String>) -> anyhow::Error {
         Self { exit: Exit::Model, message: message.into() }.into()
+    }
+
+    /// The system allows no more threads.
+    pub(crate) fn threads(error: std::io::Error) -> anyhow::Error {
+        IndexError::Thread { source: error }.into()
     }
 
     /// The index cannot be used.
@@ -84,6 +90,11 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     for cause in error.chain() {
         if let Some(failure) = cause.downcast_ref::<Failure>() {
             return failure.exit;
+        }
+        if matches!(cause.downcast_ref(), Some(IndexError::Thread { .. }))
+            || matches!(cause.downcast_ref(), Some(StoreError::Threads { .. }))
+        {
+            return Exit::Model;
         }
         if cause.is::<GalleryError>() || cause.is::<StoreError>() {
             return Exit::Index;

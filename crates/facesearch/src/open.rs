@@ -1,5 +1,7 @@
 //! Where the concrete types meet: options become an opened gallery, a store, a pair of eyes.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -10,6 +12,7 @@ use facesearch_core::{
     Contract, Embedder, FaceDetector, FaceFinder, FaceStore, Gallery, GalleryError, Photo,
     Progress, VisionError,
 };
+use facesearch_indexer::MAX_PHOTO;
 use facesearch_query::Pipeline;
 use facesearch_store::SledStore;
 use facesearch_vision::{DecodeLimits, Finder, Mtcnn, MtcnnOptions, YuNet, YuNetOptions, decode};
@@ -154,10 +157,30 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, VisionError> {
     std::fs::read(path).map_err(|error| VisionError::Read { reason: in_words(&error) })
 }
 
-/// The pixels of a file, or why there are none. The limits are those of [`Finder::new`], so that it makes no difference
-/// who decodes.
+/// The bytes of a photo that was named on the command line: a file, or a pipe from another program,
+/// which is read until it ends. More bytes than a photo has are refused: a device may have no end.
+pub(crate) fn photo_bytes(path: &Path) -> Result<Vec<u8>, VisionError> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_PHOTO + 1).read_to_end(&mut bytes));
+    read.map_err(|error| VisionError::Read { reason: in_words(&error) })?;
+    if bytes.len() as u64 > MAX_PHOTO {
+        let reason = format!("it is larger than {} MiB", MAX_PHOTO >> 20);
+        return Err(VisionError::Rejected { reason });
+    }
+    Ok(bytes)
+}
+
+/// The bytes of a photo from a list, which must be a file: nobody waits for the other end of a pipe
+/// in the middle of a list.
+pub(crate) fn listed_photo(path: &Path) -> Result<Vec<u8>, VisionError> {
+    facesearch_indexer::read_photo(path)
+        .map_err(|error| VisionError::Read { reason: in_words(&error) })
+}
+
+/// The pixels of a file, or why there are none. The limits are those of [`Finder::new`], so that it
+/// makes no difference who decodes.
 pub(crate) fn photo(path: &Path) -> Result<Photo, VisionError> {
-    decode(&read(path)?, &DecodeLimits::default())
+    decode(&photo_bytes(path)?, &DecodeLimits::default())
 }
 
 /// What the system says, without its number.
@@ -279,7 +302,6 @@ fn assemble(
     global: &Global,
     out: &Printer,
 ) -> anyhow::Result<Vision> {
-    set_threads(global);
     let device = device(&global.device)?;
     let zoo = Zoo::builtin();
     let detector = pick(&zoo, ModelKind::Detector, args.detector.as_deref())?;
@@ -345,10 +367,22 @@ fn pick<'z>(zoo: &'z Zoo, kind: ModelKind, name: Option<&str>) -> anyhow::Result
     }
 }
 
-/// One pool of threads serves everything that runs in parallel in this process.
-pub(crate) fn set_threads(global: &Global) {
-    // An error means that the pool is there already, from an earlier call with the same options.
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads(global)).build_global();
+/// Starts the one pool of threads that serves everything that runs in parallel in this process.
+///
+/// # Errors
+///
+/// Where the system allows no more threads. A pool that is started only when it is needed panics.
+pub(crate) fn start_threads(global: &Global) -> anyhow::Result<()> {
+    pool(rayon::ThreadPoolBuilder::build_global, threads(global))
+}
+
+/// A pool of so many threads, made by `build`.
+pub(crate) fn pool<T>(
+    build: impl FnOnce(rayon::ThreadPoolBuilder) -> Result<T, rayon::ThreadPoolBuildError>,
+    threads: usize,
+) -> anyhow::Result<T> {
+    let built = build(rayon::ThreadPoolBuilder::new().num_threads(threads));
+    built.map_err(|error| Failure::threads(std::io::Error::other(error.to_string())))
 }
 
 /// The device that was asked for.

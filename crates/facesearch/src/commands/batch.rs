@@ -5,7 +5,7 @@ mod table;
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -14,7 +14,7 @@ use facesearch_core::{Gallery, Progress};
 
 use self::partial::Partial;
 
-use crate::args::{Global, Search};
+use crate::args::{Global, LinkArgs, Search};
 use crate::exit::{Exit, Failure};
 use crate::judge::Judge;
 use crate::open::{self, MemoryArgs, Vision};
@@ -48,6 +48,9 @@ pub(crate) struct BatchArgs {
     #[arg(long, value_name = "FILE.html", conflicts_with = "output")]
     pub(crate) html: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) links: LinkArgs,
+
     /// Paths in the list end with a NUL byte, as `find -print0` writes them
     #[arg(short = '0', long)]
     pub(crate) null: bool,
@@ -78,7 +81,7 @@ pub(crate) fn run(args: &BatchArgs, global: &Global, out: &mut Printer) -> anyho
         return Err(Failure::usage("--format parquet needs a file to write; name it with -o FILE"));
     }
     let gallery = open::gallery(global)?;
-    let (total, images) = images(args)?;
+    let (total, images) = images(args, out)?;
     let vision = open::vision_of(&gallery, global, out)?;
     let mut judge = Judge::new(&args.search, &gallery, global, out)?;
     judge.options.k = judge.options.k.max(1);
@@ -118,12 +121,18 @@ pub(crate) fn run(args: &BatchArgs, global: &Global, out: &mut Printer) -> anyho
 type Images = Box<dyn Iterator<Item = anyhow::Result<PathBuf>>>;
 
 /// The images to look at, in order, and how many there are where that is known beforehand.
-fn images(args: &BatchArgs) -> anyhow::Result<(Option<u64>, Images)> {
+fn images(args: &BatchArgs, out: &Printer) -> anyhow::Result<(Option<u64>, Images)> {
     if args.source.as_os_str() == "-" {
         return Ok((None, lines(BufReader::new(std::io::stdin()), args.null)));
     }
     if args.source.is_dir() {
-        let photos = facesearch_indexer::photos_below(&args.source)?;
+        let found = facesearch_indexer::photos_below(&args.source, args.links.follow_links)?;
+        if found.links_not_followed > 0 {
+            let links = count(found.links_not_followed, "link", "links");
+            let source = shown(&args.source);
+            out.note(format!("{links} out of {source} not followed; --follow-links does"));
+        }
+        let photos = found.photos;
         return Ok((Some(photos.len() as u64), Box::new(photos.into_iter().map(Ok))));
     }
     let name = shown(&args.source);
@@ -131,15 +140,30 @@ fn images(args: &BatchArgs) -> anyhow::Result<(Option<u64>, Images)> {
     Ok((None, lines(BufReader::new(file), args.null)))
 }
 
-fn lines(reader: impl BufRead + 'static, null: bool) -> Images {
+/// No path is longer: a list with longer lines is something else, which may have no end.
+const LONGEST_PATH: u64 = 1 << 16;
+
+fn lines(mut reader: impl BufRead + 'static, null: bool) -> Images {
     let end = if null { 0 } else { b'\n' };
-    let paths = reader.split(end).map(move |line| {
-        let mut line = line.context("cannot read the list of images")?;
+    let mut next = move || -> anyhow::Result<Option<PathBuf>> {
+        let mut line = Vec::new();
+        let read = reader.by_ref().take(LONGEST_PATH).read_until(end, &mut line);
+        if read.context("cannot read the list of images")? == 0 {
+            return Ok(None);
+        }
+        if line.last() == Some(&end) {
+            line.pop();
+        } else if line.len() as u64 == LONGEST_PATH {
+            return Err(Failure::input(
+                "the list of images has a line that is longer than any path",
+            ));
+        }
         if !null && line.last() == Some(&b'\r') {
             line.pop();
         }
-        Ok(open::path_from_bytes(line))
-    });
+        Ok(Some(open::path_from_bytes(line)))
+    };
+    let paths = std::iter::from_fn(move || next().transpose());
     Box::new(paths.filter(|path| path.as_ref().map_or(true, |p| !p.as_os_str().is_empty())))
 }
 
@@ -202,7 +226,7 @@ impl Batch<'_> {
             let portion: Vec<PathBuf> =
                 images.by_ref().take(open::PORTION).collect::<anyhow::Result<_>>()?;
             let pipeline = self.vision.pipeline().within(self.memory);
-            let photos = pipeline.probe_all(&portion, |path| open::read(path))?;
+            let photos = pipeline.probe_all(&portion, |path| open::listed_photo(path))?;
             let named = portion.iter().map(PathBuf::as_path).zip(photos);
             let reports = ImageReport::of_photos(named, self.gallery, &self.judge)?;
             for (image, report) in portion.iter().zip(reports) {

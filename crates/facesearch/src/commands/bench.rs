@@ -14,6 +14,7 @@ use rayon::ThreadPool;
 
 use crate::args::Global;
 use crate::exit::Exit;
+use crate::open;
 use crate::printer::Printer;
 
 /// Measure how fast this machine embeds, beside other libraries in the same run
@@ -99,7 +100,7 @@ fn processor_time() -> anyhow::Result<Duration> {
 }
 
 fn pool(threads: u16) -> anyhow::Result<ThreadPool> {
-    Ok(rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build()?)
+    open::pool(rayon::ThreadPoolBuilder::build, threads.into())
 }
 
 /// Exits with 0.

@@ -31,8 +31,10 @@ pub(crate) fn run(args: &DemoArgs, global: &Global, out: &mut Printer) -> anyhow
 
     let typed = announce(vec!["index".into(), people, "--index".into(), index.clone()], out)?;
     let global = Global { index: typed.global.index.clone(), ..global.clone() };
-    if let Command::Index(args) = &typed.command {
-        index::run(args, &global, out)?;
+    if let Command::Index(args) = &typed.command
+        && let interrupted @ Exit::Interrupted = index::run(args, &global, out)?
+    {
+        return Ok(interrupted);
     }
     out.line("")?;
 

@@ -61,7 +61,6 @@ struct Summary {
 /// all of a file is taken or nothing.
 pub(crate) fn run(args: &ImportArgs, global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {
     let start = std::time::Instant::now();
-    open::set_threads(global);
     let mut rows = rows(args)?.peekable();
     let first = match rows.peek() {
         Some(Ok(row)) => row.vector.len(),

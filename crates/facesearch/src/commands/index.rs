@@ -1,17 +1,16 @@
 //! `facesearch index`: every face of your photos, kept and ready to be searched.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use facesearch_core::FaceStore;
 use facesearch_indexer::{IdentityRule, IdentityTable, IndexOptions, Indexer, Report};
 use serde::Serialize;
 
-use crate::args::Global;
+use crate::args::{Global, LinkArgs};
 use crate::exit::{Exit, Failure};
 use crate::imported;
+use crate::interrupt;
 use crate::open::{self, MemoryArgs, VisionArgs};
 use crate::printer::{Printer, count, shown};
 use crate::progress::Bar;
@@ -33,6 +32,9 @@ pub(crate) struct IndexArgs {
 
     #[command(flatten)]
     pub(crate) memory: MemoryArgs,
+
+    #[command(flatten)]
+    pub(crate) links: LinkArgs,
 
     /// Drop what was indexed from files that are no longer there
     #[arg(long)]
@@ -99,7 +101,7 @@ pub(crate) fn run(args: &IndexArgs, global: &Global, out: &mut Printer) -> anyho
     let store = open::store(global, vision.contract())?;
     let publisher = open::publisher(global);
     let bar = Bar::new(out.is_quiet());
-    let stop = stop_on_ctrl_c()?;
+    let stop = interrupt::stop_flag(out.is_quiet())?;
     let options = IndexOptions {
         threads: open::threads(global),
         identity,
@@ -107,6 +109,7 @@ pub(crate) fn run(args: &IndexArgs, global: &Global, out: &mut Printer) -> anyho
         prune: args.prune,
         rehash: args.rehash,
         min_quality: args.min_quality,
+        follow_links: args.links.follow_links,
         exclude: vec![global.index.clone()],
         ..IndexOptions::new(&stop)
     };
@@ -119,6 +122,8 @@ pub(crate) fn run(args: &IndexArgs, global: &Global, out: &mut Printer) -> anyho
         options,
     };
     let report = indexer.run(&args.paths)?;
+    // From here on a signal ends the process at once.
+    drop(stop);
     let summary = Summary::new(&report, global, store.face_count()?);
     if args.json {
         out.json(&summary)?;
@@ -128,21 +133,12 @@ pub(crate) fn run(args: &IndexArgs, global: &Global, out: &mut Printer) -> anyho
     match summary {
         Summary { interrupted: true, .. } => Ok(Exit::Interrupted),
         Summary { failed: 1.., .. } => Ok(Exit::SomeFailed),
+        Summary { files: 0, links_not_followed: 1.., .. } => Err(Failure::input(
+            "there is no photo in the paths given, only links out of them; --follow-links follows",
+        )),
         Summary { files: 0, .. } => Err(Failure::input("there is no photo in the paths given")),
         _ => Ok(Exit::Success),
     }
-}
-
-/// The first Ctrl-C asks the run to end well; a second ends it at once.
-fn stop_on_ctrl_c() -> anyhow::Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::SeqCst) {
-            std::process::exit(Exit::Interrupted as i32);
-        }
-    })?;
-    Ok(stop)
 }
 
 /// The run in numbers.
@@ -168,6 +164,8 @@ struct Summary {
     /// Files of the ledger that are not there any more.
     vanished: u64,
     not_photos: u64,
+    /// Links that lead out of the paths given.
+    links_not_followed: u64,
     /// The publication that shows all this; null where nothing had to be published.
     generation: Option<u64>,
     seconds: f64,
@@ -193,6 +191,7 @@ impl Summary {
             below_quality: report.below_quality,
             vanished: report.vanished,
             not_photos: report.not_photos,
+            links_not_followed: report.links_not_followed,
             generation: report.published.map(|published| published.generation),
             seconds: report.elapsed.as_secs_f64(),
             interrupted: report.interrupted,
@@ -222,6 +221,11 @@ impl Summary {
         say(self.removed_faces, "face removed", "faces removed");
         say(self.below_quality, "face below --min-quality", "faces below --min-quality");
         say(self.relabelled_faces, "face renamed", "faces renamed");
+        say(
+            self.links_not_followed,
+            "link out of these paths was not followed; --follow-links does",
+            "links out of these paths were not followed; --follow-links does",
+        );
         if self.interrupted {
             lines.push("  interrupted; run it again to go on".into());
         }

@@ -18,7 +18,6 @@ pub(crate) struct OptimizeArgs {}
 
 /// Exits with 0; with 4 where there is no index.
 pub(crate) fn run(_: &OptimizeArgs, global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {
-    open::set_threads(global);
     let contract = open::pinned(global)?
         .ok_or_else(|| GalleryError::NotFound { path: global.index.clone() })?;
     let published: Published = if is_imported(&contract) {

@@ -19,7 +19,6 @@ pub(crate) struct PurgeArgs {}
 
 /// Exits with 0; with 4 where there is no index.
 pub(crate) fn run(_: &PurgeArgs, global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {
-    open::set_threads(global);
     let contract = open::pinned(global)?
         .ok_or_else(|| GalleryError::NotFound { path: global.index.clone() })?;
     if is_imported(&contract) {

@@ -78,7 +78,6 @@ pub(crate) fn ask(
         then(report, out)
     };
     if let Some(file) = &args.vector {
-        open::set_threads(global);
         let judge = Judge::new(&args.search, &gallery, global, out)?;
         let mut vectors = vectors(file, gallery.contract())?;
         loop {
@@ -93,7 +92,6 @@ pub(crate) fn ask(
     } else {
         // Opening the models takes as long as decoding a large photo, and leaves cores idle. Only a file is read
         // ahead: whoever asks with models that are not there should not wait for a pipe.
-        open::set_threads(global);
         let mut first = None;
         let vision = rayon::in_place_scope(|scope| {
             if let Some(path) = args.images.first().filter(|path| path.is_file()) {
@@ -107,7 +105,7 @@ pub(crate) fn ask(
             let first = first.lock().expect("nobody panics here").take_if(|(of, _)| *of == path);
             match first {
                 Some((_, photo)) => photo.map(Loaded::Decoded),
-                None => open::read(path).map(Loaded::File),
+                None => open::photo_bytes(path).map(Loaded::File),
             }
         };
         let judge = Judge::new(&args.search, &gallery, global, out)?;

@@ -29,7 +29,6 @@ pub(crate) struct RemoveArgs {
 
 /// Exits with 0 where something was removed and 1 where there was nothing to remove.
 pub(crate) fn run(args: &RemoveArgs, global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {
-    open::set_threads(global);
     let contract = open::pinned(global)?
         .ok_or_else(|| GalleryError::NotFound { path: global.index.clone() })?;
     let removed = if is_imported(&contract) {

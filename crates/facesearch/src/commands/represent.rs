@@ -83,7 +83,7 @@ pub(crate) fn run(
     let mut rows: Vec<Vec<f32>> = Vec::new();
     let (mut faces, mut unreadable) = (0, 0);
     for portion in args.images.chunks(open::PORTION) {
-        let photos = vision.pipeline().probe_all(portion, |path| open::read(path))?;
+        let photos = vision.pipeline().probe_all(portion, |path| open::photo_bytes(path))?;
         for (path, photo) in portion.iter().zip(photos) {
             let (found, error) = match photo {
                 Ok(photo) => (photo.faces, None),

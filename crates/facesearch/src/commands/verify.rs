@@ -103,7 +103,7 @@ struct Two<'a> {
 
 fn run_two(two: &Two<'_>, vision: &Vision, out: &mut Printer) -> anyhow::Result<Exit> {
     let photos = [two.a, two.b];
-    let probes = vision.pipeline().probe_all(&photos, |path| open::read(path))?;
+    let probes = vision.pipeline().probe_all(&photos, |path| open::photo_bytes(path))?;
     let mut faces = Vec::new();
     for (path, photo) in photos.into_iter().zip(probes) {
         faces.push(
@@ -223,7 +223,8 @@ fn embed_each_once<'p>(
     bar.start(Some(names.len() as u64), "images");
     let mut faces = HashMap::with_capacity(names.len());
     for portion in names.chunks(open::PORTION) {
-        let photos = vision.pipeline().probe_all(portion, |name| open::read(&root.join(name)))?;
+        let photos =
+            vision.pipeline().probe_all(portion, |name| open::listed_photo(&root.join(name)))?;
         for (name, photo) in portion.iter().zip(photos) {
             let unreadable = photo.is_err();
             let face = prominent(photo).map_err(|reason| NoFace { reason, unreadable });

@@ -79,7 +79,7 @@ pub(crate) fn run(args: &PipelineArgs, global: &Global, out: &mut Printer) -> an
         let pool = pool(threads)?;
         let once = || -> anyhow::Result<()> {
             for portion in files.chunks(PORTION) {
-                pool.install(|| pipeline.probe_all(portion, |file| open::read(file)))?;
+                pool.install(|| pipeline.probe_all(portion, |file| open::listed_photo(file)))?;
             }
             Ok(())
         };
@@ -99,20 +99,17 @@ pub(crate) fn run(args: &PipelineArgs, global: &Global, out: &mut Printer) -> an
     Ok(Exit::Success)
 }
 
-/// The pictures of a folder and what is below it, by name, in the order of their paths.
+/// The pictures of a folder and what is below it, in the order of their paths.
 pub(super) fn files_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let unreadable =
-        |error| Failure::input(format!("cannot read the folder {}: {error}", shown(folder)));
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        let kind = path.extension().unwrap_or_default().to_ascii_lowercase();
-        if path.is_dir() {
-            files.extend(files_in(&path)?);
-        } else if ["jpg", "jpeg", "png"].iter().any(|known| kind == *known) {
-            files.push(path);
-        }
+    if let Err(error) = std::fs::read_dir(folder) {
+        let folder = shown(folder);
+        return Err(Failure::input(format!("cannot read the folder {folder}: {error}")));
     }
+    let mut files = facesearch_indexer::photos_below(folder, true)?.photos;
+    files.retain(|path| {
+        let kind = path.extension().unwrap_or_default().to_ascii_lowercase();
+        ["jpg", "jpeg", "png"].iter().any(|known| kind == *known)
+    });
     files.sort();
     Ok(files)
 }

@@ -116,7 +116,7 @@ impl Source {
         let (mut faces, mut unreadable) = (Vec::with_capacity(names.len()), 0);
         let mut quality = HashMap::new();
         for portion in names.chunks(open::PORTION) {
-            let load = |name: &String| open::read(&root.join(name));
+            let load = |name: &String| open::listed_photo(&root.join(name));
             let photos = vision.pipeline().probe_all(portion, load)?;
             for (name, photo) in portion.iter().zip(photos) {
                 unreadable += u64::from(photo.is_err());
@@ -171,7 +171,8 @@ impl Source {
 
 /// Every photo below a folder, by its path from there.
 pub(crate) fn names_below(folder: &Path) -> anyhow::Result<Vec<String>> {
-    let photos = facesearch_indexer::photos_below(folder)?;
+    // Data sets are often made of links to the photos of another.
+    let photos = facesearch_indexer::photos_below(folder, true)?.photos;
     if photos.is_empty() {
         let what = if folder.is_dir() { "there is no photo in it" } else { "it is no folder" };
         return Err(Failure::input(format!("{}: {what}", shown(folder))));

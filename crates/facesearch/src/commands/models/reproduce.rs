@@ -108,7 +108,7 @@ pub(super) fn run(
 
 /// The embedding of the most prominent face of a photo.
 fn face(vision: &open::Vision, path: &Path) -> anyhow::Result<Embedding> {
-    let photo = vision.pipeline().probe_all(&[path], |path| open::read(path))?.remove(0);
+    let photo = vision.pipeline().probe_all(&[path], |path| open::photo_bytes(path))?.remove(0);
     let name = shown(path);
     let photo = photo.map_err(|error| Failure::input(format!("{name}: {error}")))?;
     let face = photo.faces.into_iter().next().and_then(|face| face.embedding);

@@ -28,6 +28,7 @@ mod links;
 mod models;
 mod readers;
 mod reports;
+mod signals;
 mod support;
 mod threads;
 mod usage;

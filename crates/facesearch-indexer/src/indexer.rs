@@ -34,8 +34,8 @@ pub struct IndexOptions<'a> {
     pub prune: bool,
     /// Whether to read every file, whatever the file system says of it.
     pub rehash: bool,
-    /// Whether links out of the paths given are followed, to files and to folders. A path given that
-    /// is itself a link is always followed.
+    /// Whether links out of the paths given are followed, to files and to folders. A path given
+    /// that is itself a link is always followed.
     pub follow_links: bool,
     /// How many bytes the photos under way may take, files and pixels together. A single photo that
     /// needs more is still looked at, alone.
@@ -47,8 +47,8 @@ pub struct IndexOptions<'a> {
     pub exclude: Vec<PathBuf>,
     /// How soon after its start a run publishes for the first time.
     pub first_publication: Duration,
-    /// Set by the caller to end the run early, in order: photos in the hands of threads are finished
-    /// and kept. A file system that does not answer is still waited for.
+    /// Set by the caller to end the run early, in order: photos in the hands of threads are
+    /// finished and kept. A file system that does not answer is still waited for.
     pub stop: &'a AtomicBool,
 }
 
@@ -198,8 +198,8 @@ impl Indexer<'_> {
             finder: self.finder,
         };
         thread::scope(|scope| {
-            // Whatever ends this, an error or a panic, ends all waits of the threads that were started,
-            // which the scope joins.
+            // Whatever ends this, an error or a panic, ends all waits of the threads that were
+            // started, which the scope joins.
             let _abandon = OnDrop(|| queue.abandon());
             let no_thread = |source| IndexError::Thread { source };
             let threads = 0..self.options.threads.max(1);
@@ -238,8 +238,8 @@ fn work(vision: Vision<'_>, queue: &Queue<'_>) -> u64 {
             queue.abandon();
         }
     });
-    // Each worker is a pool of its own: networks would otherwise divide each photo among all threads,
-    // which are busy with photos of their own.
+    // Each worker is a pool of its own: networks would otherwise divide each photo among all
+    // threads, which are busy with photos of their own.
     let alone = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread();
     match alone.build() {
         Ok(pool) => pool.install(|| vision.work(queue)),

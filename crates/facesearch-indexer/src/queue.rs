@@ -293,8 +293,8 @@ impl<'a> Queue<'a> {
 
     /// Waits for the next file in order; `None` when there is none, or none is wanted.
     ///
-    /// Once the caller wants to stop, only a file in the hands of a worker is waited for: the reader
-    /// may be waiting for a disk that does not answer.
+    /// Once the caller wants to stop, only a file in the hands of a worker is waited for: the
+    /// reader may be waiting for a disk that does not answer.
     pub(crate) fn next(&self) -> Option<Item> {
         let mut state = self.state();
         while !state.is_next_known(self.stop.load(Ordering::Relaxed)) {

@@ -3,10 +3,10 @@
 //! - **Order:** a folder is sorted as if its name ended in a separator, which makes the order of
 //!   the walk that of the whole paths' bytes: `a!/x` before `a/x` before `a0`.
 //! - **Links:** a link out of the roots is followed only where the caller asks for it; otherwise it
-//!   is counted. A link to a file below a root is another name of that file. A link to a folder below
-//!   a root is not followed, since that folder is walked anyway. A link that is a root itself is
-//!   followed. No folder is walked twice, so that no loop is endless and a photo has its own name
-//!   rather than a link's.
+//!   is counted. A link to a file below a root is another name of that file. A link to a folder
+//!   below a root is not followed, since that folder is walked anyway. A link that is a root itself
+//!   is followed. No folder is walked twice, so that no loop is endless and a photo has its own
+//!   name rather than a link's.
 //! - **Memory:** the names of the folders on the way down, one level each; one number a folder.
 
 use std::collections::HashSet;

@@ -84,8 +84,8 @@ impl SledStore {
     ///
     /// [`StoreError::Locked`] where another process has it open, [`StoreError::Contract`] where it
     /// holds embeddings of another making, [`StoreError::Corrupt`] where it is damaged,
-    /// [`StoreError::Threads`] where its threads cannot be started, [`StoreError::Io`] where the file
-    /// system refuses.
+    /// [`StoreError::Threads`] where its threads cannot be started, [`StoreError::Io`] where the
+    /// file system refuses.
     pub fn create_or_open(dir: &Path, contract: &Contract) -> Result<Self, StoreError> {
         Self::create_or_open_with(dir, contract, StoreOptions::default())
     }

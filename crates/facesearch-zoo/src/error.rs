@@ -54,7 +54,8 @@ pub enum ZooError {
     Record { path: PathBuf, reason: String },
 
     #[error(
-        "another process has held {path} for very long; end it if it does nothing, and run this again"
+        "another process has held {path} for very long; end it if it does nothing, and run this \
+         again"
     )]
     Busy { path: PathBuf },
 

@@ -15,8 +15,8 @@ use crate::ZooError;
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a server may be silent, and how long it may send less than [`LEAST`].
 const SILENCE: Duration = Duration::from_secs(30);
-/// Bytes that arrive in each [`SILENCE`], or the connection is given up: a server that sends one byte
-/// now and then is never silent, and never done.
+/// Bytes that arrive in each [`SILENCE`], or the connection is given up: a server that sends one
+/// byte now and then is never silent, and never done.
 const LEAST: u64 = 32 << 10;
 /// How often a download that breaks off half-way is taken up again at once.
 const CONTINUATIONS: u32 = 3;
@@ -260,10 +260,10 @@ mod tests {
     fn a_server_that_sends_a_byte_now_and_then_is_given_up() {
         let dir = tempfile::tempdir().unwrap();
         let part = dir.path().join("part");
-        let http = Http::with_silence(Duration::from_millis(300));
+        let http = Http::with_silence(Duration::from_secs(2));
         let began = Instant::now();
         let err = http.download(&trickle(), &part, 1 << 30, &NoProgress).unwrap_err();
         assert!(err.to_string().contains("too slow"), "{err}");
-        assert!(began.elapsed() < Duration::from_secs(30));
+        assert!(began.elapsed() < Duration::from_secs(60));
     }
 }

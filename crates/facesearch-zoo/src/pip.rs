@@ -25,8 +25,8 @@ use crate::{Digest, Package};
 /// How often the client's progress is looked at.
 const GLANCE: Duration = Duration::from_millis(100);
 
-/// How long the client may run without a byte of the archive arriving. It waits for its registry much
-/// shorter than that; what takes long is to build what a source archive is built with.
+/// How long the client may run without a byte of the archive arriving. It waits for its registry
+/// much shorter than that; what takes long is to build what a source archive is built with.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The ways to call the client, in the order they are tried.

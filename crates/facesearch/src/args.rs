@@ -97,8 +97,8 @@ pub(crate) enum Command {
 /// Which links are followed
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct LinkArgs {
-    /// Follow symbolic links that lead out of the paths given, to files and to folders; a path given
-    /// that is itself a link is always followed
+    /// Follow symbolic links that lead out of the paths given, to files and to folders; a path
+    /// given that is itself a link is always followed
     #[arg(long)]
     pub(crate) follow_links: bool,
 }

@@ -1,8 +1,8 @@
 //! Ctrl-C, `SIGTERM` and `SIGHUP` while a run is under way.
 //!
 //! A command that installs no handler dies of these signals at once, and may: files are replaced in
-//! one step, and a store survives the death of its process at any moment. A run that wants to end in
-//! order asks for a [`stop_flag`]. It has [`GRACE`] to do so.
+//! one step, and a store survives the death of its process at any moment. A run that wants to end
+//! in order asks for a [`stop_flag`]. It has [`GRACE`] to do so.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};

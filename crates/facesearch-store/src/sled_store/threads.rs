@@ -10,8 +10,8 @@ use facesearch_core::StoreError;
 /// sled starts seven threads that write and one that flushes.
 const NEEDED: usize = 8;
 
-/// An error where the system allows no more threads. sled passes over a thread that writes and cannot
-/// be started, and without any it waits for ever for what none of them writes.
+/// An error where the system allows no more threads. sled passes over a thread that writes and
+/// cannot be started, and without any it waits for ever for what none of them writes.
 pub(super) fn check(dir: &Path) -> Result<(), StoreError> {
     start(NEEDED).map_err(|error| StoreError::Threads { path: dir.into(), source: error.into() })
 }

@@ -47,8 +47,8 @@ impl Cache {
     ///
     /// [`ZooError::Offline`] where something is missing and nothing may be fetched,
     /// [`ZooError::Unavailable`] with the reason of every source where none gave the file,
-    /// [`ZooError::Busy`] where another process fetches and does not end, and [`ZooError::Io`] where
-    /// the cache itself cannot be written. What was fetched before stays.
+    /// [`ZooError::Busy`] where another process fetches and does not end, and [`ZooError::Io`]
+    /// where the cache itself cannot be written. What was fetched before stays.
     pub fn fetch_all<'a>(
         &self,
         artifacts: impl IntoIterator<Item = &'a Artifact>,

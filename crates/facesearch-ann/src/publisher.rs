@@ -8,7 +8,6 @@ mod segments;
 mod tests;
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use facesearch_core::{
@@ -113,16 +112,9 @@ impl SnapshotPublisher {
 
     /// Replaces the manifest: the moment of publication.
     fn switch(&self, manifest: &Manifest) -> Result<(), StoreError> {
-        let dir = published(&self.index);
-        let (next, path) = (dir.join("MANIFEST.next"), dir.join(MANIFEST));
-        let write = || -> std::io::Result<()> {
-            let mut file = fs::File::create(&next)?;
-            file.write_all(&manifest.to_bytes())?;
-            file.sync_all()?;
-            fs::rename(&next, &path)
-        };
-        write().map_err(|source| io_error("replace", &path, source))?;
-        sync_dir(&dir)
+        let path = published(&self.index).join(MANIFEST);
+        facesearch_disk::replace(&path, &manifest.to_bytes())
+            .map_err(|source| io_error("replace", &path, source))
     }
 
     /// Removes what no reader can be opening any more, and what a killed publisher left behind.
@@ -269,5 +261,5 @@ fn just_written(error: GalleryError) -> StoreError {
 }
 
 fn make_dir(dir: &Path) -> Result<(), StoreError> {
-    fs::create_dir_all(dir).map_err(|source| io_error("make", dir, source))
+    facesearch_disk::make_dir(dir).map_err(|source| io_error("make", dir, source))
 }

@@ -76,7 +76,7 @@ impl Writer {
         self.form.push(row).map_err(unwritable)
     }
 
-    /// Completes the file and gives it its name.
+    /// Completes the file and gives it its name; both would survive a power cut then.
     ///
     /// # Errors
     ///
@@ -86,7 +86,8 @@ impl Writer {
         let unwritable = |why: String| ExchangeError::Unwritable { path: self.path.clone(), why };
         let file = self.form.finish().map_err(unwritable)?;
         file.sync_all().map_err(ExchangeError::io("write", &self.partial))?;
-        std::fs::rename(&self.partial, &self.path).map_err(ExchangeError::io("rename", &self.path))
+        facesearch_disk::rename(&self.partial, &self.path)
+            .map_err(ExchangeError::io("rename", &self.path))
     }
 }
 

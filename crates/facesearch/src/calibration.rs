@@ -7,7 +7,7 @@
 //!   when it has grown much, learning anew is better, and a query says so.
 
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use facesearch_core::{Contract, Gallery};
@@ -94,17 +94,12 @@ impl Stored {
     /// Keeps it beside the index, in place of an earlier one.
     pub(crate) fn save(&self, index: &Path) -> anyhow::Result<PathBuf> {
         let path = index.join(NAME);
-        let next = index.join("calibration.next");
         let json = serde_json::to_string(self)?;
         let body = json.strip_suffix('}').unwrap_or(&json);
         let checksum = blake3::hash(body.as_bytes()).to_hex();
-        let write = || {
-            let mut file = fs::File::create(&next)?;
-            file.write_all(format!("{body}{SEAM}{checksum}\"}}\n").as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&next, &path)
-        };
-        write().map_err(|error| unusable(&path, &format!("cannot be written: {error}")))?;
+        let text = format!("{body}{SEAM}{checksum}\"}}\n");
+        facesearch_disk::replace(&path, text.as_bytes())
+            .map_err(|error| unusable(&path, &format!("cannot be written: {error}")))?;
         Ok(path)
     }
 

@@ -3,7 +3,7 @@
 //! There is no store behind it: what is published is all there is, and every change publishes the
 //! faces that stay and those that come. Its contract names `imported` where others name a detector.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 
 use facesearch_ann::{Snapshot, SnapshotPublisher};
@@ -62,9 +62,9 @@ impl Imported {
             path: index.clone(),
             source: source.into(),
         };
-        fs::create_dir_all(index).map_err(|source| io("make", source))?;
-        let lock =
-            File::options().create(true).truncate(false).write(true).open(index.join("lock"));
+        facesearch_disk::make_dir(index).map_err(|source| io("make", source))?;
+        let mut options = facesearch_disk::private();
+        let lock = options.create(true).truncate(false).write(true).open(index.join("lock"));
         let lock = lock.map_err(|source| io("lock", source))?;
         match lock.try_lock() {
             Ok(()) => {}

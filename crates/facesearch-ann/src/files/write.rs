@@ -1,6 +1,6 @@
 //! Writing a checked file.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,8 @@ pub(crate) struct DataFile {
 impl DataFile {
     /// Starts a file that must not be there yet.
     pub(crate) fn create(path: PathBuf) -> Result<Self, StoreError> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
+        let mut options = facesearch_disk::private();
+        let file = options.read(true).write(true).create_new(true).open(&path);
         let file = file.map_err(|source| io_error("create", &path, source))?;
         let mut this = Self { path, file, rest: Vec::with_capacity(PIECE), len: 0 };
         this.write(&[0; Header::LEN])?;
@@ -130,12 +131,7 @@ fn sums_of(file: &mut File) -> io::Result<Vec<u8>> {
 
 /// Returns once the names in `dir` would survive a power cut.
 pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
-    // Only Unix lets a directory be opened and synced; elsewhere a rename is all there is.
-    if cfg!(unix) {
-        let synced = File::open(dir).and_then(|dir| dir.sync_all());
-        synced.map_err(|source| io_error("sync", dir, source))?;
-    }
-    Ok(())
+    facesearch_disk::sync_dir(dir).map_err(|source| io_error("sync", dir, source))
 }
 
 pub(crate) fn io_error(action: &'static str, path: &Path, source: io::Error) -> StoreError {

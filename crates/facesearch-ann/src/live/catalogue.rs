@@ -4,7 +4,7 @@
 //! files that it does not name are of no use and are removed when the index is opened.
 
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -54,7 +54,7 @@ struct Content {
 
 impl Catalogue {
     pub(super) fn open(dir: &Path, dim: usize) -> Result<Self, LiveError> {
-        fs::create_dir_all(dir).map_err(|source| io_error("make", dir, source))?;
+        facesearch_disk::make_dir(dir).map_err(|source| io_error("make", dir, source))?;
         let content = match fs::read(dir.join(NAME)) {
             Ok(text) => parse(dir, &text)?,
             Err(e) if e.kind() == ErrorKind::NotFound => {
@@ -154,16 +154,10 @@ impl Catalogue {
         let content =
             Content { format: FORMAT, dim: self.dim, next: self.next, parts: entries.clone() };
         let text = serde_json::to_string(&content).expect("a catalogue has only plain members");
-        let (next, path) = (self.dir.join("LIVE.next"), self.dir.join(NAME));
-        let write = || -> std::io::Result<()> {
-            let mut out = fs::File::create(&next)?;
-            out.write_all(&with_checksum(text))?;
-            out.sync_all()?;
-            fs::rename(&next, &path)
-        };
+        let path = self.dir.join(NAME);
         sync_dir(&self.dir)?;
-        write().map_err(|source| io_error("replace", &path, source))?;
-        sync_dir(&self.dir)?;
+        facesearch_disk::replace(&path, &with_checksum(text))
+            .map_err(|source| io_error("replace", &path, source))?;
         self.entries = entries;
         self.clean_up();
         Ok(())

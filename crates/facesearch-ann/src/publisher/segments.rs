@@ -145,10 +145,14 @@ impl New<'_> {
 
 /// Gives a file that never changes a second name, or copies it where names cannot be given.
 fn link(from: &Path, to: &Path) -> Result<(), StoreError> {
-    if fs::hard_link(from, to).is_ok() {
-        return Ok(());
-    }
-    fs::copy(from, to)
-        .and_then(|_| fs::File::open(to)?.sync_all())
-        .map_err(|source| io_error("copy to", to, source))
+    let link = || -> std::io::Result<()> {
+        if fs::hard_link(from, to).is_err() {
+            fs::copy(from, to)?;
+        }
+        let file = fs::File::open(to)?;
+        // Earlier versions made files for everybody to read.
+        facesearch_disk::make_private(&file)?;
+        file.sync_all()
+    };
+    link().map_err(|source| io_error("copy to", to, source))
 }

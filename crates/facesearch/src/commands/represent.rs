@@ -141,5 +141,6 @@ fn write_npy(path: &PathBuf, rows: &[Vec<f32>], dimension: usize) -> std::io::Re
     for number in rows.iter().flatten() {
         out.write_all(&number.to_le_bytes())?;
     }
-    out.into_inner().map_err(|error| error.into_error())?.sync_all()
+    out.into_inner().map_err(|error| error.into_error())?.sync_all()?;
+    facesearch_disk::sync_parent(path)
 }

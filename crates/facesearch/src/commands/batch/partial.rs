@@ -105,7 +105,7 @@ impl Partial {
             complete.as_mut_os_string().push(".parquet");
             table::write_parquet(&self.path, &complete)?;
         }
-        fs::rename(&complete, output)
+        facesearch_disk::rename(&complete, output)
             .map_err(|error| Failure::usage(format!("cannot write {}: {error}", shown(output))))?;
         for done_with in [&self.state, &self.path] {
             let _ = fs::remove_file(done_with);

@@ -179,6 +179,9 @@ impl FaceStore for FakeStore {
     fn photo(&self, content: &ContentHash) -> Result<Option<PhotoRecord>, StoreError> {
         Ok(self.photos.get(content).cloned())
     }
+    fn is_forgotten(&self, _: &ContentHash) -> Result<bool, StoreError> {
+        unimplemented!("publishing looks for no new photos")
+    }
     fn paths_of(&self, _: &ContentHash) -> Result<Vec<PathBuf>, StoreError> {
         unimplemented!("publishing reads no ledger")
     }

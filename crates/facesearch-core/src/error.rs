@@ -34,6 +34,8 @@ pub enum VisionError {
 pub enum StoreError {
     #[error("the index at {path} is being written by another process; wait for it to finish")]
     Locked { path: PathBuf },
+    #[error("there is no store at {path}; make one with `facesearch index`")]
+    NotFound { path: PathBuf },
     #[error("the store at {path} is damaged ({what}); restore a backup or build the index again")]
     Corrupt { path: PathBuf, what: String },
     #[error(

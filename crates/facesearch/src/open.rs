@@ -8,7 +8,7 @@ use clap::Args;
 use facesearch_ann::{Snapshot, SnapshotPublisher};
 use facesearch_core::{
     Contract, Embedder, FaceDetector, FaceFinder, FaceStore, Gallery, GalleryError, Photo,
-    Progress, VisionError,
+    Progress, StoreError, VisionError,
 };
 use facesearch_query::Pipeline;
 use facesearch_store::SledStore;
@@ -206,15 +206,19 @@ pub(crate) fn fetch<'a>(
 
 /// What the index is pinned to, where there is one.
 pub(crate) fn pinned(global: &Global) -> anyhow::Result<Option<Contract>> {
-    match Snapshot::open(&global.index) {
-        Ok(snapshot) => Ok(Some(snapshot.contract().clone())),
-        // Not published yet, or damaged: the store is the truth.
-        Err(_) if global.index.join(STORE).exists() => {
-            Ok(Some(SledStore::open(&global.index.join(STORE))?.contract().clone()))
-        }
-        Err(GalleryError::NotFound { .. }) => Ok(None),
-        // Where there is no store, nothing but what is damaged says what it was.
-        Err(damaged) => Err(damaged.into()),
+    let unreadable = match Snapshot::open(&global.index) {
+        Ok(snapshot) => return Ok(Some(snapshot.contract().clone())),
+        Err(error) => error,
+    };
+    // Not published yet, or damaged: the store is the truth.
+    match SledStore::open(&global.index.join(STORE)) {
+        Ok(store) => Ok(Some(store.contract().clone())),
+        Err(StoreError::NotFound { .. }) => match unreadable {
+            GalleryError::NotFound { .. } => Ok(None),
+            // Where there is no store, nothing but what is damaged says what it was.
+            damaged => Err(damaged.into()),
+        },
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -230,7 +234,7 @@ pub(crate) fn store(global: &Global, contract: &Contract) -> anyhow::Result<Sled
 
 /// An error where the index holds photos: vectors of elsewhere do not go beside them.
 pub(crate) fn refuse_store(global: &Global) -> anyhow::Result<()> {
-    if !global.index.join(STORE).exists() {
+    if !SledStore::is_at(&global.index.join(STORE)) {
         return Ok(());
     }
     let index = shown(&global.index);

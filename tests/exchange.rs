@@ -12,7 +12,7 @@ use std::{
 #[cfg(unix)]
 use crate::support::facesearch;
 use crate::support::{
-    Dice, demo, files_below, json_lines, photo, run, run_for, scratch, stderr, stdout, text,
+    Dice, demo, holding, json_lines, photo, run, run_for, scratch, stderr, stdout, text,
 };
 
 /// What `make.py` writes: 9 vectors of 5 numbers.
@@ -312,13 +312,6 @@ fn many_vectors_together_are_answered_as_each_alone() {
     }
 }
 
-/// Files of an index that have these bytes.
-fn holding(index: &Path, bytes: &[u8]) -> Vec<PathBuf> {
-    let has =
-        |path: &PathBuf| fs::read(path).unwrap().windows(bytes.len()).any(|window| window == bytes);
-    files_below(index).into_iter().filter(has).collect()
-}
-
 /// The middle of a face's vector, as the files have it.
 fn bytes_of(vector: &[f32]) -> Vec<u8> {
     vector.iter().take(16).flat_map(|number| number.to_le_bytes()).collect()
@@ -358,12 +351,16 @@ fn photos_that_are_removed_are_not_found_and_purged_ones_are_nowhere() {
     let victim = before.iter().find(|(who, ..)| who == obama).expect("he is in the demo");
     let bytes = bytes_of(&victim.2);
     assert!(!holding(&index, &bytes).is_empty());
-    run_for(0, &["remove", "--identity", obama, "--index", text(&index)]);
+    let removed = run_for(0, &["remove", "--identity", obama, "--index", text(&index)]);
+    assert!(!stderr(&removed).contains("stay"), "nobody else is in his photos: {removed:?}");
     let image = photo("obama3.jpg");
     let output = run(&["query", "--json", text(&image), "--index", text(&index)]);
     assert!(!stdout(&output).contains(obama), "{}", stdout(&output));
     run_for(0, &["purge", "--index", text(&index)]);
-    assert_eq!(holding(&index, &bytes), Vec::<PathBuf>::new());
+    let of_photo = blake3::hash(&fs::read(&victim.1).unwrap());
+    for trace in [&bytes[..], obama.as_bytes(), of_photo.as_bytes()] {
+        assert_eq!(holding(&index, trace), Vec::<PathBuf>::new());
+    }
     // A later run does not bring the faces back, and publishes nothing where nothing changed.
     let again = ["index", text(&people), "--json", "--index", text(&index)];
     let mut run = json_lines(&run_for(0, &again)).remove(0);
@@ -376,6 +373,8 @@ fn photos_that_are_removed_are_not_found_and_purged_ones_are_nowhere() {
         run = json_lines(&run_for(0, &again)).remove(0);
     }
     assert_eq!(run["generation"], serde_json::Value::Null, "{run}");
+    assert_eq!(run["left_out"], before.iter().filter(|(who, ..)| who == obama).count(), "{run}");
+    assert_eq!(holding(&index, obama.as_bytes()), Vec::<PathBuf>::new());
     let left: Vec<_> = before.iter().filter(|(who, ..)| who != obama).cloned().collect();
     assert_eq!(exported(&index, dir.path()), left);
     let path = Path::new(&left[0].1).to_owned();

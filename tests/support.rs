@@ -82,6 +82,16 @@ pub(crate) fn photo(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("the demo has no photo {name}"))
 }
 
+/// Files of a folder that have these bytes, in content or name.
+pub(crate) fn holding(dir: &Path, bytes: &[u8]) -> Vec<PathBuf> {
+    let has = |text: &[u8]| text.windows(bytes.len()).any(|window| window == bytes);
+    let inside = |path: &Path| path.strip_prefix(dir).unwrap().as_os_str().to_owned();
+    let files = files_below(dir).into_iter();
+    files
+        .filter(|path| has(&fs::read(path).unwrap()) || has(inside(path).as_encoded_bytes()))
+        .collect()
+}
+
 /// All files below a folder, in order.
 pub(crate) fn files_below(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
@@ -170,10 +180,8 @@ pub(crate) fn index_of(index: &Path, faces: &[Made]) {
         facesearch_store::SledStore::create_or_open(&index.join("store"), &contract).unwrap();
     let mut id = store.next_face_id().unwrap().0;
     for (number, group) in faces.chunk_by(|a, b| a.photo == b.photo).enumerate() {
-        let mut content = [0; 32];
-        content[..8].copy_from_slice(&(number as u64).to_be_bytes());
-        content[8..16].copy_from_slice(&id.to_be_bytes());
-        let content = ContentHash(content);
+        let content = format!("{} {id}", group[0].photo);
+        let content = ContentHash(*blake3::hash(content.as_bytes()).as_bytes());
         let mut changes = Vec::new();
         let mut ids = Vec::new();
         for face in group {

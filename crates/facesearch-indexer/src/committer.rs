@@ -77,7 +77,8 @@ impl<'a> Committer<'a> {
                 _ => None,
             };
             let settled = self.desk.settle(item)?;
-            self.report.not_photos += u64::from(settled.outcome.is_none());
+            self.report.forgotten += u64::from(settled.forgotten);
+            self.report.not_photos += u64::from(settled.outcome.is_none() && !settled.forgotten);
             self.report.unchanged += u64::from(settled.unchanged);
             self.report.embedded += settled.embedded;
             self.report.below_quality += settled.below_quality;

@@ -24,6 +24,8 @@ pub(crate) struct Settled {
     pub(crate) outcome: Option<Outcome>,
     /// Whether the file was left unread.
     pub(crate) unchanged: bool,
+    /// Whether the photo is left out, because the people in it were removed.
+    pub(crate) forgotten: bool,
     /// Chips that were embedded only now.
     pub(crate) embedded: u64,
     /// Faces that are not kept because they are not good enough.
@@ -39,6 +41,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) vision: Vision<'a>,
     /// Faces of a lower quality are not kept.
     pub(crate) min_quality: f32,
+    /// Whether photos come in again that were taken out with the people in them.
+    pub(crate) readmit: bool,
 }
 
 impl Desk<'_> {
@@ -98,8 +102,10 @@ impl Desk<'_> {
             Ok(read) => read,
             Err(error) => return Ok(self.unreadable(&item, old.as_ref(), reason(&error))?),
         };
+        let store = self.claims.store;
         let seen = match bytes {
-            _ if self.claims.store.photo(&content)?.is_some() => None,
+            _ if store.photo(&content)?.is_some() => None,
+            _ if !self.readmit && store.is_forgotten(&content)? => None,
             Some(bytes) => Some(self.vision.see(&bytes)?),
             None => Some(Seen::failed(Outcome::Rejected("the file is too large".into()))),
         };
@@ -115,6 +121,9 @@ impl Desk<'_> {
         let mut settled = Settled::default();
         let photo = match (self.claims.store.photo(&content)?, seen) {
             (Some(photo), _) => photo,
+            (None, _) if !self.readmit && self.claims.store.is_forgotten(&content)? => {
+                return Ok(self.forgotten(&path, old.as_ref())?);
+            }
             (None, Some(seen)) => self.add_photo(&path, content, seen, &mut settled)?,
             (None, None) => {
                 let reading = Reading::Unchanged;
@@ -126,6 +135,19 @@ impl Desk<'_> {
             FileEntry { stat, read_ns, content: Some(content), outcome: Outcome::NoFace, keeps };
         entry.outcome = self.outcome(&path, old.as_ref(), &entry, photo, &mut settled)?;
         self.write(&path, old.as_ref(), entry, &mut settled)?;
+        Ok(settled)
+    }
+
+    /// A photo that was taken out with the people in it: nothing is written down of it, and its path
+    /// gives up what it named before.
+    fn forgotten(&self, path: &Path, old: Option<&FileEntry>) -> Result<Settled, StoreError> {
+        let mut settled = Settled { forgotten: true, ..Settled::default() };
+        for content in named(old) {
+            self.claims.release(&content, path, &mut settled.changes)?;
+        }
+        if old.is_some() {
+            settled.changes.push(Change::RemoveFile(path.to_owned()));
+        }
         Ok(settled)
     }
 

@@ -7,8 +7,8 @@
 //! ([`PhotoRecord::path`](facesearch_core::PhotoRecord::path)): of two copies in two folders the
 //! first path's folder is the label.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -77,6 +77,12 @@ impl IdentityRule {
             }
         }
     }
+}
+
+/// Whether a file or a folder that it is in has one of `names`, as a rule would read them.
+pub(crate) fn is_named_after(path: &Path, names: &BTreeSet<String>) -> bool {
+    let folders = path.components().map(|part| part.as_os_str());
+    folders.chain(path.file_stem()).filter_map(label).any(|name| names.contains(&name))
 }
 
 /// A name as a label: trimmed, as text also where it is not quite text; `None` where it is blank.

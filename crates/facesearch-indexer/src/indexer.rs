@@ -34,6 +34,8 @@ pub struct IndexOptions<'a> {
     pub prune: bool,
     /// Whether to read every file, whatever the file system says of it.
     pub rehash: bool,
+    /// Whether to take in again the photos that [`remove_identity`](crate::remove_identity) took out.
+    pub readmit: bool,
     /// How many bytes the photos under way may take, files and pixels together. A single photo that needs
     /// more is still looked at, alone.
     pub memory: u64,
@@ -56,6 +58,7 @@ impl<'a> IndexOptions<'a> {
             identity: IdentityRule::default(),
             prune: false,
             rehash: false,
+            readmit: false,
             memory: u64::MAX,
             min_quality: 0.0,
             exclude: Vec::new(),
@@ -100,10 +103,10 @@ impl Indexer<'_> {
     pub fn run(&self, paths: &[PathBuf]) -> Result<Report, IndexError> {
         let start = Instant::now();
         let roots = self.check(paths)?;
-        let IndexOptions { identity, first_publication, min_quality, .. } = &self.options;
+        let IndexOptions { identity, first_publication, min_quality, readmit, .. } = &self.options;
         let claims = Claims { store: self.store, rule: identity, roots: &roots };
         let vision = Vision { finder: self.finder, embedder: self.embedder };
-        let desk = Desk { claims, vision, min_quality: *min_quality };
+        let desk = Desk { claims, vision, min_quality: *min_quality, readmit: *readmit };
         let pace = Pace::new(*first_publication, start);
         let mut committer = Committer::new(desk, self.publisher, self.progress, pace);
 
@@ -180,6 +183,7 @@ impl Indexer<'_> {
             roots,
             exclude: &self.options.exclude,
             rehash: self.options.rehash,
+            readmit: self.options.readmit,
             queue: &queue,
             finder: self.finder,
         };

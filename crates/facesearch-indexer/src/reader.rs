@@ -23,6 +23,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) roots: &'a Roots,
     pub(crate) exclude: &'a [PathBuf],
     pub(crate) rehash: bool,
+    /// Whether photos are looked at that somebody had taken out with all people in them.
+    pub(crate) readmit: bool,
     pub(crate) queue: &'a Queue<'a>,
     /// Knows what a photo needs.
     pub(crate) finder: &'a dyn FaceFinder,
@@ -103,7 +105,8 @@ impl Reader<'_> {
             }
         };
         // In this order: a content that is committed leaves the one only for the other.
-        if self.queue.is_being_seen(&content) || self.store.photo(&content)?.is_some() {
+        let is_known = self.queue.is_being_seen(&content) || self.store.photo(&content)?.is_some();
+        if is_known || (!self.readmit && self.store.is_forgotten(&content)?) {
             item.reading = Reading::Content(content, None);
             return Ok(self.queue.push(item, reserved));
         }

@@ -364,6 +364,10 @@ impl FaceStore for Mortal<'_> {
         self.inner.photo(content)
     }
 
+    fn is_forgotten(&self, content: &ContentHash) -> Result<bool, StoreError> {
+        self.inner.is_forgotten(content)
+    }
+
     fn paths_of(&self, content: &ContentHash) -> Result<Vec<PathBuf>, StoreError> {
         self.inner.paths_of(content)
     }

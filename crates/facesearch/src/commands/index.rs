@@ -42,6 +42,10 @@ pub(crate) struct IndexArgs {
     #[arg(long)]
     pub(crate) rehash: bool,
 
+    /// Take in again the photos that `remove --identity` took out
+    #[arg(long)]
+    pub(crate) readmit: bool,
+
     /// Faces of a lower quality, in 0..1, are counted and not kept; photos that were indexed before
     /// keep what they have
     #[arg(long, value_name = "Q", default_value_t = 0.0, value_parser = quality)]
@@ -106,6 +110,7 @@ pub(crate) fn run(args: &IndexArgs, global: &Global, out: &mut Printer) -> anyho
         memory: args.memory.for_photos(),
         prune: args.prune,
         rehash: args.rehash,
+        readmit: args.readmit,
         min_quality: args.min_quality,
         exclude: vec![global.index.clone()],
         ..IndexOptions::new(&stop)
@@ -128,7 +133,9 @@ pub(crate) fn run(args: &IndexArgs, global: &Global, out: &mut Printer) -> anyho
     match summary {
         Summary { interrupted: true, .. } => Ok(Exit::Interrupted),
         Summary { failed: 1.., .. } => Ok(Exit::SomeFailed),
-        Summary { files: 0, .. } => Err(Failure::input("there is no photo in the paths given")),
+        Summary { files: 0, left_out: 0, .. } => {
+            Err(Failure::input("there is no photo in the paths given"))
+        }
         _ => Ok(Exit::Success),
     }
 }
@@ -168,6 +175,8 @@ struct Summary {
     /// Files of the ledger that are not there any more.
     vanished: u64,
     not_photos: u64,
+    /// Photos of people who were removed; they are read and nothing is kept of them.
+    left_out: u64,
     /// The publication that shows all this; null where nothing had to be published.
     generation: Option<u64>,
     seconds: f64,
@@ -193,6 +202,7 @@ impl Summary {
             below_quality: report.below_quality,
             vanished: report.vanished,
             not_photos: report.not_photos,
+            left_out: report.forgotten,
             generation: report.published.map(|published| published.generation),
             seconds: report.elapsed.as_secs_f64(),
             interrupted: report.interrupted,
@@ -217,6 +227,12 @@ impl Summary {
         say(self.unchanged, "was as before", "were as before");
         say(self.duplicates, "has another's content", "have another's content");
         say(self.failed, "failed", "failed");
+        let out = "left out, as the people in";
+        say(
+            self.left_out,
+            &format!("is {out} it were removed"),
+            &format!("are {out} them were removed"),
+        );
         say(self.vanished, "is gone; --prune forgets it", "are gone; --prune forgets them");
         say(self.added_faces, "face added", "faces added");
         say(self.removed_faces, "face removed", "faces removed");

@@ -10,8 +10,12 @@ use crate::imported::{Imported, is_imported};
 use crate::open;
 use crate::printer::{Printer, shown};
 
-/// Write the index anew, so that removed faces and photos are in none of its files; the journal of
-/// what was said of names stays, as `identity undo` needs it
+/// Write the index anew, so that what was removed is in none of its files
+///
+/// After `remove --identity` that is the person's name, also in the journal of names, the paths of
+/// their photos and what these photos are known by. What stays of each photo is a keyed hash, by
+/// which `index` knows that it is to be left out; nothing can be read from it, but whoever has the
+/// photo and the index can tell that the photo is meant.
 ///
 /// The disk itself may keep what a deleted file held until it uses the place again.
 #[derive(Debug, Args)]
@@ -35,6 +39,6 @@ pub(crate) fn run(_: &PurgeArgs, global: &Global, out: &mut Printer) -> anyhow::
         publisher.publish(&store, true)?;
         publisher.forget_earlier()?;
     }
-    out.note(format!("{} holds nothing but what it finds", shown(&global.index)));
+    out.note(format!("{}: what was removed is in none of its files", shown(&global.index)));
     Ok(Exit::Success)
 }

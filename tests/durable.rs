@@ -72,7 +72,7 @@ fn are_synced(calls: &[Call], top: &Path, there: &[PathBuf]) -> usize {
                 known.insert(path);
                 open.insert(path);
             }
-            Call::Synced(dir) => open.retain(|path| path.parent() != Some(dir)),
+            Call::Synced(dir) => open.retain(|path| path.parent() != Some(dir.as_path())),
         }
     }
     // sled makes its snapshots again where they are not there.

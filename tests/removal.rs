@@ -134,9 +134,9 @@ fn the_files_of_an_index_are_their_owners_alone() {
     let index = dir.path().join("index");
     fs::create_dir(&index).unwrap();
     fs::set_permissions(&index, fs::Permissions::from_mode(0o755)).unwrap();
-    index_of(&index, &crowd(40, 4, &mut Dice(23)));
+    index_of(&index, &crowd(60, 2, &mut Dice(23)));
     run_for(0, &["identity", "rename", "person 0001", "Anna", "--index", text(&index)]);
-    run_for(0, &["calibrate", "--resamples", "0", "--index", text(&index)]);
+    run_for(0, &["calibrate", "--index", text(&index)]);
     run_for(0, &["remove", "--identity", "person 0002", "--index", text(&index)]);
     run_for(0, &["purge", "--index", text(&index)]);
     run_for(0, &["optimize", "--index", text(&index)]);

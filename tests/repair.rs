@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::{
-    Dice, crowd, files_below, index_of, photo, run_for, scratch, stderr, stdout, text,
+    Dice, crowd, files_below, index_of, json_lines, photo, run_for, scratch, stderr, stdout, text,
 };
 
 /// The only file of sled's whose name begins so.
@@ -58,8 +58,8 @@ fn an_index_that_was_only_begun_is_made_by_the_next_run() {
         let missing = run_for(4, &["purge", "--index", text(&index)]);
         assert!(stderr(&missing).contains("no index at"), "{begun}: {}", stderr(&missing));
         run_for(0, &["index", text(&photo("obama.jpg")), "--index", text(&index)]);
-        let stats = run_for(0, &["stats", "--index", text(&index)]);
-        assert!(stdout(&stats).contains("1 face"), "{begun}: {}", stdout(&stats));
+        let stats = run_for(0, &["stats", "--json", "--index", text(&index)]);
+        assert_eq!(json_lines(&stats)[0]["faces"], 1, "{begun}");
     }
     // Nor is it in the way of vectors from elsewhere.
     let (index, file) = (dir.path().join("imported"), dir.path().join("faces.npy"));

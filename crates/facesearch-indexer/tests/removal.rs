@@ -1,6 +1,7 @@
 //! People who are removed: what goes with them, what stays, and what later runs make of it.
 
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 mod common;
 

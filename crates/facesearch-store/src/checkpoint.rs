@@ -18,7 +18,7 @@ use facesearch_core::StoreError;
 use crate::codec;
 use crate::record::State;
 
-pub(crate) const NAME: &str = "checkpoint";
+const NAME: &str = "checkpoint";
 const KEY: &[u8] = b"checkpoint";
 
 /// What there is of a checkpoint.

@@ -1,7 +1,7 @@
 //! What a command has reported as done survives a power cut: the names, too.
 //!
-//! The system calls of the program are looked at with `strace`; where that is missing, the test says
-//! so.
+//! The system calls of the program are looked at with `strace`; where that is missing, the test
+//! says so.
 
 #![cfg(target_os = "linux")]
 

@@ -135,9 +135,9 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     sync_parent(to)
 }
 
-/// Makes `bytes` the content of the file `path`, all at once and durably: whoever opens the file, also
-/// after a power cut, finds the content before or this one. Meanwhile there is a file with `.next`
-/// behind its name.
+/// Makes `bytes` the content of the file `path`, all at once and durably: whoever opens the file,
+/// also after a power cut, finds the content before or this one. Meanwhile there is a file with
+/// `.next` behind its name.
 ///
 /// # Errors
 ///

@@ -138,8 +138,8 @@ impl Desk<'_> {
         Ok(settled)
     }
 
-    /// A photo that was taken out with the people in it: nothing is written down of it, and its path
-    /// gives up what it named before.
+    /// A photo that was taken out with the people in it: nothing is written down of it, and its
+    /// path gives up what it named before.
     fn forgotten(&self, path: &Path, old: Option<&FileEntry>) -> Result<Settled, StoreError> {
         let mut settled = Settled { forgotten: true, ..Settled::default() };
         for content in named(old) {

@@ -34,7 +34,8 @@ pub struct IndexOptions<'a> {
     pub prune: bool,
     /// Whether to read every file, whatever the file system says of it.
     pub rehash: bool,
-    /// Whether to take in again the photos that [`remove_identity`](crate::remove_identity) took out.
+    /// Whether to take in again the photos that [`remove_identity`](crate::remove_identity) took
+    /// out.
     pub readmit: bool,
     /// How many bytes the photos under way may take, files and pixels together. A single photo that needs
     /// more is still looked at, alone.

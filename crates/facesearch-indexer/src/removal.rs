@@ -47,14 +47,14 @@ pub fn remove_path(store: &dyn FaceStore, path: &Path) -> Result<Removed, IndexE
     Ok(Removed { files: paths.len() as u64, faces, left: Vec::new() })
 }
 
-/// Forgets every face labelled `identity`, and with them what would still tell of the person: photos
-/// without any other face, which are marked as to be left out by later runs
+/// Forgets every face labelled `identity`, and with them what would still tell of the person:
+/// photos without any other face, which are marked as to be left out by later runs
 /// ([`Change::Forget`]), and the lines of files that are named after one of `names` and that no
 /// other face needs. `names` are what the person goes by in names of files and folders, usually
 /// `identity` and what was renamed to it.
 ///
-/// Other faces in photos of the person stay, and so do these photos. Where a removal was interrupted,
-/// the same call completes it.
+/// Other faces in photos of the person stay, and so do these photos. Where a removal was
+/// interrupted, the same call completes it.
 ///
 /// # Errors
 ///
@@ -113,7 +113,8 @@ impl Removal<'_> {
         for path in self.store.paths_of(content)? {
             lines.extend(self.store.file(&path)?.map(|entry| (path, entry)));
         }
-        // The last line goes together with the photo, so that an interrupted removal still finds it.
+        // The last line goes together with the photo, so that an interrupted removal still finds
+        // it.
         let last = lines.pop();
         for (path, entry) in &lines {
             self.store.commit(&self.line(path, entry)?)?;

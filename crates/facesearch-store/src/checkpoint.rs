@@ -5,9 +5,9 @@
 //! with fewer commits than its checkpoint has lost some, and is refused.
 //!
 //! The file holds the counters twice, so that one damaged place leaves the protection as it is.
-//! Where neither copy can be read, the sum of all records still tells whether the store is what some
-//! commit left behind, but not whether that was the last one. Such a store is opened, with a warning
-//! that says so, and gets a new checkpoint.
+//! Where neither copy can be read, the sum of all records still tells whether the store is what
+//! some commit left behind, but not whether that was the last one. Such a store is opened, with a
+//! warning that says so, and gets a new checkpoint.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -69,8 +69,8 @@ pub(crate) fn read(dir: &Path) -> Result<Checkpoint, StoreError> {
 
 fn parse(bytes: &[u8]) -> Checkpoint {
     let copy = |bytes: &[u8]| codec::decode::<State>(KEY, bytes).ok();
-    // The copies are at the ends, of whatever length: a file may be cut short, and that of an earlier
-    // version is a single copy.
+    // The copies are at the ends, of whatever length: a file may be cut short, and that of an
+    // earlier version is a single copy.
     let first = (0..=bytes.len()).find_map(|end| copy(&bytes[..end]));
     let last = (0..=bytes.len()).find_map(|start| copy(&bytes[start..]));
     match (first, last) {

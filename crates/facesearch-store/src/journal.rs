@@ -1,10 +1,10 @@
 //! What people said of faces, in order: names given, merged, split and taken back.
 //!
 //! Names of files suggest whose face it is; somebody who looks at it knows better. What was said
-//! goes into the faces' records, is marked there so that no later indexing run takes it back, and is
-//! appended to a journal with what was before. So everything said can be undone: the records are
-//! then byte by byte what they were. An undoing is an entry too. The journal only grows, but for what
-//! concerns people who are removed: their names are taken out of all entries, which keep their
+//! goes into the faces' records, is marked there so that no later indexing run takes it back, and
+//! is appended to a journal with what was before. So everything said can be undone: the records are
+//! then byte by byte what they were. An undoing is an entry too. The journal only grows, but for
+//! what concerns people who are removed: their names are taken out of all entries, which keep their
 //! numbers.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,8 +78,8 @@ impl JournalEntry {
 /// The entries of a journal that have to change so that none speaks of `names`, as they are then.
 ///
 /// What was said of faces that went by one of the names and are not there any more goes altogether,
-/// with whatever else they went by; of other faces and of labels what has one of the names in it. In
-/// the words of entries these names become `(removed)`.
+/// with whatever else they went by; of other faces and of labels what has one of the names in it.
+/// In the words of entries these names become `(removed)`.
 pub(crate) fn forget(
     mut journal: Vec<JournalEntry>,
     names: &BTreeSet<String>,

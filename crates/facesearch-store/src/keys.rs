@@ -52,8 +52,8 @@ pub(crate) fn photo(content: &ContentHash) -> Vec<u8> {
     [b"p", &content.0[..]].concat()
 }
 
-/// That a content is to be left out. Its hash cannot be read from the key, but whoever has the photo
-/// and the store can tell that it is meant.
+/// That a content is to be left out. Its hash cannot be read from the key, but whoever has the
+/// photo and the store can tell that it is meant.
 pub(crate) fn forgotten(salt: &[u8; 32], content: &ContentHash) -> Vec<u8> {
     [b"x", &blake3::keyed_hash(salt, &content.0).as_bytes()[..]].concat()
 }

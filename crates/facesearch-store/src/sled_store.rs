@@ -111,8 +111,8 @@ impl SledStore {
     ///
     /// # Errors
     ///
-    /// As [`create_or_open`](Self::create_or_open), and [`StoreError::NotFound`] where there is none,
-    /// or one whose making was interrupted.
+    /// As [`create_or_open`](Self::create_or_open), and [`StoreError::NotFound`] where there is
+    /// none, or one whose making was interrupted.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         if !Self::is_at(dir) {
             return Err(StoreError::NotFound { path: dir.into() });

@@ -9,8 +9,8 @@
 //! sled 0.34 writes a snapshot whenever a database is opened that was changed before. It takes the
 //! last `snap.*` in order of their names for the newest, also one that it never finished, and
 //! refuses a database whose newest snapshot or whose settings it cannot read. So all of them are
-//! checked before sled sees them, by the checksums that sled gave them. What is damaged is moved out
-//! of `sled/` and is removed once the database is open and its records have been checked.
+//! checked before sled sees them, by the checksums that sled gave them. What is damaged is moved
+//! out of `sled/` and is removed once the database is open and its records have been checked.
 //!
 //! The log, `db`, is derived from nothing; damage there is an error, which the caller finds.
 

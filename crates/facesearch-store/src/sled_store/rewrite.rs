@@ -33,15 +33,25 @@ pub(super) fn create(dir: &Path, contract: &Contract) -> Result<(), StoreError> 
     })
 }
 
-/// Removes what making a database begins with: a folder, settings, no log.
+/// Removes what making a database begins with: a folder, settings, no log. Where there is more,
+/// nothing is removed.
 fn clear(database: &Path) -> io::Result<()> {
     let gone = |removed: io::Result<()>| match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     };
-    gone(fs::remove_file(database.join("conf")))?;
+    if !database.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(database)? {
+        let name = entry?.file_name();
+        if name != "conf" && name != "blobs" {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+    }
     gone(fs::remove_dir(database.join("blobs")))?;
-    gone(fs::remove_dir(database))
+    gone(fs::remove_file(database.join("conf")))?;
+    fs::remove_dir(database)
 }
 
 /// Writes a copy of all records.

@@ -15,9 +15,9 @@ use crate::printer::{Printer, count, shown, shown_name};
 /// Take photos or people out of the index; the very next query does not find them
 ///
 /// What is removed may stay in unused parts of the index's files until `facesearch purge`. A photo
-/// that is removed by its path comes back if its folder is indexed again while it is still there. The
-/// photos of an identity do not: they are left out until `facesearch index --readmit`. Where others
-/// are in a photo, it stays, without the face that was removed.
+/// that is removed by its path comes back if its folder is indexed again while it is still there.
+/// The photos of an identity do not: they are left out until `facesearch index --readmit`. Where
+/// others are in a photo, it stays, without the face that was removed.
 #[derive(Debug, Args)]
 pub(crate) struct RemoveArgs {
     /// Photos, or folders of them, as the index has them

@@ -195,7 +195,7 @@ fn what_was_said_and_not_published_is_published_by_the_next_command() {
     run_for(3, &["identity", "undo", "--index", text(&index)]);
     assert!(published(&index) == before);
     // Whoever is gone from the store and still there for readers.
-    facesearch_indexer::remove_identity(&open(), &old).unwrap();
+    facesearch_indexer::remove_identity(&open(), &old, &[old.clone()].into()).unwrap();
     run_for(1, &["remove", "--identity", &old, "--index", text(&index)]);
     assert_eq!(names(&index).len(), 2);
 }

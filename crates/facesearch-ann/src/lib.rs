@@ -6,6 +6,8 @@
 //! the store is made of. `docs/index-format.md` has every byte of the files.
 
 mod files;
+#[cfg(test)]
+mod forged;
 mod kernels;
 mod live;
 mod manifest;

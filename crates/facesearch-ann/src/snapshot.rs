@@ -14,11 +14,12 @@ use rayon::prelude::*;
 
 use crate::files::{FileSeal, Kind, Mapped};
 use crate::manifest::{
-    FACES, IDENTITIES, LEDGER, MANIFEST, Manifest, PHOTOS, SegmentEntry, VECTORS, generation_dir,
+    FACES, IDENTITIES, LEDGER, MANIFEST, MOST_FACES, Manifest, PHOTOS, SegmentEntry, VECTORS,
+    generation_dir,
 };
 use crate::scan;
 use crate::segment::{Certificate, Rows, Segment};
-use crate::tables::{Faces, Identities, Ledger, Photos};
+use crate::tables::{Faces, Identities, Ledger, NO_IDENTITY, Photos};
 use crate::vectors::Vectors;
 
 /// How often opening starts over because another publication came in between.
@@ -104,11 +105,11 @@ impl Snapshot {
         for entry in &manifest.segments {
             let file = open(&entry.name(), Kind::Segment, &entry.file)?;
             let rows = match &entry.row_map {
-                None => Rows::From(entry.first_row),
+                None => Rows::Consecutive,
                 Some(seal) => Rows::Mapped(open(&entry.row_map_name(), Kind::RowMap, seal)?),
             };
-            let present = entry.end_row.saturating_sub(entry.first_row) as usize;
-            segments.push((entry.clone(), Segment::new(file, rows, present)?));
+            let now = entry.first_row..entry.end_row;
+            segments.push((entry.clone(), Segment::new(file, rows, now)?));
         }
         let uncovered = uncovered(&segments, &faces, &vectors)?;
         let words = identities.len().div_ceil(64);
@@ -317,26 +318,69 @@ impl Snapshot {
     /// Checks what can be reached from a row through the accessors of [`Gallery`].
     fn check_row(&self, row: u32) -> Result<(), GalleryError> {
         self.check_face(row)?;
-        let Some(IdentityIndex(identity)) = self.faces.get(row).identity else { return Ok(()) };
-        if identity as usize >= self.identities.len() {
-            return Err(self.faces.file().corrupt("a face is of an identity that is not there"));
-        }
+        let Some(identity) = self.checked_identity(row)? else { return Ok(()) };
         let word = &self.identity_is_good[identity as usize / 64];
         let bit = 1 << (identity % 64);
         if word.load(Ordering::Relaxed) & bit == 0 {
             self.identities.check(identity)?;
             for Row(row) in self.identities.rows(identity) {
                 self.check_face(row)?;
+                if self.faces.identity(row) != identity {
+                    return Err(self.identities.file().corrupt("an identity has another's face"));
+                }
             }
             word.fetch_or(bit, Ordering::Relaxed);
         }
         Ok(())
     }
 
+    /// The identity of a row that was checked.
+    fn checked_identity(&self, row: u32) -> Result<Option<u32>, GalleryError> {
+        match self.faces.identity(row) {
+            NO_IDENTITY => Ok(None),
+            identity if (identity as usize) < self.identities.len() => Ok(Some(identity)),
+            _ => Err(self.faces.file().corrupt("a face is of an identity that is not there")),
+        }
+    }
+
     fn check_face(&self, row: u32) -> Result<(), GalleryError> {
         self.faces.check(row)?;
-        self.vectors.check(row..row + 1)?;
-        self.photos.check(self.faces.get(row).photo.0)
+        if !Embedding::accepts(self.checked_vector(row)?) {
+            return Err(self.vectors.file().corrupt("a vector in it has no finite distances"));
+        }
+        self.photos.check(self.faces.photo(row))
+    }
+
+    /// Checks every byte of the tables, and that what leads from one to another leads somewhere and back.
+    fn check_tables(&self) -> Result<(), GalleryError> {
+        self.faces.file().check_all()?;
+        self.photos.file().check_all()?;
+        self.identities.check_all()?;
+        let mut of_somebody = 0;
+        for row in 0..self.faces.len() as u32 {
+            if row > 0 && self.faces.id(row - 1) >= self.faces.id(row) {
+                return Err(self.faces.file().corrupt("its faces are out of order"));
+            }
+            self.photos.check(self.faces.photo(row))?;
+            if self.faces.id(row).0 >= MOST_FACES {
+                return Err(self.faces.file().corrupt("a face has a number that none gets"));
+            }
+            of_somebody += usize::from(self.checked_identity(row)?.is_some());
+        }
+        for identity in 0..self.identities.len() as u32 {
+            let is_theirs = |Row(row): Row| {
+                (row as usize) < self.faces.len() && self.faces.identity(row) == identity
+            };
+            let rows = self.identities.rows(identity);
+            of_somebody = of_somebody.wrapping_sub(rows.len());
+            if !self.identities.rows(identity).all(is_theirs) {
+                return Err(self.identities.file().corrupt("an identity has another's face"));
+            }
+        }
+        match of_somebody {
+            0 => Ok(()),
+            _ => Err(self.identities.file().corrupt("an identity lacks a face")),
+        }
     }
 }
 
@@ -389,9 +433,7 @@ impl Gallery for Snapshot {
     }
 
     fn verify_tables(&self) -> Result<(), GalleryError> {
-        self.faces.file().check_all()?;
-        self.photos.file().check_all()?;
-        self.identities.file().check_all()
+        self.check_tables()
     }
 
     fn added(&self, face: FaceId) -> Option<i64> {
@@ -435,12 +477,10 @@ impl Gallery for Snapshot {
 
     fn verify(&self) -> Result<(), GalleryError> {
         self.vectors.file().check_all()?;
-        self.faces.file().check_all()?;
-        self.photos.file().check_all()?;
-        self.identities.file().check_all()?;
+        self.check_tables()?;
         self.ledger.check_all()?;
         self.segments.iter().try_for_each(|(_, segment)| segment.check_all())?;
-        (0..self.faces.len() as u32).try_for_each(|row| self.check_row(row))
+        (0..self.faces.len() as u32).into_par_iter().try_for_each(|row| self.check_face(row))
     }
 
     fn vector(&self, row: Row) -> &[f32] {

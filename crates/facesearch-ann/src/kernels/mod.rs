@@ -116,10 +116,20 @@ impl<'a> Codes<'a> {
         &self.bytes[node as usize * self.shape.stride..][..self.shape.stride]
     }
 
-    /// The part of a code that is always looked at.
+    /// The part of a code that is always looked at; `None` where there is no such code.
     #[inline(always)]
-    pub(crate) fn first_lines(&self, node: u32) -> &'a [u8] {
-        &self.get(node)[..self.shape.stride.min(WHOLE)]
+    pub(crate) fn first_lines(&self, node: u32) -> Option<&'a [u8]> {
+        let start = node as usize * self.shape.stride;
+        self.bytes.get(start..start + self.shape.stride.min(WHOLE))
+    }
+
+    /// Asks for a code ahead of its use, if it is there.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, node: u32) {
+        let start = node as usize * self.shape.stride;
+        if let Some(code) = self.bytes.get(start..start + self.shape.stride) {
+            prefetch(code);
+        }
     }
 
     #[inline(always)]

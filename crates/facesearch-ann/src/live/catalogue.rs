@@ -90,7 +90,7 @@ impl Catalogue {
         let segment = match &entry.segment {
             Some(seal) => {
                 let file = map("segment", Kind::Segment, seal)?;
-                Some(Segment::new(file, Rows::From(0), vectors.len())?)
+                Some(Segment::new(file, Rows::Consecutive, 0..vectors.len() as u32)?)
             }
             None => None,
         };

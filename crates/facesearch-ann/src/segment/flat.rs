@@ -7,7 +7,7 @@
 
 use rayon::prelude::*;
 
-use super::beam::{Breadth, Links, NO_LINK, Rows, Scratch};
+use super::beam::{Breadth, NO_LINK, Rows, Scratch};
 use super::graph::{CodeTable, Graph, Level, MAX_LEVELS, find};
 use super::in_degree::raise_in_degree;
 use super::prune::{Near, Rule, prune};

@@ -7,7 +7,7 @@
 
 use rayon::prelude::*;
 
-use super::beam::{Links, NO_LINK};
+use super::beam::NO_LINK;
 use super::graph::Level;
 use super::prune::Near;
 use crate::kernels::{Codes, between, prefetch};
@@ -74,7 +74,7 @@ impl Worker {
         }
         second.sort_unstable();
         second.dedup();
-        second.iter().for_each(|other| prefetch(codes.first_lines(*other)));
+        second.iter().filter_map(|other| codes.first_lines(*other)).for_each(prefetch);
         near.extend(second.iter().copied().map(measured));
         near.sort_unstable();
         near.dedup();

@@ -23,10 +23,12 @@ pub use write::GraphBuilder;
 pub(crate) use write::write_segment;
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use facesearch_core::{Effort, GalleryError};
+use rayon::prelude::*;
 
-use self::beam::{Breadth, Everything, Filter, Guard, Links, Only, Packed, Scratch, Trusted};
+use self::beam::{Breadth, Everything, Filter, Guard, Links, Only, Packed, Scratch};
 use self::graph::descend;
 use self::layout::{Layout, SECTIONS};
 use self::quantiser::Quantiser;
@@ -44,6 +46,9 @@ thread_local! {
 }
 
 /// A mapped segment.
+///
+/// Checksums say that its bytes are as they were written, not that they make sense: every number that leads
+/// anywhere, such as a link, an item or a row, is checked when it is followed.
 pub(crate) struct Segment {
     file: Mapped,
     layout: Layout,
@@ -51,35 +56,21 @@ pub(crate) struct Segment {
     /// For each direction of a sketch the distance of two steps.
     steps: Vec<f32>,
     rows: Rows,
-    /// How many of its faces were not removed since.
-    present: usize,
+    /// The rows of those of its faces that were not removed since.
+    now: Range<u32>,
 }
 
 /// Which row each item of a segment is now.
 pub(crate) enum Rows {
-    /// As when it was built: from this one on.
-    From(u32),
+    /// As when it was built: one after another.
+    Consecutive,
     /// As this file has it.
     Mapped(Mapped),
 }
 
-impl Rows {
-    /// The row of an item, unless it was removed.
-    fn of(&self, item: u32) -> Result<Option<u32>, GalleryError> {
-        match self {
-            Self::From(first) => Ok(Some(first + item)),
-            Self::Mapped(file) => {
-                let at = Header::LEN + 4 * item as usize;
-                file.check(at..at + 4)?;
-                Ok(Some(u32_at(file.bytes(), at)).filter(|row| *row != NO_ROW))
-            }
-        }
-    }
-}
-
 impl Segment {
-    /// `present` of its faces are still there.
-    pub(crate) fn new(file: Mapped, rows: Rows, present: usize) -> Result<Self, GalleryError> {
+    /// Those of its faces that are still there have the rows `now`.
+    pub(crate) fn new(file: Mapped, rows: Rows, now: Range<u32>) -> Result<Self, GalleryError> {
         let layout = Layout::read(&file)?;
         file.check(SECTIONS..layout.items_at())?;
         let floats =
@@ -93,9 +84,12 @@ impl Segment {
         {
             return Err(map.corrupt("it has not one row for each node"));
         }
+        if matches!(rows, Rows::Consecutive) && now.len() != layout.nodes {
+            return Err(file.corrupt("it is of other rows than the manifest says"));
+        }
         let Layout { code_dim, shape, step, .. } = layout;
         let quantiser = Quantiser { centre, basis, code_dim, shape, step };
-        Ok(Self { file, layout, quantiser, steps, rows, present })
+        Ok(Self { file, layout, quantiser, steps, rows, now })
     }
 
     /// How many faces it was built of.
@@ -136,20 +130,20 @@ impl Segment {
         effort: Effort,
         rows: &mut Vec<u32>,
     ) -> Result<Option<u64>, GalleryError> {
-        let Rows::From(first) = self.rows else {
-            let rarity = self.len().div_ceil(self.present.max(1));
+        let Rows::Consecutive = self.rows else {
+            let rarity = self.len().div_ceil(self.now.len().max(1));
             return self.search_where(probe, k, effort, rarity, |_| true, rows);
         };
         if self.layout.certificate.scans {
             let rows = std::slice::from_mut(rows);
-            return Ok(self.scan_each(first, &[probe], k, effort, rows)?.pop());
+            return Ok(self.scan_each(&[probe], k, effort, rows)?.pop());
         }
         SCRATCH.with_borrow_mut(|scratch| {
             scratch.examined = 0;
             let breadth = self.layout.certificate.breadth(effort, k);
             self.walk(probe, breadth, scratch, &Everything)?;
             for (_, node) in scratch.found().take(measured_exactly(k)) {
-                rows.push(first + self.item(node)?);
+                rows.push(self.now.start + self.item(node)?);
             }
             Ok(Some(scratch.examined))
         })
@@ -168,21 +162,18 @@ impl Segment {
         effort: Effort,
         rows: &mut [Vec<u32>],
     ) -> Result<Vec<Option<u64>>, GalleryError> {
-        if let Rows::From(first) = self.rows
-            && self.layout.certificate.scans
-        {
-            let examined = self.scan_each(first, probes, k, effort, rows)?;
+        if matches!(self.rows, Rows::Consecutive) && self.layout.certificate.scans {
+            let examined = self.scan_each(probes, k, effort, rows)?;
             return Ok(examined.into_iter().map(Some).collect());
         }
         let each = probes.iter().zip(rows);
         each.map(|(probe, rows)| self.search(probe, k, effort, rows)).collect()
     }
 
-    /// Scans sketches for several probes, all faces being rows from `first` on. Returns how many codes and sketches were
-    /// compared for each.
+    /// Scans sketches for several probes, the rows of all faces being consecutive. Returns how many codes and sketches
+    /// were compared for each.
     fn scan_each(
         &self,
-        first: u32,
         probes: &[&[f32]],
         k: usize,
         effort: Effort,
@@ -199,7 +190,7 @@ impl Segment {
                 scratch.examined = 0;
                 settle(sketches, codes, place, count, scratch, |node| self.check_code(node))?;
                 for node in scratch.scan.found() {
-                    rows.push(first + self.item(node)?);
+                    rows.push(self.now.start + self.item(node)?);
                 }
                 Ok(scratch.examined)
             };
@@ -224,7 +215,7 @@ impl Segment {
         keep: impl Fn(u32) -> bool,
         rows: &mut Vec<u32>,
     ) -> Result<Option<u64>, GalleryError> {
-        let row = |node: u32| Ok(self.rows.of(self.item(node)?)?.filter(|row| keep(*row)));
+        let row = |node: u32| Ok(self.row(self.item(node)?)?.filter(|row| keep(*row)));
         if self.layout.certificate.scans {
             let wanted = |node| row(node).map(|row: Option<u32>| row.is_some());
             let mut width = self.layout.certificate.width(effort, k);
@@ -284,6 +275,7 @@ impl Segment {
     }
 
     fn check_code(&self, node: u32) -> Result<(), GalleryError> {
+        self.check_node(node)?;
         let stride = self.layout.shape.stride();
         let at = self.layout.codes_at() + node as usize * stride;
         self.file.check(at..at + stride)
@@ -335,7 +327,8 @@ impl Segment {
             })
             .collect();
         if self.file.is_whole() {
-            return descend(codes, &views, *nodes, breadth, scratch, |_| Trusted::new(), filter);
+            let guard = |_| Whole { file: &self.file };
+            return descend(codes, &views, *nodes, breadth, scratch, guard, filter);
         }
         let guard = |level| Checked {
             file: &self.file,
@@ -347,27 +340,119 @@ impl Segment {
         descend(codes, &views, *nodes, breadth, scratch, guard, filter)
     }
 
+    fn check_node(&self, node: u32) -> Result<(), GalleryError> {
+        match (node as usize) < self.layout.nodes {
+            true => Ok(()),
+            false => Err(astray(&self.file)),
+        }
+    }
+
+    /// The item that a node stands for: one of those below [`len`](Self::len).
     fn item(&self, node: u32) -> Result<u32, GalleryError> {
+        self.check_node(node)?;
         let at = self.layout.items_at() + 4 * node as usize;
         self.file.check(at..at + 4)?;
-        Ok(u32_at(self.file.bytes(), at))
+        let item = u32_at(self.file.bytes(), at);
+        if item as usize >= self.layout.nodes {
+            return Err(self.file.corrupt("a node stands for a face that is not there"));
+        }
+        Ok(item)
+    }
+
+    /// The row of an item, unless it was removed.
+    fn row(&self, item: u32) -> Result<Option<u32>, GalleryError> {
+        let Rows::Mapped(map) = &self.rows else { return Ok(Some(self.now.start + item)) };
+        let at = Header::LEN + 4 * item as usize;
+        map.check(at..at + 4)?;
+        match u32_at(map.bytes(), at) {
+            NO_ROW => Ok(None),
+            row if self.now.contains(&row) => Ok(Some(row)),
+            _ => Err(map.corrupt("a face has a row that is not there")),
+        }
     }
 
     /// The row that each item has now.
     pub(crate) fn rows(&self) -> impl Iterator<Item = Result<Option<u32>, GalleryError>> {
-        (0..self.len() as u32).map(|item| self.rows.of(item))
+        (0..self.len() as u32).map(|item| self.row(item))
     }
 
+    /// Checks every byte, and that all of them make sense together.
     pub(crate) fn check_all(&self) -> Result<(), GalleryError> {
-        self.files().try_for_each(Mapped::check_all)
+        self.files().try_for_each(Mapped::check_all)?;
+        let mut is_there = vec![false; self.len()];
+        for node in 0..self.len() as u32 {
+            let item = self.item(node)? as usize;
+            if std::mem::replace(&mut is_there[item], true) {
+                return Err(self.file.corrupt("two nodes stand for one face"));
+            }
+        }
+        let mut before = None;
+        for row in self.rows() {
+            let row = row?;
+            if row.is_some() && row <= before {
+                return Err(self.file.corrupt("its faces are in another order than their rows"));
+            }
+            before = row.or(before);
+        }
+        if self.layout.directions > 0 && !self.sketches()?.ends_with(self.len()) {
+            return Err(self.file.corrupt("it has sketches of nodes that are not there"));
+        }
+        match self.layout.link {
+            3 => self.check_links(Packed::<3>::new),
+            _ => self.check_links(Packed::<4>::new),
+        }
+    }
+
+    /// Checks that each link of each level leads to a node of it.
+    fn check_links<'a, L: Links + Sync>(
+        &'a self,
+        links: impl Fn(&'a [u8], usize) -> L,
+    ) -> Result<(), GalleryError> {
+        for (level, (nodes, degree)) in self.layout.levels.iter().enumerate() {
+            let at = self.layout.links_at(level);
+            let links =
+                links(&self.file.bytes()[at..][..self.layout.link * nodes * degree], *degree);
+            let leads = |node: u32| {
+                links.get(node).is_some_and(|mut row| row.all(|link| (link as usize) < *nodes))
+            };
+            if !(0..*nodes as u32).into_par_iter().all(leads) {
+                return Err(astray(&self.file));
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn files(&self) -> impl Iterator<Item = &Mapped> {
         let map = match &self.rows {
-            Rows::From(_) => None,
+            Rows::Consecutive => None,
             Rows::Mapped(map) => Some(map),
         };
         [&self.file].into_iter().chain(map)
+    }
+}
+
+fn astray(file: &Mapped) -> GalleryError {
+    file.corrupt("a link leads to a node that is not there")
+}
+
+/// For a file all of whose blocks were checked.
+struct Whole<'a> {
+    file: &'a Mapped,
+}
+
+impl Guard for Whole<'_> {
+    type Error = GalleryError;
+    #[inline(always)]
+    fn links(&self, _: u32) -> Result<(), GalleryError> {
+        Ok(())
+    }
+    #[inline(always)]
+    fn code(&self, _: u32) -> Result<(), GalleryError> {
+        Ok(())
+    }
+    #[cold]
+    fn astray(&self) -> GalleryError {
+        astray(self.file)
     }
 }
 
@@ -391,5 +476,9 @@ impl Guard for Checked<'_> {
     fn code(&self, node: u32) -> Result<(), GalleryError> {
         let at = self.codes + node as usize * self.stride;
         self.file.check(at..at + self.stride)
+    }
+    #[cold]
+    fn astray(&self) -> GalleryError {
+        astray(self.file)
     }
 }

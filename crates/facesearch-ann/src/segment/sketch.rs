@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::beam::Scratch;
 use super::quantiser::{Quantiser, TURNED_TOGETHER};
 use crate::kernels::{
-    Codes, LINE, MAX_LINES, OF_LINE, SketchProbe, TOGETHER, block_len, estimate, measure, prefetch,
+    Codes, LINE, MAX_LINES, OF_LINE, SketchProbe, TOGETHER, block_len, estimate, measure,
 };
 
 /// Directions of a sketch: 64 bytes.
@@ -135,6 +135,11 @@ pub(super) struct View<'a> {
 }
 
 impl View<'_> {
+    /// Whether the places of the last block that have no node are farther than any.
+    pub(super) fn ends_with(&self, nodes: usize) -> bool {
+        (nodes..self.places()).all(|node| self.square(node) == f32::INFINITY)
+    }
+
     fn square(&self, node: usize) -> f32 {
         let len = block_len(self.steps.len().div_ceil(OF_LINE));
         let at = node / TOGETHER * len + len - 8 * TOGETHER + node % TOGETHER * 4;
@@ -338,7 +343,7 @@ pub(super) fn settle<E>(
         .chunks(AHEAD)
         .zip(scan.nodes.chunks(AHEAD).skip(1).map(Some).chain(std::iter::once(None)))
     {
-        ahead.into_iter().flatten().for_each(|node| prefetch(codes.get(*node)));
+        ahead.into_iter().flatten().for_each(|node| codes.prefetch(*node));
         some.iter().try_for_each(|node| guard(*node))?;
         scan.distances.clear();
         measure(probe, codes, some, bound, &mut scan.distances);

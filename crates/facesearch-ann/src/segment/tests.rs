@@ -2,7 +2,7 @@
 
 use facesearch_core::{Effort, Embedding, Gallery, Metric, Publisher, Row, RowSet};
 
-use super::beam::{Breadth, Links, NO_LINK, Scratch};
+use super::beam::{Breadth, NO_LINK, Scratch};
 use super::graph::{CodeTable, Graph, Level, find};
 use super::in_degree::raise_in_degree;
 use super::quantiser::Quantiser;

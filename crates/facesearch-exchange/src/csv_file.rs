@@ -1,10 +1,33 @@
 //! CSV: one line a vector. Where the first line has a word in it, it names the columns: those that
 //! are called as names and identities are, are those, and all others are the numbers.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{ExchangeError, Place};
 use crate::{Columns, Row, Rows};
+
+/// Bytes that a line may have at most: the numbers of the longest vector. A quote that is never
+/// closed would make one line of the whole file.
+const LONGEST_LINE: usize = 1 << 24;
+
+/// Counts the bytes since the last whole line, and fails where they are too many.
+struct Metered<R> {
+    stream: R,
+    since: Arc<AtomicUsize>,
+}
+
+impl<R: Read> Read for Metered<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.read(buffer)?;
+        if self.since.fetch_add(read, Ordering::Relaxed) + read > LONGEST_LINE {
+            let why = format!("a line has more than {LONGEST_LINE} bytes");
+            return Err(io::Error::other(why));
+        }
+        Ok(read)
+    }
+}
 
 /// Columns of a file written here, before the numbers.
 pub(crate) const HEAD: [&str; 3] = ["id", "identity", "photo"];
@@ -14,8 +37,11 @@ pub(crate) fn read(
     place: Place,
     columns: &Columns,
 ) -> Result<Rows, ExchangeError> {
+    let since = Arc::new(AtomicUsize::new(0));
+    let stream = Metered { stream, since: Arc::clone(&since) };
     let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(stream);
-    let mut records = reader.into_records().peekable();
+    let records = reader.into_records().inspect(move |_| since.store(0, Ordering::Relaxed));
+    let mut records = records.peekable();
     let is_head = |record: &csv::StringRecord| record.iter().any(|cell| number(cell).is_none());
     let head = match records.peek() {
         Some(Ok(record)) if is_head(record) => {

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use npyz::WriterBuilder;
 use zip::write::SimpleFileOptions;
 
 use crate::error::ExchangeError;
@@ -145,11 +144,8 @@ impl Form {
 impl NpzForm {
     fn finish(mut self) -> Result<File, String> {
         self.archive.start_file("ids.npy", stored()).map_err(text)?;
-        let ids = npyz::WriteOptions::new().default_dtype();
-        let shape = [self.ids.len() as u64];
-        let mut array = ids.shape(&shape).writer(&mut self.archive).begin_nd().map_err(text)?;
-        array.extend(self.ids).map_err(text)?;
-        array.finish().map_err(text)?;
+        head(&mut self.archive, "<i8", &format!("({},)", self.ids.len())).map_err(text)?;
+        self.archive.write_all(bytemuck::cast_slice(&self.ids)).map_err(text)?;
         for (name, texts) in [("names.npy", self.names), ("identities.npy", self.identities)] {
             self.archive.start_file(name, stored()).map_err(text)?;
             write_texts(&mut self.archive, &texts).map_err(text)?;

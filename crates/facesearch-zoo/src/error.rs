@@ -30,6 +30,9 @@ pub enum ZooError {
     )]
     Offline { file: String, dir: PathBuf },
 
+    #[error("{path} is damaged, its SHA-256 is not {wanted}; {advice}")]
+    Damaged { path: PathBuf, wanted: Digest, advice: &'static str },
+
     #[error(
         "cannot get {file}; tried{}\nget it by hand from one of these places and run \
          `facesearch models import FILE` (SHA-256 {sha256})",

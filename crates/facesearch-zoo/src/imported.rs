@@ -24,6 +24,9 @@ pub struct Imported {
     pub sha256: Digest,
     /// The files kept, by their names in the model's folder.
     pub files: Vec<String>,
+    /// SHA-256 of each of them. Earlier versions did not note it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub digests: Vec<Digest>,
     /// The catalogue's model whose weights these are; `None` for a network of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub architecture: Option<String>,
@@ -94,7 +97,8 @@ impl Cache {
     }
 
     /// Takes a model in under `name`, in place of one that has the name already. `fill` puts the
-    /// files into an empty folder and says what they are; where it fails nothing has changed.
+    /// files into an empty folder and says what they are, but for their digests; where it fails nothing
+    /// has changed.
     ///
     /// # Errors
     ///
@@ -111,7 +115,12 @@ impl Cache {
         let mut builder = tempfile::Builder::new();
         builder.prefix(".incoming-");
         let staging = builder.tempdir_in(&parent).map_err(ZooError::io("write into", &parent))?;
-        let imported = fill(staging.path())?;
+        let mut imported = fill(staging.path())?;
+        let digest = |file: &String| {
+            let path = staging.path().join(file);
+            Digest::of_file(&path).map_err(ZooError::io("read", path))
+        };
+        imported.digests = imported.files.iter().map(digest).collect::<Result<_, _>>()?;
         let record = toml::to_string(&imported).expect("names and numbers can be written as TOML");
         let path = staging.path().join(RECORD);
         fs::write(&path, record).map_err(ZooError::io("write", &path))?;
@@ -131,12 +140,49 @@ impl Cache {
         Ok(imported)
     }
 
-    /// The paths of an imported model's files.
+    /// The paths of an imported model's files, once it is certain that they are what was taken in. As
+    /// for a fetched file, they are hashed where that was not done since they were written to.
+    ///
+    /// What an earlier version took in is compared with what it was when it was used first.
     ///
     /// # Errors
     ///
-    /// [`ZooError::Record`] where its record names a file outside its folder.
+    /// [`ZooError::Record`] where its record names a file outside its folder, [`ZooError::Damaged`] where a
+    /// file has changed, [`ZooError::Io`] where one cannot be read.
     pub fn imported_files(&self, name: &str, model: &Imported) -> Result<Vec<PathBuf>, ZooError> {
+        let paths = self.imported_paths(name, model)?;
+        for (i, path) in paths.iter().enumerate() {
+            let Some(wanted) = model.digests.get(i).copied().or_else(|| self.noted(path)) else {
+                self.note(path)?;
+                continue;
+            };
+            if !self.holds(path, wanted)? {
+                let advice = "import the model again with `facesearch models import`";
+                return Err(ZooError::Damaged { path: path.clone(), wanted, advice });
+            }
+        }
+        Ok(paths)
+    }
+
+    /// Whether an imported model's files are what was taken in. Hashes them, also where that was done
+    /// before.
+    ///
+    /// # Errors
+    ///
+    /// [`ZooError::Record`] where its record names a file outside its folder, [`ZooError::Io`] where a file
+    /// cannot be read.
+    pub fn check_imported(&self, name: &str, model: &Imported) -> Result<bool, ZooError> {
+        for (i, path) in self.imported_paths(name, model)?.iter().enumerate() {
+            let found = Digest::of_file(path).map_err(ZooError::io("read", path))?;
+            let wanted = model.digests.get(i).copied().or_else(|| self.noted(path));
+            if wanted.is_some_and(|wanted| wanted != found) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn imported_paths(&self, name: &str, model: &Imported) -> Result<Vec<PathBuf>, ZooError> {
         let dir = self.imported_dir(name)?;
         let inside = |file: &String| {
             let plain = Path::new(file).file_name() == Some(file.as_ref());
@@ -159,6 +205,7 @@ mod tests {
             format: "ONNX".into(),
             sha256: Digest::of(b"net"),
             files: vec!["net.onnx".into()],
+            digests: vec![],
             architecture: None,
             network: Some(NetworkUse {
                 size: [112, 112],
@@ -184,10 +231,31 @@ mod tests {
         cache.import_as("mine", |dir| fill(dir, b"one", "a.onnx")).unwrap();
         cache.import_as("mine", |dir| fill(dir, b"two", "b.onnx")).unwrap();
         let found = cache.imported("mine").unwrap().unwrap();
-        assert_eq!(found, imported("b.onnx"));
+        assert_eq!(found, Imported { digests: vec![Digest::of(b"two")], ..imported("b.onnx") });
         let files = cache.imported_files("mine", &found).unwrap();
         assert_eq!(fs::read(&files[0]).unwrap(), b"two");
         assert_eq!(cache.imported_names(), ["mine"]);
+    }
+
+    #[test]
+    fn a_file_that_has_changed_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::new(dir.path());
+        for kept in [true, false] {
+            let mut model = cache.import_as("mine", |dir| fill(dir, b"one", "a.onnx")).unwrap();
+            if !kept {
+                // As an earlier version has it.
+                model.digests.clear();
+            }
+            let files = cache.imported_files("mine", &model).unwrap();
+            assert_eq!(cache.imported_files("mine", &model).unwrap(), files);
+            fs::write(&files[0], b"two").unwrap();
+            assert!(!cache.check_imported("mine", &model).unwrap());
+            let error = cache.imported_files("mine", &model).unwrap_err().to_string();
+            assert!(error.contains("damaged") && error.contains("models import"), "{error}");
+            fs::remove_file(&files[0]).unwrap();
+            assert!(matches!(cache.imported_files("mine", &model), Err(ZooError::Io { .. })));
+        }
     }
 
     #[test]
@@ -200,7 +268,7 @@ mod tests {
             Err(ZooError::BadName { name: "x".into() })
         };
         cache.import_as("mine", refuse).unwrap_err();
-        assert_eq!(cache.imported("mine").unwrap().unwrap(), imported("a.onnx"));
+        assert_eq!(cache.imported("mine").unwrap().unwrap().original, "a.onnx");
         assert_eq!(cache.imported_names(), ["mine"]);
         assert_eq!(fs::read_dir(dir.path().join("imported")).unwrap().count(), 1);
     }

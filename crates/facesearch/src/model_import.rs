@@ -31,8 +31,8 @@ pub(crate) struct Request<'a> {
 /// Weights by name, converted: mapped into memory from then on.
 const CONVERTED: &str = "weights.safetensors";
 
-/// Takes a file in and says under which name. A file that is there already, used in the same way,
-/// costs its hash.
+/// Takes a file in and says under which name. A file that is there already, whole and used in the same
+/// way, costs its hash.
 pub(crate) fn take_in(
     cache: &Cache,
     zoo: &Zoo,
@@ -66,7 +66,7 @@ pub(crate) fn take_in(
         && there.sha256 == sha256
         && there.network == network
         && there.architecture == architecture_name
-        && cache.imported_files(&name, &there)?.iter().all(|file| file.is_file())
+        && cache.imported_files(&name, &there).is_ok()
     {
         return Ok((name, there));
     }
@@ -80,6 +80,7 @@ pub(crate) fn take_in(
             format: format.name().to_owned(),
             sha256,
             files,
+            digests: Vec::new(),
             architecture: architecture_name,
             network,
         })

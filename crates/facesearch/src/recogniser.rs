@@ -317,10 +317,14 @@ impl Source<'_> {
             return self.dlib(model, network.metric, options);
         }
         let files = open::fetch(self.cache, &model.artifacts, options, self.out)?;
-        let converted = self.cache.dir().join(format!("{}.safetensors", weights_of(model)));
+        let converted = self.cache.made(&format!("{}.safetensors", weights_of(model)))?;
         let precision = self.precision.of(Some(&model.name), &weights_of(model), self.device)?;
         let how = (self.device, precision);
-        named(model, &files, Some(&converted), network.metric, how)
+        let opened = named(model, &files, converted.as_deref(), network.metric, how)?;
+        if let Some(converted) = converted {
+            self.cache.keep_made(&converted)?;
+        }
+        Ok(opened)
     }
 
     /// dlib's network sees four views: two ways to cut the chip, each also mirrored.

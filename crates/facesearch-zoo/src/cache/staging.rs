@@ -50,15 +50,7 @@ pub(super) struct Staged {
 
 impl Staging {
     pub(super) fn new(dir: &Path, limit: u64) -> Result<Self, ZooError> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(PREFIX);
-        // As an ordinary new file, so that a shared cache stays readable for others.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        let file = builder.tempfile_in(dir).map_err(ZooError::io("write into", dir))?;
+        let file = new_file(dir)?;
         Ok(Self { out: HashingWriter::new(file), length: 0, limit, too_long: false, disk: None })
     }
 
@@ -120,6 +112,19 @@ impl Staged {
         self.file.persist(path).map_err(|err| write(err.error))?;
         Ok(())
     }
+}
+
+/// A file that has no name in `dir` yet.
+pub(super) fn new_file(dir: &Path) -> Result<NamedTempFile, ZooError> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX);
+    // As an ordinary new file, so that a shared cache stays readable for others.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(dir).map_err(ZooError::io("write into", dir))
 }
 
 /// Deletes what a process that was killed has left. For the holder of the lock only; but a file of

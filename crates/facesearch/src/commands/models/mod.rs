@@ -128,8 +128,25 @@ fn pull(models: &[&Model], global: &Global, out: &mut Printer) -> anyhow::Result
 
 fn verify(zoo: &Zoo, names: &[String], global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {
     let cache = open::cache(global)?;
-    let models = if names.is_empty() { zoo.models().iter().collect() } else { chosen(zoo, names)? };
+    let (brought, named): (Vec<String>, Vec<String>) = match names {
+        [] => (cache.imported_names(), Vec::new()),
+        names => names.iter().cloned().partition(|name| cache.imported_names().contains(name)),
+    };
+    let models = match (names, &named[..]) {
+        ([], _) => zoo.models().iter().collect(),
+        (_, []) => Vec::new(),
+        (_, named) => chosen(zoo, named)?,
+    };
     let mut exit = Exit::Success;
+    for name in brought {
+        let Some(model) = cache.imported(&name)? else { continue };
+        if cache.check_imported(&name, &model)? {
+            out.line(format!("{name}: right"))?;
+        } else {
+            exit = Exit::Model;
+            out.line(format!("{name}: wrong: not what was imported; import it again"))?;
+        }
+    }
     for artifact in models.iter().flat_map(|model| &model.artifacts) {
         let (is_bad, verdict) = match cache.check(artifact)? {
             Check::Good => (false, "right".to_owned()),
@@ -147,7 +164,7 @@ fn verify(zoo: &Zoo, names: &[String], global: &Global, out: &mut Printer) -> an
         }
         out.line(format!("{}: {verdict}", artifact.file))?;
     }
-    if exit != Exit::Success {
+    if exit != Exit::Success && !models.is_empty() {
         out.note("`facesearch models pull` fetches what is missing and replaces what is wrong");
     }
     Ok(exit)

@@ -65,8 +65,7 @@ pub(crate) struct Queue<'a> {
     stop: &'a AtomicBool,
     /// How many bytes of files may wait.
     waiting: u64,
-    /// How many bytes the photos in the hands of workers may take together, but for one photo that
-    /// needs more by itself.
+    /// How many bytes the photos in the hands of workers may take together.
     memory: u64,
 }
 
@@ -114,6 +113,14 @@ impl<'a> Queue<'a> {
             ready: Condvar::new(),
             stop,
         }
+    }
+
+    /// Why a photo that needs so many bytes cannot be looked at, even alone; `None` where it can.
+    pub(crate) fn refuses(&self, needs: u64) -> Option<String> {
+        let allowed = self.memory;
+        (needs > allowed).then(|| {
+            format!("it takes about {needs} bytes of memory to look at, {allowed} are allowed")
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -113,8 +113,13 @@ impl Reader<'_> {
                 Reading::Content(content, Some(Seen::failed(Outcome::Rejected(too_long))));
             return Ok(self.queue.push(item, reserved));
         };
-        item.reading = Reading::Content(content, None);
         let needs = self.finder.memory(&bytes);
+        if let Some(too_large) = self.queue.refuses(needs) {
+            // Not a word on the photo itself: it is tried again by a run that may take more.
+            item.reading = Reading::Unreadable(too_large);
+            return Ok(self.queue.push(item, reserved));
+        }
+        item.reading = Reading::Content(content, None);
         Ok(self.queue.push_photo(item, bytes, reserved, needs))
     }
 }

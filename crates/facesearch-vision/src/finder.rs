@@ -9,6 +9,10 @@ use crate::align::Aligner;
 use crate::decode::{DecodeLimits, decode, memory};
 use crate::quality::quality;
 
+/// Bytes that detectors take at most besides the pixels: they look at a photo in bands and tiles of
+/// bounded size.
+const DETECTION: u64 = 96 << 20;
+
 /// A detector and an aligner behind [`FaceFinder`].
 pub struct Finder {
     detector: Box<dyn FaceDetector>,
@@ -58,7 +62,8 @@ impl FaceFinder for Finder {
     }
 
     fn memory(&self, bytes: &[u8]) -> u64 {
-        memory(bytes)
+        let Some((decoding, pixels)) = memory(bytes) else { return 0 };
+        decoding.max(pixels.saturating_mul(3).saturating_add(DETECTION))
     }
 }
 

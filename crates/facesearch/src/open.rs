@@ -1,5 +1,7 @@
 //! Where the concrete types meet: options become an opened gallery, a store, a pair of eyes.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -30,7 +32,8 @@ pub(crate) const PORTION: usize = 32;
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct MemoryArgs {
     /// Most memory that the run should take, such as 1G or 700M: fewer photos are looked at together
-    /// where they are large (a photo too large for it is looked at alone)
+    /// where they are large, and a photo too large for it is not looked at (default: no limit but 2G
+    /// for each photo)
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub(crate) memory: Option<u64>,
 }
@@ -61,6 +64,9 @@ fn bytes(typed: &str) -> Result<u64, String> {
     }
 }
 
+/// Detectors see no smaller faces.
+const SMALLEST_FACE: u32 = 12;
+
 /// Faces narrower than this are passed over unless `--min-face` says otherwise.
 const MIN_FACE: u32 = 40;
 
@@ -87,7 +93,7 @@ pub(crate) struct VisionArgs {
 
     /// Pass over faces narrower than this many pixels (default: 40; where an index is filled or
     /// asked, the index's)
-    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(12..))]
+    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(i64::from(SMALLEST_FACE)..))]
     pub(crate) min_face: Option<u32>,
 }
 
@@ -149,9 +155,22 @@ pub(crate) fn threads(global: &Global) -> usize {
     global.threads.map_or_else(cores, usize::from)
 }
 
-/// The bytes of a file, or why there are none.
+/// A photo in a larger file is not read: no photo is, and a device has no end.
+const LARGEST_FILE: u64 = 256 << 20;
+
+/// The bytes of a photo's file, or why there are none.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, VisionError> {
-    std::fs::read(path).map_err(|error| VisionError::Read { reason: in_words(&error) })
+    let read = || -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().map_err(|error| VisionError::Read { reason: in_words(&error) })?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        let reason = format!("the file is larger than {} MiB", LARGEST_FILE >> 20);
+        return Err(VisionError::Rejected { reason });
+    }
+    Ok(bytes)
 }
 
 /// The pixels of a file, or why there are none. The limits are those of [`Finder::new`], so that it makes no difference
@@ -185,7 +204,8 @@ pub(crate) fn cache(global: &Global) -> anyhow::Result<Cache> {
     Ok(Cache::new(Cache::default_dir(configured)?))
 }
 
-/// Makes sure that files are here, and says where; says so when something has to be fetched.
+/// Makes sure that files are here and are what they should be, and says where; says so when something
+/// has to be fetched.
 pub(crate) fn fetch<'a>(
     cache: &Cache,
     artifacts: impl IntoIterator<Item = &'a Artifact>,
@@ -323,7 +343,12 @@ fn detector_of(
     min_face: u32,
     device: &Device,
 ) -> anyhow::Result<Box<dyn FaceDetector>> {
-    let bytes = files.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+    if min_face < SMALLEST_FACE {
+        return Err(Failure::index(format!(
+            "the index is of faces from {min_face} pixels, and none is found below {SMALLEST_FACE}"
+        )));
+    }
+    let bytes = files.iter().map(std::fs::read).collect::<Result<Vec<_>, _>>()?;
     match (name, &bytes[..]) {
         ("mtcnn", [proposal, refinement, output]) => {
             let options = MtcnnOptions { min_face, ..MtcnnOptions::default() };

@@ -6,6 +6,7 @@
 //!   that is no constant.
 
 pub(super) mod proto;
+mod wire;
 
 use std::collections::HashMap;
 
@@ -18,6 +19,10 @@ use super::model::{Attribute, Model, Node};
 
 /// Reads the bytes of an ONNX file.
 pub(super) fn read(bytes: &[u8]) -> Result<Model, ImportError> {
+    if !wire::is_in_proportion(bytes) {
+        let what = "its graph is out of all proportion to its length";
+        return Err(ImportError::damaged(what));
+    }
     // `Bytes` lets the decoder point into one copy of the file instead of copying each weight.
     let file = proto::Model::decode(Bytes::copy_from_slice(bytes))
         .map_err(|error| ImportError::damaged(format!("it is no ONNX file ({error})")))?;

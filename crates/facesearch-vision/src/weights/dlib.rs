@@ -437,7 +437,7 @@ impl Reader<'_> {
         let without_bias = self.one_of(&[0, 1], "the bias mode")? == 1;
         self.skip_floats(4)?;
         let uses_bias = version < 3 || self.boolean()?;
-        if shape.iter().product::<usize>() != inputs * outputs {
+        if shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d)) != Some(inputs * outputs) {
             return self.refuse(format!("a dense layer of {inputs} x {outputs} in {shape:?}"));
         }
         let shape = [inputs, outputs, 1, 1];

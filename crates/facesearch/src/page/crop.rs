@@ -5,11 +5,12 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use facesearch_core::BoundingBox;
-use facesearch_vision::{DecodeLimits, decode};
 use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{FilterType, crop_imm, resize};
 use maud::{Markup, html};
+
+use crate::open;
 
 /// Pixels of a picture, across and down.
 const SIZE: u32 = 112;
@@ -33,7 +34,7 @@ pub(crate) fn crop(photo: &Path, bbox: &BoundingBox, words: &str) -> Markup {
 }
 
 fn encoded(photo: &Path, bbox: &BoundingBox) -> Option<Vec<u8>> {
-    let photo = decode(&std::fs::read(photo).ok()?, &DecodeLimits::default()).ok()?;
+    let photo = open::photo(photo).ok()?;
     let (width, height) = (photo.width(), photo.height());
     let picture = RgbImage::from_raw(width, height, photo.rgb().to_vec())?;
     let side = bbox.width.max(bbox.height) * (1.0 + 2.0 * AROUND);

@@ -145,16 +145,27 @@ fn what_is_kept_is_checked_before_it_is_believed() {
 
     // Another index of other embeddings refuses it, and so does this one when a digit has changed.
     let stats = |index: &Path| {
-        json_lines(&run_for(0, &["stats", "--json", "--index", text(index)]))[0]["calibrated"]
-            .clone()
+        let stats = &json_lines(&run_for(0, &["stats", "--json", "--index", text(index)]))[0];
+        let words = stdout(&run_for(0, &["stats", "--index", text(index)]));
+        let error = stats["calibration_error"].as_str().map(str::to_owned);
+        // People are told what programs are told.
+        assert_eq!(error.is_some(), words.contains("the calibration is not used"), "{words}");
+        error.iter().for_each(|error| assert!(words.contains(error), "{words}"));
+        (stats["calibrated"].clone(), error)
     };
-    assert_eq!(stats(&index), true);
+    assert_eq!(stats(&index), (true.into(), None));
     fs::write(&file, good.replacen("0.5", "0.6", 1)).unwrap();
-    assert_eq!(stats(&index), false);
+    let (calibrated, error) = stats(&index);
+    assert_eq!(calibrated, false);
+    assert!(error.as_ref().is_some_and(|error| error.contains("checksum")), "{error:?}");
+    fs::remove_file(&file).unwrap();
+    assert_eq!(stats(&index), (false.into(), None));
     let other = dir.path().join("other");
     index_of(&other, &[Made { photo: "/a".into(), identity: None, vector: vec![1.0; 8] }]);
     fs::write(other.join("calibration.json"), &good).unwrap();
-    assert_eq!(stats(&other), false);
+    let (calibrated, error) = stats(&other);
+    assert_eq!(calibrated, false);
+    assert!(error.as_ref().is_some_and(|error| error.contains("dimension")), "{error:?}");
 }
 
 #[test]

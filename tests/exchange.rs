@@ -117,6 +117,7 @@ fn what_cannot_be_taken_is_refused_in_words_and_changes_nothing() {
         (write("uneven.csv", b"1,2,3,4,5\n1,2\n"), 3, "vector 1"),
         (write("nan.csv", b"1,2,3,4,5\n1,2,NaN,4,5\n"), 3, "not finite"),
         (write("zero.csv", b"0,0,0,0,0\n"), 3, "all zeros"),
+        (write("wide.fvecs", &[0, 0, 32, 0]), 3, "2097152 numbers"),
         (write("words.csv", b"1,2,3,4,5\n1,2,x,4,5\n"), 3, "`x` is not a number"),
         (write("empty.csv", b""), 3, "no embeddings"),
         (write("liar.npy", b"no array"), 3, "liar.npy is not a NumPy array"),
@@ -143,6 +144,38 @@ fn what_cannot_be_taken_is_refused_in_words_and_changes_nothing() {
     let probe = write("probe.csv", b"1,2\n");
     let output = run_for(3, &["query", "--vector", text(&probe), "--index", text(&index)]);
     assert!(stderr(&output).contains("has 2 numbers"), "{}", stderr(&output));
+}
+
+#[test]
+fn vectors_whose_distances_overflow_are_refused_at_every_door() {
+    let dir = scratch();
+    let index = dir.path().join("index");
+    let good = sample("f4.npy");
+    run_for(0, &["import", text(&good), "--index", text(&index), "--metric", "l2"]);
+    let mut rows = vec![vec![0.5f32; 5]; 9];
+    rows[7][3] = -3e38;
+    let npy = dir.path().join("large.npy");
+    crate::eval::write_npy(&npy, &rows);
+    let line = |row: &Vec<f32>| row.iter().map(f32::to_string).collect::<Vec<_>>().join(",") + "\n";
+    let csv = dir.path().join("large.csv");
+    fs::write(&csv, rows.iter().map(line).collect::<String>()).unwrap();
+    let fvecs = dir.path().join("large.fvecs");
+    let vector = |row: &Vec<f32>| {
+        let numbers = row.iter().flat_map(|x| x.to_le_bytes());
+        5i32.to_le_bytes().into_iter().chain(numbers).collect::<Vec<u8>>()
+    };
+    fs::write(&fvecs, rows.iter().flat_map(vector).collect::<Vec<u8>>()).unwrap();
+    for file in [npy, csv, fvecs] {
+        for question in [&["import", text(&file)][..], &["query", "--vector", text(&file)]] {
+            let output = run_for(3, &[question, &["--index", text(&index)]].concat());
+            let said = stderr(&output);
+            assert!(said.contains("vector 7") && said.contains("number 3"), "{said}");
+        }
+        // Scaled, it is a direction as any other.
+        let other = dir.path().join(file.extension().unwrap());
+        run_for(0, &["import", text(&file), "--index", text(&other), "--metric", "cosine"]);
+    }
+    assert_eq!(exported(&index, dir.path()).len(), 9);
 }
 
 /// What asking about a pipe into which nobody writes ends with; nothing if it is waited for.

@@ -129,6 +129,63 @@ fn an_index_of_another_model_is_filled_and_asked_and_keeps_the_default_out() {
     assert!(said.contains("`cosine`") && said.contains("`angular`"), "{said}");
 }
 
+/// Changes one bit in the middle of a file, and nothing of its length.
+fn flip(file: &Path) {
+    let mut bytes = fs::read(file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn a_bit_flipped_in_a_model_file_is_noticed_before_it_is_used() {
+    let models = Models::new();
+    let (photo, dir) = (photo("obama2.jpg"), scratch());
+    let index = dir.path().join("index");
+    let represent = ["represent", text(&photo), "--json", "--offline"];
+    let truth = stdout(&models.run_for(0, &represent));
+    // Files that were copied just now are hashed each time; those are old that were not touched since.
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    for _ in 0..2 {
+        assert_eq!(stdout(&models.run_for(0, &represent)), truth);
+    }
+    for file in fs::read_dir(models.home()).unwrap().flatten().map(|entry| entry.path()) {
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        if !name.ends_with(".dat") && !name.ends_with("net.pt") {
+            continue;
+        }
+        flip(&file);
+        for question in
+            [&represent[..], &["index", text(&photo), "--index", text(&index), "--offline"]]
+        {
+            let said = stderr(&models.run_for(6, question));
+            assert!(said.contains(&name) && said.contains("damaged"), "{said}");
+        }
+        assert!(!index.join("published").exists());
+        flip(&file);
+        assert_eq!(stdout(&models.run_for(0, &represent)), truth, "{name}");
+    }
+}
+
+#[test]
+fn a_bit_flipped_in_a_model_that_was_brought_is_noticed_before_it_is_used() {
+    let models = Models::new();
+    let Some(folder) = shared("models/mobilefacenet-foamliu") else { return };
+    let file = folder.join("MobileFaceNet.onnx");
+    models.import(&file, "mine");
+    let photo = photo("obama2.jpg");
+    let represent = ["represent", text(&photo), "--json", "--model", "mine"];
+    let truth = stdout(&models.run_for(0, &represent));
+    flip(&models.home().join("imported/mine/network.onnx"));
+    let said = stderr(&models.run_for(6, &represent));
+    assert!(said.contains("network.onnx") && said.contains("models import"), "{said}");
+    let said = stdout(&models.run_for(6, &["models", "verify", "mine"]));
+    assert!(said.contains("mine: wrong"), "{said}");
+    models.import(&file, "mine");
+    assert_eq!(stdout(&models.run_for(0, &represent)), truth);
+    assert_eq!(stdout(&models.run_for(0, &["models", "verify", "mine"])), "mine: right\n");
+}
+
 #[test]
 fn an_index_is_pinned_to_its_precision() {
     let people = demo().join("people");

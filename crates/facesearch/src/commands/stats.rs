@@ -76,6 +76,9 @@ struct Stats<'a> {
     false_alarm_rate: Option<f64>,
     /// Whether that is from `facesearch calibrate`, rather than from a few of the index's people.
     calibrated: bool,
+    /// Why what `facesearch calibrate` left is not used: it is damaged, or of another contract; null
+    /// where it is used or there is none.
+    calibration_error: Option<String>,
     contract: &'a Contract,
 }
 
@@ -155,7 +158,7 @@ pub(crate) fn run(args: &StatsArgs, global: &Global, out: &mut Printer) -> anyho
     let labelled_faces = (0..gallery.len() as u32)
         .filter(|row| gallery.face(Row(*row)).identity.is_some())
         .count() as u64;
-    let (false_alarm_rate, calibrated) = false_alarm_rate(&gallery, global);
+    let (false_alarm_rate, calibration) = false_alarm_rate(&gallery, global);
     let stats = Stats {
         index: global.index.to_string_lossy().into_owned(),
         generation: gallery.generation(),
@@ -182,7 +185,8 @@ pub(crate) fn run(args: &StatsArgs, global: &Global, out: &mut Printer) -> anyho
         faces_scanned: gallery.rows_scanned() as u64,
         bytes_searched: gallery.bytes_searched(),
         false_alarm_rate,
-        calibrated,
+        calibrated: matches!(calibration, Ok(true)),
+        calibration_error: calibration.err().map(|error| format!("{error:#}")),
         contract: gallery.contract(),
     };
     if args.json {
@@ -196,24 +200,27 @@ pub(crate) fn run(args: &StatsArgs, global: &Global, out: &mut Printer) -> anyho
 }
 
 /// The share of strangers whom the model's threshold takes for somebody here: from the calibration,
-/// or estimated from a few of the labelled people, who are strangers to each other. The gallery must
-/// have been verified.
-fn false_alarm_rate(gallery: &dyn Gallery, global: &Global) -> (Option<f64>, bool) {
+/// or estimated from a few of the labelled people, who are strangers to each other. With whether there
+/// is a calibration, or why it cannot be used. The gallery must have been verified.
+fn false_alarm_rate(gallery: &dyn Gallery, global: &Global) -> (Option<f64>, anyhow::Result<bool>) {
     /// Comparisons that an estimate is worth.
     const WORK: usize = 50_000_000;
     let threshold = f64::from(gallery.contract().threshold);
-    let stored = Stored::load(&global.index, gallery.contract());
-    if let Ok(Some(stored)) = stored {
-        let people = stored.people_now(gallery);
-        return (Some(stored.calibration.impostors.fpir(threshold, people)), true);
-    }
+    let calibrated = match Stored::load(&global.index, gallery.contract()) {
+        Ok(Some(stored)) => {
+            let people = stored.people_now(gallery);
+            return (Some(stored.calibration.impostors.fpir(threshold, people)), Ok(true));
+        }
+        Ok(None) => Ok(false),
+        Err(error) => Err(error),
+    };
     let probes = (WORK / gallery.len().max(1)).clamp(20, 300);
     let learnt = calibrate::learn(gallery, probes, 1).ok();
     let rate = learnt.map(|learnt| {
         let people = calibrate::people_in(gallery);
         learnt.calibration.impostors.fpir(threshold, people)
     });
-    (rate, false)
+    (rate, calibrated)
 }
 
 fn file_line<'a>(path: &'a str, outcome: &'a Outcome) -> FileLine<'a> {
@@ -306,6 +313,9 @@ fn for_people(stats: &Stats<'_>) -> Vec<String> {
         ),
         (None, _) => "  strangers too few labelled people to say how many are given a name".into(),
     });
+    if let Some(error) = &stats.calibration_error {
+        lines.push(format!("  warning   the calibration is not used: {error}"));
+    }
     let per_face = stats
         .bytes_per_face
         .map(|bytes| format!(", {bytes:.0} bytes per face"))

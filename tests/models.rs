@@ -144,7 +144,8 @@ fn a_bit_flipped_in_a_model_file_is_noticed_before_it_is_used() {
     let index = dir.path().join("index");
     let represent = ["represent", text(&photo), "--json", "--offline"];
     let truth = stdout(&models.run_for(0, &represent));
-    // Files that were copied just now are hashed each time; those are old that were not touched since.
+    // Files that were copied just now are hashed each time; those are old that were not touched
+    // since.
     std::thread::sleep(std::time::Duration::from_millis(2500));
     for _ in 0..2 {
         assert_eq!(stdout(&models.run_for(0, &represent)), truth);

@@ -237,8 +237,8 @@ impl Published {
         Self { dir, vectors, manifest }
     }
 
-    /// Forges the table `name`, and says whether that is noticed by questions, by a check of the tables
-    /// and by a check of everything.
+    /// Forges the table `name`, and says whether that is noticed by questions, by a check of the
+    /// tables and by a check of everything.
     fn forge(&self, name: &str, lie: impl Fn(&mut Vec<u8>)) -> [bool; 3] {
         let index = self.dir.path();
         let mut manifest = self.manifest.clone();

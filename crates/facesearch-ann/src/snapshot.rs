@@ -351,7 +351,8 @@ impl Snapshot {
         self.photos.check(self.faces.photo(row))
     }
 
-    /// Checks every byte of the tables, and that what leads from one to another leads somewhere and back.
+    /// Checks every byte of the tables, and that what leads from one to another leads somewhere and
+    /// back.
     fn check_tables(&self) -> Result<(), GalleryError> {
         self.faces.file().check_all()?;
         self.photos.file().check_all()?;

@@ -4,12 +4,12 @@ use crate::kernels::l2_squared;
 use crate::metric::{Distance, Metric};
 use crate::panels::squared_length;
 
-/// The greatest norm of an embedding, 2^60. The squares of norms and of distances are then finite in
-/// `f32`, with room for the rounding of long sums; a model's norms are below a thousand.
+/// The greatest norm of an embedding, 2^60. The squares of norms and of distances are then finite
+/// in `f32`, with room for the rounding of long sums; a model's norms are below a thousand.
 const GREATEST_NORM: f64 = (1u64 << 60) as f64;
 
-/// A face as its model sees it: finite numbers, whose distances are finite too, never empty, never all
-/// zero where the metric normalises, and of unit length there.
+/// A face as its model sees it: finite numbers, whose distances are finite too, never empty, never
+/// all zero where the metric normalises, and of unit length there.
 ///
 /// [`Embedding::new`] is the only way to make one, so no other code checks for NaN or length. The
 /// trap: two embeddings are comparable only if one model made both; the index's
@@ -29,8 +29,8 @@ pub enum EmbeddingError {
     #[error("the embedding is all zeros, so it has no direction to compare")]
     Zero,
     #[error(
-        "number {index} of the embedding is so large that its distances overflow; scale the vectors, or \
-         compare them by a metric that does"
+        "number {index} of the embedding is so large that its distances overflow; scale the vectors, \
+         or compare them by a metric that does"
     )]
     TooLarge { index: usize },
 }
@@ -40,8 +40,8 @@ impl Embedding {
     ///
     /// # Errors
     ///
-    /// [`EmbeddingError`] where the vector is empty or not finite, or is zero and must be scaled, or
-    /// has a norm above 2^60 and must not be.
+    /// [`EmbeddingError`] where the vector is empty or not finite, or is zero and must be scaled,
+    /// or has a norm above 2^60 and must not be.
     pub fn new(mut values: Vec<f32>, metric: Metric) -> Result<Self, EmbeddingError> {
         if values.is_empty() {
             return Err(EmbeddingError::Empty);
@@ -66,8 +66,8 @@ impl Embedding {
         Ok(Self(values.into_boxed_slice()))
     }
 
-    /// Whether such numbers may be those of an embedding that was made before and kept: finite, with
-    /// finite distances. Nothing is said of their length or scale.
+    /// Whether such numbers may be those of an embedding that was made before and kept: finite,
+    /// with finite distances. Nothing is said of their length or scale.
     pub fn accepts(values: &[f32]) -> bool {
         // Twice as much as `new` allows, for this sum is rounded.
         f64::from(squared_length(values)) <= 2.0 * GREATEST_NORM * GREATEST_NORM

@@ -193,8 +193,8 @@ impl Header {
         Self::parse(&text).ok_or_else(|| "its header is not that of a plain array".into())
     }
 
-    /// A Python dict of three members, whose values are a string, a truth value and a tuple of whole
-    /// numbers. Nothing in it can be nested deeper.
+    /// A Python dict of three members, whose values are a string, a truth value and a tuple of
+    /// whole numbers. Nothing in it can be nested deeper.
     fn parse(text: &str) -> Option<Self> {
         let mut rest = text.trim().strip_prefix('{')?.strip_suffix('}')?.trim_start();
         let (mut descr, mut by_columns, mut shape) = (None, None, None);

@@ -3,8 +3,8 @@
 //! - **Read:** embeddings are a column of lists of numbers, or, where there is none, all columns of
 //!   single floats in their order, as a data frame of numbers is written.
 //! - **Written:** `id`, `identity`, `photo` and a list column `embedding`.
-//! - **Memory:** a few thousand rows, and the pages they are in. What a file may take follows from its
-//!   length (`pages.rs`), whatever it claims.
+//! - **Memory:** a few thousand rows, and the pages they are in. What a file may take follows from
+//!   its length (`pages.rs`), whatever it claims.
 
 mod pages;
 

@@ -5,11 +5,11 @@
 //! or calls something is an error.
 //!
 //! - **Source:** the opcodes as the comments of CPython's `pickletools` describe them.
-//! - **Limits:** a file makes no more values than [`most_values`] of its length; objects point to each
-//!   other by number, so no depth and no circle costs stack.
+//! - **Limits:** a file makes no more values than [`most_values`] of its length; objects point to
+//!   each other by number, so no depth and no circle costs stack.
 
-/// Most values that a pickle of this length may make, and most that it may remember. A number takes two
-/// bytes of a file or more, and the floats of embeddings take nine.
+/// Most values that a pickle of this length may make, and most that it may remember. A number takes
+/// two bytes of a file or more, and the floats of embeddings take nine.
 fn most_values(file_len: usize) -> usize {
     (1 << 12) + file_len / 2
 }

@@ -85,8 +85,8 @@ fn quoted(names: &[String]) -> String {
 
 /// Opens a file of embeddings. What is wrong with a row is told when the row comes.
 ///
-/// - **Limits:** vectors of 1,048,576 numbers, names of 16,384 bytes. Memory is bounded by that and by
-///   the length of the file, whatever sizes the file claims.
+/// - **Limits:** vectors of 1,048,576 numbers, names of 16,384 bytes. Memory is bounded by that and
+///   by the length of the file, whatever sizes the file claims.
 ///
 /// # Errors
 ///

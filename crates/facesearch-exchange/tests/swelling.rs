@@ -1,5 +1,5 @@
-//! Files that claim more than they hold, and small ones that become large: each ends soon, in rows or in
-//! an error, and takes no more memory than its length is worth.
+//! Files that claim more than they hold, and small ones that become large: each ends soon, in rows
+//! or in an error, and takes no more memory than its length is worth.
 //!
 //! Alone in its file, because the allocator that counts is the whole process's.
 
@@ -22,8 +22,8 @@ static ALONE: Mutex<()> = Mutex::new(());
 /// No file here may keep a reader busy for longer.
 const SOON: Duration = Duration::from_secs(20);
 
-/// What a reader may take beyond a multiple of the file's length: a Parquet file's pages, or a line of
-/// CSV in all its forms.
+/// What a reader may take beyond a multiple of the file's length: a Parquet file's pages, or a line
+/// of CSV in all its forms.
 const SLACK: usize = 100 << 20;
 
 /// Bytes held at most during `work`, beyond those held before; and what it gave.

@@ -34,8 +34,8 @@ pub struct IndexOptions<'a> {
     pub prune: bool,
     /// Whether to read every file, whatever the file system says of it.
     pub rehash: bool,
-    /// How many bytes the photos under way may take, files and pixels together. A photo that needs more
-    /// by itself is a line in the ledger, and is tried again by the next run.
+    /// How many bytes the photos under way may take, files and pixels together. A photo that needs
+    /// more by itself is a line in the ledger, and is tried again by the next run.
     pub memory: u64,
     /// Faces of a lower quality are looked at and not stored, in `[0, 1]`; those that were never
     /// measured are. Photos that were looked at before keep what they have.

@@ -57,8 +57,8 @@ impl<'a> Pipeline<'a> {
         Self { finder, embedder, memory: u64::MAX }
     }
 
-    /// The same with photos that take at most so many bytes at the same time. One that needs more by
-    /// itself is rejected.
+    /// The same with photos that take at most so many bytes at the same time. One that needs more
+    /// by itself is rejected.
     pub fn within(self, memory: u64) -> Self {
         Self { memory, ..self }
     }

@@ -12,8 +12,8 @@
 //!   sees; what an editor left in fully transparent pixels is nobody's face.
 //! - **16 bits a channel, palettes, grey, CMYK:** brought to 8-bit RGB. Colour profiles are not
 //!   applied.
-//! - **Memory:** what a codec takes at its peak is estimated from the header before anything is decoded
-//!   (`decode/cost.rs`): thirty bytes can claim a picture of a gigabyte.
+//! - **Memory:** what a codec takes at its peak is estimated from the header before anything is
+//!   decoded (`decode/cost.rs`): thirty bytes can claim a picture of a gigabyte.
 //! - **JPEG that ends early:** read as far as it goes when at most one row in twenty is missing, an
 //!   error otherwise: the rest would be grey, and a face cut in half is worse than none.
 
@@ -36,14 +36,14 @@ const MISSING_ROWS: u32 = 20;
 pub struct DecodeLimits {
     /// Most pixels that a photo may have, whatever its shape.
     pub max_pixels: u64,
-    /// Most bytes of memory that decoding a photo may take at any time, besides those of its file: the
-    /// codec's own, and the picture, which is there twice while it is turned upright.
+    /// Most bytes of memory that decoding a photo may take at any time, besides those of its file:
+    /// the codec's own, and the picture, which is there twice while it is turned upright.
     pub max_memory: u64,
 }
 
 impl Default for DecodeLimits {
-    /// 200 megapixels (the largest phone sensors made) and 2 GiB: a progressive JPEG of that size takes
-    /// 1.2 to 1.8 GB, depending on its colours.
+    /// 200 megapixels (the largest phone sensors made) and 2 GiB: a progressive JPEG of that size
+    /// takes 1.2 to 1.8 GB, depending on its colours.
     fn default() -> Self {
         Self { max_pixels: 200_000_000, max_memory: 2 << 30 }
     }
@@ -55,9 +55,9 @@ impl Default for DecodeLimits {
 ///
 /// # Errors
 ///
-/// [`VisionError::Rejected`] where the picture is larger, or takes more memory to decode, than `limits`
-/// allow, with both numbers;
-/// [`VisionError::Decode`] where the bytes are no picture, or not enough of one.
+/// [`VisionError::Rejected`] where the picture is larger, or takes more memory to decode, than
+/// `limits` allow, with both numbers; [`VisionError::Decode`] where the bytes are no picture, or
+/// not enough of one.
 pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Photo, VisionError> {
     if bytes.is_empty() {
         return Err(bad("the file is empty"));
@@ -68,8 +68,8 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Photo, VisionError>
         .unwrap_or_else(|_| Err(bad("the decoder gave up on this file")))
 }
 
-/// How many bytes of memory decoding a photo takes at most, as its header says, besides those of its file, and
-/// the pixels it becomes. `None` for what is no picture.
+/// How many bytes of memory decoding a photo takes at most, as its header says, besides those of
+/// its file, and the pixels it becomes. `None` for what is no picture.
 pub(crate) fn memory(bytes: &[u8]) -> Option<(u64, u64)> {
     let header = || {
         let (format, mut decoder) = open(bytes, &Limits::no_limits()).ok()?;

@@ -1,4 +1,5 @@
-//! Small files that claim to be large pictures: what decoding one takes is known before, and kept to.
+//! Small files that claim to be large pictures: what decoding one takes is known before, and kept
+//! to.
 //!
 //! Alone in its file, because the allocator that counts is the whole process's.
 

@@ -97,8 +97,8 @@ impl Cache {
     }
 
     /// Takes a model in under `name`, in place of one that has the name already. `fill` puts the
-    /// files into an empty folder and says what they are, but for their digests; where it fails nothing
-    /// has changed.
+    /// files into an empty folder and says what they are, but for their digests; where it fails
+    /// nothing has changed.
     ///
     /// # Errors
     ///
@@ -140,15 +140,15 @@ impl Cache {
         Ok(imported)
     }
 
-    /// The paths of an imported model's files, once it is certain that they are what was taken in. As
-    /// for a fetched file, they are hashed where that was not done since they were written to.
+    /// The paths of an imported model's files, once it is certain that they are what was taken in.
+    /// As for a fetched file, they are hashed where that was not done since they were written to.
     ///
     /// What an earlier version took in is compared with what it was when it was used first.
     ///
     /// # Errors
     ///
-    /// [`ZooError::Record`] where its record names a file outside its folder, [`ZooError::Damaged`] where a
-    /// file has changed, [`ZooError::Io`] where one cannot be read.
+    /// [`ZooError::Record`] where its record names a file outside its folder, [`ZooError::Damaged`]
+    /// where a file has changed, [`ZooError::Io`] where one cannot be read.
     pub fn imported_files(&self, name: &str, model: &Imported) -> Result<Vec<PathBuf>, ZooError> {
         let paths = self.imported_paths(name, model)?;
         for (i, path) in paths.iter().enumerate() {
@@ -164,13 +164,13 @@ impl Cache {
         Ok(paths)
     }
 
-    /// Whether an imported model's files are what was taken in. Hashes them, also where that was done
-    /// before.
+    /// Whether an imported model's files are what was taken in. Hashes them, also where that was
+    /// done before.
     ///
     /// # Errors
     ///
-    /// [`ZooError::Record`] where its record names a file outside its folder, [`ZooError::Io`] where a file
-    /// cannot be read.
+    /// [`ZooError::Record`] where its record names a file outside its folder, [`ZooError::Io`]
+    /// where a file cannot be read.
     pub fn check_imported(&self, name: &str, model: &Imported) -> Result<bool, ZooError> {
         for (i, path) in self.imported_paths(name, model)?.iter().enumerate() {
             let found = Digest::of_file(path).map_err(ZooError::io("read", path))?;

@@ -31,8 +31,8 @@ pub(crate) struct Request<'a> {
 /// Weights by name, converted: mapped into memory from then on.
 const CONVERTED: &str = "weights.safetensors";
 
-/// Takes a file in and says under which name. A file that is there already, whole and used in the same
-/// way, costs its hash.
+/// Takes a file in and says under which name. A file that is there already, whole and used in the
+/// same way, costs its hash.
 pub(crate) fn take_in(
     cache: &Cache,
     zoo: &Zoo,

@@ -31,9 +31,9 @@ pub(crate) const PORTION: usize = 32;
 /// How much memory photos may take
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct MemoryArgs {
-    /// Most memory that the run should take, such as 1G or 700M: fewer photos are looked at together
-    /// where they are large, and a photo too large for it is not looked at (default: no limit but 2G
-    /// for each photo)
+    /// Most memory that the run should take, such as 1G or 700M: fewer photos are looked at
+    /// together where they are large, and a photo too large for it is not looked at (default: no
+    /// limit but 2G for each photo)
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     pub(crate) memory: Option<u64>,
 }
@@ -93,7 +93,7 @@ pub(crate) struct VisionArgs {
 
     /// Pass over faces narrower than this many pixels (default: 40; where an index is filled or
     /// asked, the index's)
-    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(i64::from(SMALLEST_FACE)..))]
+    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(12..))]
     pub(crate) min_face: Option<u32>,
 }
 
@@ -204,8 +204,8 @@ pub(crate) fn cache(global: &Global) -> anyhow::Result<Cache> {
     Ok(Cache::new(Cache::default_dir(configured)?))
 }
 
-/// Makes sure that files are here and are what they should be, and says where; says so when something
-/// has to be fetched.
+/// Makes sure that files are here and are what they should be, and says where; says so when
+/// something has to be fetched.
 pub(crate) fn fetch<'a>(
     cache: &Cache,
     artifacts: impl IntoIterator<Item = &'a Artifact>,

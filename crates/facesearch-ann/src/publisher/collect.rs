@@ -89,7 +89,8 @@ impl SnapshotWriter {
     /// # Errors
     ///
     /// [`StoreError::Corrupt`] where the vector is of another dimension or none that
-    /// [`Embedding::accepts`], or an id out of order; [`StoreError::Io`] where the disk refuses; and what `path` reports.
+    /// [`Embedding::accepts`], or an id out of order; [`StoreError::Io`] where the disk refuses;
+    /// and what `path` reports.
     pub fn push<E: From<StoreError>>(
         &mut self,
         record: FaceRecord,

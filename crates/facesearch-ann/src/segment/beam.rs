@@ -286,9 +286,9 @@ impl Seen {
         }
     }
 
-    /// Appends to `fresh` those of a row of at most `room` links that were not seen before. Whether one was cannot
-    /// be foreseen, so there is no branch on it: each is written, and the place moves on or not. False where a link
-    /// is beyond all nodes; one may be so and not be noticed.
+    /// Appends to `fresh` those of a row of at most `room` links that were not seen before. Whether
+    /// one was cannot be foreseen, so there is no branch on it: each is written, and the place
+    /// moves on or not. False where a link is beyond all nodes; one may be so and not be noticed.
     #[inline(always)]
     fn insert_row(
         &mut self,
@@ -317,12 +317,12 @@ impl Seen {
     }
 }
 
-/// Walks from `starts` until the best nodes seen, as many as `breadth` says, have no nearer neighbours;
-/// they are then in [`Scratch::found`], and some that are farther. `scratch.probe` is what they are near to; `nodes` bounds their numbers,
-/// as `codes` does.
+/// Walks from `starts` until the best nodes seen, as many as `breadth` says, have no nearer
+/// neighbours; they are then in [`Scratch::found`], and some that are farther. `scratch.probe` is
+/// what they are near to; `nodes` bounds their numbers, as `codes` does.
 ///
-/// Checksums say that a link is as it was written, not that it leads anywhere: one that does not ends the walk
-/// with the guard's error.
+/// Checksums say that a link is as it was written, not that it leads anywhere: one that does not
+/// ends the walk with the guard's error.
 pub(crate) fn walk<L: Links, G: Guard, F: Filter<G::Error>>(
     codes: Codes,
     links: L,

@@ -47,8 +47,8 @@ thread_local! {
 
 /// A mapped segment.
 ///
-/// Checksums say that its bytes are as they were written, not that they make sense: every number that leads
-/// anywhere, such as a link, an item or a row, is checked when it is followed.
+/// Checksums say that its bytes are as they were written, not that they make sense: every number
+/// that leads anywhere, such as a link, an item or a row, is checked when it is followed.
 pub(crate) struct Segment {
     file: Mapped,
     layout: Layout,
@@ -170,8 +170,8 @@ impl Segment {
         each.map(|(probe, rows)| self.search(probe, k, effort, rows)).collect()
     }
 
-    /// Scans sketches for several probes, the rows of all faces being consecutive. Returns how many codes and sketches
-    /// were compared for each.
+    /// Scans sketches for several probes, the rows of all faces being consecutive. Returns how many
+    /// codes and sketches were compared for each.
     fn scan_each(
         &self,
         probes: &[&[f32]],

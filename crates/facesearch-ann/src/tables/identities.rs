@@ -54,8 +54,8 @@ impl Identities {
         self.file.check(self.place_of_rows(identity))
     }
 
-    /// Checks everything: labels ascend, and so do the rows of each. What the rows say of their identities is
-    /// not looked at.
+    /// Checks everything: labels ascend, and so do the rows of each. What the rows say of their
+    /// identities is not looked at.
     pub(crate) fn check_all(&self) -> Result<(), GalleryError> {
         self.file.check_all()?;
         for identity in 0..self.len() as u32 {

@@ -1,8 +1,8 @@
 //! The pages of a Parquet file's columns, none of which takes more memory than its file is worth.
 //!
-//! A page's header may claim any size, a few compressed bytes may become gigabytes, and a run of one
-//! value costs a few bytes however long it is. So sizes are checked before a page is unpacked, and
-//! counts before its values are.
+//! A page's header may claim any size, a few compressed bytes may become gigabytes, and a run of
+//! one value costs a few bytes however long it is. So sizes are checked before a page is unpacked,
+//! and counts before its values are.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -31,12 +31,13 @@ const NUMBERS_PER_BYTE: u64 = 64;
 /// programs write have 100 MB.
 const NUMBERS_AT_ONCE: u64 = 1 << 25;
 
-/// Names in a page beyond a multiple of its length. Some encodings make a list of all their lengths.
+/// Names in a page beyond a multiple of its length. Some encodings make a list of all their
+/// lengths.
 const NAMES: u64 = 1 << 24;
 const NAMES_PER_BYTE: u64 = 256;
 
-/// What an entry of a dictionary of names takes in memory, in bytes, for one of the four at least that it
-/// takes in its page.
+/// What an entry of a dictionary of names takes in memory, in bytes, for one of the four at least
+/// that it takes in its page.
 const ENTRY: u64 = 10;
 
 /// What the columns of a file may still take.
@@ -252,8 +253,8 @@ struct Sizes {
 }
 
 impl Sizes {
-    /// Thrift's compact protocol: each of the three fields is a byte for "the next field, an `i32`",
-    /// then the number. `None` where there is anything else.
+    /// Thrift's compact protocol: each of the three fields is a byte for "the next field, an
+    /// `i32`", then the number. `None` where there is anything else.
     fn read(bytes: &[u8]) -> Option<Self> {
         const NEXT_I32: u8 = 0x15;
         const DICTIONARY: u64 = 2;

@@ -1,9 +1,9 @@
 //! What decoding a picture takes, told from its header.
 //!
-//! A codec's memory beside the picture follows from numbers that stand in the first bytes, or in a few
-//! places that are found by skipping from one to the next. The figures are those of the codecs in use
-//! (zune-jpeg, image-webp, png, gif, tiff), and `tests/swelling.rs` compares them with what is really
-//! taken.
+//! A codec's memory beside the picture follows from numbers that stand in the first bytes, or in a
+//! few places that are found by skipping from one to the next. The figures are those of the codecs
+//! in use (zune-jpeg, image-webp, png, gif, tiff), and `tests/swelling.rs` compares them with what
+//! is really taken.
 
 use image::{ColorType, ImageDecoder, ImageFormat};
 
@@ -18,8 +18,8 @@ pub(super) struct Cost {
 }
 
 impl Cost {
-    /// Of the picture in `bytes`, whose header `decoder` has read, and which is turned on its side or
-    /// not.
+    /// Of the picture in `bytes`, whose header `decoder` has read, and which is turned on its side
+    /// or not.
     pub(super) fn of(
         bytes: &[u8],
         format: ImageFormat,
@@ -37,7 +37,8 @@ impl Cost {
             ImageFormat::WebP => webp(bytes, pixels).saturating_add(file),
             // The frame, where it is not of the picture's size.
             ImageFormat::Gif => gif_frame(bytes),
-            // All samples before they are brought to three colours, and a strip as it lies in the file.
+            // All samples before they are brought to three colours, and a strip as it lies in the
+            // file.
             ImageFormat::Tiff => picture.saturating_mul(4).div_ceil(3).saturating_add(2 * file),
             _ => 0,
         };
@@ -56,8 +57,8 @@ impl Cost {
     }
 }
 
-/// What the decoder of a PNG may take besides the picture: a few rows, and texts and profiles, of which
-/// none that is of use is longer than a few megabytes.
+/// What the decoder of a PNG may take besides the picture: a few rows, and texts and profiles, of
+/// which none that is of use is longer than a few megabytes.
 pub(super) fn of_png_header(bytes: &[u8]) -> u64 {
     const METADATA: u64 = 4 << 20;
     let number = |at: usize| bytes.get(at..at + 4).and_then(|b| b.first_chunk().copied());
@@ -67,8 +68,8 @@ pub(super) fn of_png_header(bytes: &[u8]) -> u64 {
     METADATA.saturating_add(rows).saturating_add(4 * bytes.len() as u64)
 }
 
-/// What the decoder of a JPEG takes besides the picture and copies of the file, as the segments before the
-/// first scan say.
+/// What the decoder of a JPEG takes besides the picture and copies of the file, as the segments
+/// before the first scan say.
 fn jpeg(bytes: &[u8]) -> u64 {
     let mut most = 0;
     let mut frame = None;
@@ -180,7 +181,8 @@ fn webp(bytes: &[u8], pixels: u64) -> u64 {
     let (mut still, mut moving) = (0u64, 0u64);
     for chunk in chunks(bytes.get(12..).unwrap_or_default()) {
         if chunk.name == b"ANMF" {
-            // A picture of an animation is read by itself, and then laid on the canvas. One is read.
+            // A picture of an animation is read by itself, and then laid on the canvas. One is
+            // read.
             let parts = chunks(chunk.content.get(16..).unwrap_or_default()).map(of_chunk);
             moving = moving.max(parts.fold(pixels.saturating_mul(4), u64::saturating_add));
         } else {

@@ -43,14 +43,15 @@ impl Cache {
     /// What is here and damaged is fetched again.
     ///
     /// - **Output:** their paths, in the order given.
-    /// - **Cost:** a few system calls per artifact when everything is here and was hashed since it was
-    ///   last written to; else its hash, about 15 ms for 22 MB.
+    /// - **Cost:** a few system calls per artifact when everything is here and was hashed since it
+    ///   was last written to; else its hash, about 15 ms for 22 MB.
     ///
     /// # Errors
     ///
     /// [`ZooError::Offline`] where something is missing, and [`ZooError::Damaged`] where it is
-    /// damaged, and nothing may be fetched, [`ZooError::Unavailable`] with the reason of every source where none gave the file, and
-    /// [`ZooError::Io`] where the cache itself cannot be written. What was fetched before stays.
+    /// damaged, and nothing may be fetched, [`ZooError::Unavailable`] with the reason of every
+    /// source where none gave the file, and [`ZooError::Io`] where the cache itself cannot be
+    /// written. What was fetched before stays.
     pub fn fetch_all<'a>(
         &self,
         artifacts: impl IntoIterator<Item = &'a Artifact>,

@@ -7,9 +7,9 @@ use super::Cache;
 use crate::ZooError;
 
 impl Cache {
-    /// Where the file `name` lies that the program makes of others, or is to be made; one that is not
-    /// what it was when [`keep_made`](Self::keep_made) noted it is deleted, for it can be made again.
-    /// `None` where that cannot be done: what is there must not be used.
+    /// Where the file `name` lies that the program makes of others, or is to be made; one that is
+    /// not what it was when [`keep_made`](Self::keep_made) noted it is deleted, for it can be made
+    /// again. `None` where that cannot be done: what is there must not be used.
     ///
     /// # Errors
     ///
@@ -30,13 +30,14 @@ impl Cache {
                 Ok(Some(path))
             }
             Err(error) => {
-                tracing::debug!(path = %path.display(), %error, "not used: what it is is not known");
+                tracing::debug!(path = %path.display(), %error, "it is of unknown origin, not used");
                 Ok(None)
             }
         }
     }
 
-    /// Notes what the file is that was made at `path`, unless that was done before or there is none.
+    /// Notes what the file is that was made at `path`, unless that was done before or there is
+    /// none.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
 //! Which files were found to be what, so that a model need not be hashed whenever it is used.
 //!
-//! A stamp is what the file system said of a file when it was hashed, and its SHA-256. Where it says the
-//! same now, nobody has written to the file since. Stamps are a convenience: a list of them that is
-//! damaged, or cannot be written, costs another hash.
+//! A stamp is what the file system said of a file when it was hashed, and its SHA-256. Where it
+//! says the same now, nobody has written to the file since. Stamps are a convenience: a list of
+//! them that is damaged, or cannot be written, costs another hash.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};

@@ -76,8 +76,8 @@ struct Stats<'a> {
     false_alarm_rate: Option<f64>,
     /// Whether that is from `facesearch calibrate`, rather than from a few of the index's people.
     calibrated: bool,
-    /// Why what `facesearch calibrate` left is not used: it is damaged, or of another contract; null
-    /// where it is used or there is none.
+    /// Why what `facesearch calibrate` left is not used: it is damaged, or of another contract;
+    /// null where it is used or there is none.
     calibration_error: Option<String>,
     contract: &'a Contract,
 }
@@ -200,8 +200,8 @@ pub(crate) fn run(args: &StatsArgs, global: &Global, out: &mut Printer) -> anyho
 }
 
 /// The share of strangers whom the model's threshold takes for somebody here: from the calibration,
-/// or estimated from a few of the labelled people, who are strangers to each other. With whether there
-/// is a calibration, or why it cannot be used. The gallery must have been verified.
+/// or estimated from a few of the labelled people, who are strangers to each other. With whether
+/// there is a calibration, or why it cannot be used. The gallery must have been verified.
 fn false_alarm_rate(gallery: &dyn Gallery, global: &Global) -> (Option<f64>, anyhow::Result<bool>) {
     /// Comparisons that an estimate is worth.
     const WORK: usize = 50_000_000;

@@ -1,7 +1,8 @@
 //! How much memory the messages of an ONNX file take once they are decoded.
 //!
-//! An empty message takes two bytes of a file and hundreds in memory, a small number one and eight, so
-//! a file's length alone does not bound what it becomes. Counting costs a look at each message's head.
+//! An empty message takes two bytes of a file and hundreds in memory, a small number one and eight,
+//! so a file's length alone does not bound what it becomes. Counting costs a look at each message's
+//! head.
 
 /// Bytes of memory for a message or a text of each kind, as it is decoded and as it is kept.
 const NODE: u64 = 400;
@@ -54,8 +55,8 @@ fn tensor(bytes: &[u8]) -> u64 {
     TENSOR + fields(bytes).map(of).sum::<u64>()
 }
 
-/// The fields of a message that have a length, and for each of the others its number and the bytes of the
-/// number itself. Ends where the bytes are no message, which the decoder will say.
+/// The fields of a message that have a length, and for each of the others its number and the bytes
+/// of the number itself. Ends where the bytes are no message, which the decoder will say.
 fn fields(mut bytes: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     std::iter::from_fn(move || {
         let (key, rest) = varint(bytes)?;

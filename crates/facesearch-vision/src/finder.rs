@@ -9,9 +9,9 @@ use crate::align::Aligner;
 use crate::decode::{DecodeLimits, decode, memory};
 use crate::quality::quality;
 
-/// Bytes that detectors take at most besides the pixels: they look at a photo in bands and tiles of
+/// Bytes that detecting faces takes at most besides the pixels: a large photo is looked at in bands of
 /// bounded size.
-const DETECTION: u64 = 96 << 20;
+const DETECTION: u64 = 32 << 20;
 
 /// A detector and an aligner behind [`FaceFinder`].
 pub struct Finder {
@@ -63,7 +63,8 @@ impl FaceFinder for Finder {
 
     fn memory(&self, bytes: &[u8]) -> u64 {
         let Some((decoding, pixels)) = memory(bytes) else { return 0 };
-        decoding.max(pixels.saturating_mul(3).saturating_add(DETECTION))
+        let detecting = pixels.saturating_mul(5).min(DETECTION);
+        decoding.max(pixels.saturating_mul(3).saturating_add(detecting))
     }
 }
 

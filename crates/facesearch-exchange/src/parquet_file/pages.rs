@@ -112,11 +112,11 @@ struct Held {
 impl Held {
     /// Counts a page, in whose place the one before goes.
     fn take(&self, header: Sizes) -> Result<()> {
-        let (place, packed) = match header.is_dictionary {
+        let (place, unpacked) = match header.is_dictionary {
             true => (&self.dictionary, header.unpacked.saturating_mul(1 + self.spread)),
             false => (&self.page, header.unpacked),
         };
-        let bytes = packed.saturating_add(header.packed);
+        let bytes = unpacked.saturating_add(header.packed);
         self.allowance.hold(place.load(Ordering::Relaxed), bytes)?;
         place.store(bytes, Ordering::Relaxed);
         Ok(())

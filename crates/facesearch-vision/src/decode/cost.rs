@@ -206,8 +206,8 @@ fn gif_frame(bytes: &[u8]) -> u64 {
             // An extension: blocks, each behind its length, up to one of none.
             Some(0x21) => {
                 at += 2;
-                while let Some(length @ 1..) = bytes.get(at) {
-                    at += 1 + usize::from(*length);
+                while let Some(length) = bytes.get(at).copied().filter(|length| *length > 0) {
+                    at += 1 + usize::from(length);
                 }
                 at += 1;
             }

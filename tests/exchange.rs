@@ -385,3 +385,147 @@ fn photos_that_are_removed_are_not_found_and_purged_ones_are_nowhere() {
     let import = ["import", text(&file), "--index", text(&index)];
     assert!(stderr(&run_for(4, &import)).contains("another `--index`"));
 }
+
+/// What is published, and by which publication.
+fn state(index: &Path) -> (Vec<u8>, std::collections::BTreeMap<String, Vec<u8>>) {
+    (fs::read(index.join("published/MANIFEST")).unwrap(), crate::support::published(index))
+}
+
+/// What an import says of itself: rows taken, rows that were there, faces now.
+fn import_counts(what: &[&str], index: &Path) -> [u64; 3] {
+    let import = [&["import", "--json", "--index", text(index)][..], what].concat();
+    let summary = &json_lines(&run_for(0, &import))[0];
+    ["imported", "present", "faces"].map(|key| summary[key].as_u64().unwrap())
+}
+
+#[test]
+fn a_file_imported_again_changes_nothing_and_a_changed_one_adds_what_changed() {
+    let dir = scratch();
+    let index = dir.path().join("index");
+    let write = |name: &str, rows: &[&str]| {
+        let file = dir.path().join(name);
+        let head = "identity,photo,0,1\n".to_owned();
+        let rows = rows.iter().map(|row| format!("{row}\n"));
+        fs::write(&file, head + &rows.collect::<String>()).unwrap();
+        file
+    };
+    // Two rows are equal, and one has another's name.
+    let rows = ["Anna,a,1,2", "Anna,a,1,2", "Anna,a,2,1", ",b,1,2", "Bob,c,-1,2"];
+    let file = write("rows.csv", &rows);
+    assert_eq!(import_counts(&[text(&file)], &index), [5, 0, 5]);
+    let before = state(&index);
+    assert_eq!(import_counts(&[text(&file)], &index), [0, 5, 5]);
+    let said = stdout(&run_for(0, &["import", text(&file), "--index", text(&index)]));
+    assert!(said.contains("has all 5 embeddings of") && said.contains("already"), "{said}");
+    assert!(state(&index) == before, "nothing is published again");
+    // Other numbers that are the same direction are the same embedding.
+    let scaled = write("scaled.csv", &["Bob,c,-2,4"]);
+    assert_eq!(import_counts(&[text(&scaled)], &index), [0, 1, 5]);
+    // Who, what it is called, and the numbers make a row; a third equal one is one more.
+    let changed =
+        ["Anna,a,1,2", "Anna,a,1,2", "Anna,a,1,2", "Anna,a,2,1.5", "Eve,b,1,2", "Bob,d,-1,2"];
+    let changed = write("rows.csv", &changed);
+    assert_eq!(import_counts(&[text(&changed)], &index), [4, 2, 9]);
+    assert_eq!(import_counts(&[text(&changed)], &index), [0, 6, 9]);
+    // What was removed comes back.
+    run_for(0, &["remove", "--identity", "Bob", "--index", text(&index)]);
+    assert_eq!(import_counts(&[text(&changed)], &index), [1, 5, 8]);
+    // A threshold is no row, and is taken all the same.
+    assert_eq!(import_counts(&[text(&changed), "--threshold", "0.3"], &index), [0, 6, 8]);
+    let stats = json_lines(&run_for(0, &["stats", "--json", "--index", text(&index)]));
+    assert_eq!(stats[0]["contract"]["threshold"].as_f64().unwrap() as f32, 0.3);
+}
+
+#[test]
+fn rows_without_names_go_by_their_file_wherever_it_is_named_from() {
+    let dir = scratch();
+    let (index, other) = (dir.path().join("index"), dir.path().join("other.npy"));
+    fs::copy(sample("f4.npy"), dir.path().join("rows.npy")).unwrap();
+    let file = dir.path().join("rows.npy");
+    let import = |file: &str| {
+        let mut import = facesearch();
+        import.args(["import", "--json", file, "--index", text(&index)]).current_dir(dir.path());
+        json_lines(&import.output().unwrap())[0]["imported"].as_u64().unwrap()
+    };
+    assert_eq!(import("rows.npy"), 9);
+    assert_eq!([import("rows.npy"), import("./rows.npy"), import(text(&file))], [0, 0, 0]);
+    // A second file with the same embeddings is another file.
+    fs::copy(&file, other).unwrap();
+    assert_eq!(import("other.npy"), 9);
+    let remove = |what: &str| {
+        let mut remove = facesearch();
+        remove.args(["remove", what, "--index", text(&index)]).current_dir(dir.path());
+        remove.output().unwrap().status.code()
+    };
+    assert_eq!(remove("other.npy#3"), Some(0));
+    assert_eq!([import("rows.npy"), import("other.npy")], [0, 1]);
+}
+
+#[cfg(unix)]
+#[test]
+fn killed_at_any_moment_an_import_is_repeated_and_adds_each_row_once() {
+    let dir = scratch();
+    let [calm, rough, file] = ["calm", "rough", "rows.npy"].map(|name| dir.path().join(name));
+    let mut dice = Dice(41);
+    let rows: Vec<Vec<f32>> = (0..3_000).map(|_| dice.vector(16, 1.0)).collect();
+    crate::eval::write_npy(&file, &rows);
+    run_for(0, &["import", text(&file), "--index", text(&calm)]);
+    let (mut seed, mut killed, mut after, mut limit) = (7u64, 0, 0, 60);
+    for _ in 0..60 {
+        let mut import = facesearch();
+        import.args(["import", text(&file), "--index", text(&rough)]).stdout(Stdio::null());
+        let mut child = import.spawn().unwrap();
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        std::thread::sleep(Duration::from_millis((seed >> 33) % limit));
+        child.kill().unwrap();
+        let survived = child.wait().unwrap().success();
+        killed += u32::from(!survived);
+        let is_published = rough.join("published/MANIFEST").exists();
+        after += u32::from(is_published);
+        limit += if is_published { 0 } else { limit / 5 };
+    }
+    assert!(killed > 0 && after > 0, "{killed} killed, {after} once it was published");
+    run_for(0, &["import", text(&file), "--index", text(&rough)]);
+    assert!(crate::support::published(&rough) == crate::support::published(&calm));
+}
+
+#[test]
+fn more_names_than_vectors_or_fewer_are_told_with_both_numbers() {
+    let dir = scratch();
+    let (index, file) = (dir.path().join("index"), sample("f4.npy"));
+    for names in [1, 8, 10, 4000] {
+        let list = dir.path().join("names");
+        fs::write(&list, (0..names).map(|i| format!("n{i}\n")).collect::<String>()).unwrap();
+        for (option, what) in [("--ids", "names"), ("--identities", "identities")] {
+            let import = ["import", text(&file), option, text(&list), "--index", text(&index)];
+            let said = stderr(&run_for(3, &import));
+            let counts = format!("it has {names} {what}, but there are 9 vectors");
+            assert!(said.contains(&counts), "{said}");
+            assert!(!index.join("published/MANIFEST").exists());
+        }
+    }
+}
+
+#[test]
+fn a_column_of_lists_is_read_from_csv_and_a_column_is_refused_where_there_are_none() {
+    let dir = scratch();
+    let (index, file) = (dir.path().join("index"), dir.path().join("lists.csv"));
+    let lists = "photo,age,embedding,other\n\
+                 a,30,\"[1.0, -2, 3e0]\",\"[9, 9, 9]\"\n\
+                 b,31,[4 5  6],\"1,1,2\"\n";
+    fs::write(&file, lists).unwrap();
+    let import = |more: &[&str], name: &str| {
+        let index = dir.path().join(name);
+        let import = ["import", text(&file), "--metric", "l2", "--index", text(&index)];
+        run_for(0, &[&import[..], more].concat());
+        exported(&index, dir.path()).into_iter().map(|row| (row.1, row.2)).collect::<Vec<_>>()
+    };
+    let rows = |a: [f32; 3], b: [f32; 3]| vec![("a".into(), a.to_vec()), ("b".into(), b.to_vec())];
+    assert_eq!(import(&[], "usual"), rows([1.0, -2.0, 3.0], [4.0, 5.0, 6.0]));
+    assert_eq!(import(&["--column", "other"], "asked"), rows([9.0; 3], [1.0, 1.0, 2.0]));
+    let missing = ["import", text(&file), "--column", "none", "--index", text(&index)];
+    assert!(stderr(&run_for(3, &missing)).contains("it has no `none`, but `photo`, `age`"));
+    let array = sample("f4.npy");
+    let array = ["import", text(&array), "--column", "x", "--index", text(&index)];
+    assert!(stderr(&run_for(2, &array)).contains("has no columns"));
+}

@@ -108,7 +108,12 @@ impl SnapshotPublisher {
             let names = names.collect::<std::io::Result<Vec<_>>>()?;
             Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
         };
-        read().map_err(|source| io_error("list", &dir, source))
+        let unread = |source: std::io::Error| StoreError::Io {
+            action: "list",
+            path: dir.clone(),
+            source: source.into(),
+        };
+        read().map_err(unread)
     }
 
     /// Replaces the manifest: the moment of publication.
@@ -190,7 +195,7 @@ impl SnapshotPublisher {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Io`] where a file cannot be removed.
+    /// [`StoreError::Write`] where a file cannot be removed.
     pub fn forget_earlier(&self) -> Result<(), StoreError> {
         let Some(standing) = self.standing() else { return Ok(()) };
         for generation in self.generations()?.into_iter().filter(|g| *g != standing.generation) {

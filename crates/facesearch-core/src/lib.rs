@@ -26,6 +26,7 @@ mod gallery;
 mod kernels;
 mod metric;
 mod panels;
+mod panics;
 mod photo;
 mod progress;
 mod rows;
@@ -36,7 +37,7 @@ mod vision;
 
 pub use contract::{Contract, ContractMismatch};
 pub use embedding::{Embedding, EmbeddingError};
-pub use error::{BoxError, GalleryError, StoreError, VisionError};
+pub use error::{BoxError, GalleryError, StoreError, VisionError, is_refused_write};
 pub use face::{AlignedFace, BoundingBox, Chip, DetectedFace, FaceId, Landmarks, Quality};
 pub use gallery::{
     Candidates, Effort, FaceView, Gallery, GalleryCounts, IdentityIndex, PhotoIndex, Row,
@@ -44,12 +45,13 @@ pub use gallery::{
 pub use kernels::{KernelLevel, kernel_level, l2_squared, l2_squared_f64};
 pub use metric::{Distance, Metric, Threshold};
 pub use panels::{Panel, Panels, squared_length};
+pub use panics::{catch_panic, is_panic_caught};
 pub use photo::{ContentHash, FileStat, Photo};
 pub use progress::{NoProgress, Progress};
 pub use rows::RowSet;
 pub use store::{
     Change, FaceRecord, FaceStore, FileEntry, Outcome, PhotoRecord, Published, Publisher,
 };
-pub use text::display_path;
+pub use text::{display_path, escape_text, is_disruptive};
 pub use topk::TopK;
 pub use vision::{Embedder, FaceDetector, FaceFinder, FoundFaces};

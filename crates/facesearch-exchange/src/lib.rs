@@ -34,8 +34,9 @@ mod row;
 mod table;
 mod writer;
 
+pub use csv_file::{guard_cell, unguard_cell};
 pub use error::ExchangeError;
 pub use format::Format;
-pub use row::{Columns, Row, Rows, read, read_names, read_one};
+pub use row::{Beside, Columns, Row, Rows, read, read_beside, read_names, read_one};
 pub use table::{Cell, Kind, write_table};
 pub use writer::Writer;

@@ -8,7 +8,7 @@ use zip::{CompressionMethod, ZipArchive};
 
 use crate::error::{ExchangeError, Place};
 use crate::npy;
-use crate::row::open;
+use crate::row::{Beside, beside, open};
 use crate::{Columns, Rows};
 
 pub(crate) fn read(place: Place, columns: &Columns) -> Result<Rows, ExchangeError> {
@@ -27,29 +27,18 @@ pub(crate) fn read(place: Place, columns: &Columns) -> Result<Rows, ExchangeErro
             return Err(place.bad(why));
         }
     };
-    let rows = npy::read(member(&mut archive, vectors, &place)?, place.clone())?;
-    let mut beside = |which: Result<Option<usize>, String>| -> Result<_, ExchangeError> {
+    let mut rows = npy::read(member(&mut archive, vectors, &place)?, place.clone())?;
+    let mut texts = |which: Result<Option<usize>, String>| -> Result<_, ExchangeError> {
         let Some(array) = which.map_err(|e| place.bad(e))? else { return Ok(None) };
-        let texts = npy::texts(member(&mut archive, &arrays[array], &place)?, &place)?;
-        Ok(Some(texts.into_iter()))
+        npy::texts(member(&mut archive, &arrays[array], &place)?, &place).map(Some)
     };
-    let mut names = beside(columns.names_of(&arrays))?;
-    let mut identities = beside(columns.identities_of(&arrays))?;
-    Ok(Box::new(rows.map(move |row| {
-        let mut row = row?;
-        row.name = next(&mut names, &place)?;
-        row.identity = next(&mut identities, &place)?.filter(|label| !label.is_empty());
-        Ok(row)
-    })))
-}
-
-fn next(
-    texts: &mut Option<impl Iterator<Item = String>>,
-    place: &Place,
-) -> Result<Option<String>, ExchangeError> {
-    let Some(texts) = texts else { return Ok(None) };
-    let text = texts.next();
-    text.map(Some).ok_or_else(|| place.bad("it has fewer names or identities than vectors"))
+    if let Some(names) = texts(columns.names_of(&arrays))? {
+        rows = beside(rows, names, place.clone(), Beside::Names);
+    }
+    if let Some(identities) = texts(columns.identities_of(&arrays))? {
+        rows = beside(rows, identities, place.clone(), Beside::Identities);
+    }
+    Ok(rows)
 }
 
 /// A member as a stream of its own, which outlives the archive.

@@ -126,6 +126,58 @@ pub fn read_names(path: &Path) -> Result<Vec<String>, ExchangeError> {
     stream.lines().collect::<Result<_, _>>().map_err(ExchangeError::io("read", path))
 }
 
+/// What texts stand for that belong to the rows of a file, one to each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    /// What each row is called.
+    Names,
+    /// Who each is; nobody, where the text is empty.
+    Identities,
+}
+
+/// Puts the texts of `file`, as [`read_names`] reads them, beside rows.
+///
+/// # Errors
+///
+/// [`ExchangeError`] where the file cannot be read; in place of a row, where there are more texts than
+/// rows, or fewer, with both numbers.
+pub fn read_beside(rows: Rows, file: &Path, what: Beside) -> Result<Rows, ExchangeError> {
+    let texts = read_names(file)?;
+    let place = Place { path: file.to_owned(), format: "a list of names" };
+    Ok(beside(rows, texts, place, what))
+}
+
+pub(crate) fn beside(mut rows: Rows, texts: Vec<String>, place: Place, what: Beside) -> Rows {
+    let total = texts.len();
+    let mut texts = texts.into_iter();
+    let mut vectors = 0u64;
+    Box::new(std::iter::from_fn(move || {
+        let uneven = |vectors: u64| {
+            let what = match what {
+                Beside::Names => "names",
+                Beside::Identities => "identities",
+            };
+            place.bad(format!("it has {total} {what}, but there are {vectors} vectors"))
+        };
+        let (mut row, text) = match (rows.next(), texts.next()) {
+            (Some(Ok(row)), Some(text)) => (row, text),
+            (None, None) => return None,
+            (None, Some(_)) => return Some(Err(uneven(vectors))),
+            (Some(Ok(_)), None) => {
+                let more = rows.by_ref().map_while(Result::ok).count() as u64;
+                return Some(Err(uneven(vectors + 1 + more)));
+            }
+            (error, _) => return error,
+        };
+        vectors += 1;
+        match what {
+            Beside::Names => row.name = Some(text),
+            Beside::Identities => row.identity = Some(text).filter(|label| !label.is_empty()),
+        }
+        Some(Ok(row))
+    }))
+}
+
 pub(crate) fn open(path: &Path) -> Result<BufReader<File>, ExchangeError> {
     let file = File::open(path).map_err(ExchangeError::io("open", path))?;
     Ok(BufReader::with_capacity(1 << 20, file))

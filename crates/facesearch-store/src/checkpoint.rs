@@ -29,7 +29,7 @@ pub(crate) fn write(dir: &Path, state: State) -> Result<(), StoreError> {
         fs::rename(&fresh, &path)?;
         sync_directory(dir)
     };
-    replace().map_err(|error| StoreError::Io { action: "write", path, source: error.into() })
+    replace().map_err(|error| StoreError::Write { action: "write", path, source: error.into() })
 }
 
 /// The checkpoint of the store in `dir`; `None` where there is none yet.

@@ -8,7 +8,8 @@
 //! - **Durable:** a commit survives the death of the process once sled has written its buffer, and
 //!   a power cut after [`FaceStore::flush`], which adds the fsync that sled's own flush leaves out.
 //! - **Trap:** sled panics on some damaged files. Every call into it goes through `guard.rs`, which
-//!   makes an error of that; the panic hook still prints its message.
+//!   makes an error of that. A panic hook can tell these panics from others by
+//!   [`facesearch_core::is_panic_caught`], but for those of sled's own threads.
 
 mod commit;
 mod files;
@@ -83,7 +84,7 @@ impl SledStore {
     ///
     /// [`StoreError::Locked`] where another process has it open, [`StoreError::Contract`] where it
     /// holds embeddings of another making, [`StoreError::Corrupt`] where it is damaged,
-    /// [`StoreError::Io`] where the file system refuses.
+    /// [`StoreError::Io`] and [`StoreError::Write`] where the file system refuses.
     pub fn create_or_open(dir: &Path, contract: &Contract) -> Result<Self, StoreError> {
         Self::create_or_open_with(dir, contract, StoreOptions::default())
     }
@@ -450,5 +451,5 @@ fn nothing_at(dir: &Path) -> StoreError {
 }
 
 fn at(dir: &Path, action: &'static str, source: io::Error) -> StoreError {
-    StoreError::Io { action, path: dir.into(), source: source.into() }
+    StoreError::Write { action, path: dir.into(), source: source.into() }
 }

@@ -16,9 +16,8 @@
 //!   error otherwise: the rest would be grey, and a face cut in half is worse than none.
 
 use std::io::Cursor;
-use std::panic::catch_unwind;
 
-use facesearch_core::{Photo, VisionError};
+use facesearch_core::{Photo, VisionError, catch_panic};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
@@ -56,7 +55,7 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Photo, VisionError>
     }
     // The codecs promise errors, not panics, for any bytes. Should one break that promise on one
     // file in a million, the run must still go on; nothing is shared that could be left half done.
-    catch_unwind(|| decode_with_codec(bytes, limits))
+    catch_panic(|| decode_with_codec(bytes, limits))
         .unwrap_or_else(|_| Err(bad("the decoder gave up on this file")))
 }
 
@@ -71,7 +70,7 @@ pub(crate) fn memory(bytes: &[u8]) -> u64 {
         let pixels = u64::from(width) * u64::from(height);
         Some(decoder.total_bytes().saturating_add(pixels.saturating_mul(5)))
     };
-    catch_unwind(header).ok().flatten().unwrap_or(0)
+    catch_panic(header).ok().flatten().unwrap_or(0)
 }
 
 fn decode_with_codec(bytes: &[u8], limits: &DecodeLimits) -> Result<Photo, VisionError> {

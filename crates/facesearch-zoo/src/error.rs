@@ -31,7 +31,7 @@ pub enum ZooError {
     Offline { file: String, dir: PathBuf },
 
     #[error(
-        "cannot get {file}; tried{}\nget it by hand from one of these places and run \
+        "cannot get {file}; tried {}; get it by hand from one of these places and run \
          `facesearch models import FILE` (SHA-256 {sha256})",
         Attempt::list(attempts)
     )]
@@ -55,6 +55,10 @@ pub enum ZooError {
 
     #[error("cannot {action} {path}")]
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
+
+    /// The disk is full or failed, or the folder must not be written to.
+    #[error("cannot {action} {path}")]
+    Write { action: &'static str, path: PathBuf, source: std::io::Error },
 }
 
 impl ZooError {
@@ -65,6 +69,15 @@ impl ZooError {
     ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { action, path, source }
+    }
+
+    /// The same for what cannot be written.
+    pub(crate) fn write(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Write { action, path, source }
     }
 }
 
@@ -80,9 +93,10 @@ pub struct Attempt {
 impl Attempt {
     fn list(attempts: &[Self]) -> String {
         if attempts.is_empty() {
-            return ": nothing, because the catalogue names no source".into();
+            return "nothing, because the catalogue names no source".into();
         }
-        attempts.iter().map(|attempt| format!("\n  - {attempt}")).collect()
+        let attempts: Vec<String> = attempts.iter().map(Self::to_string).collect();
+        attempts.join("; ")
     }
 }
 

@@ -189,7 +189,7 @@ fn length(path: &Path) -> u64 {
 }
 
 fn local(path: &Path) -> impl FnOnce(io::Error) -> HttpError {
-    move |err| HttpError::Local(ZooError::io("write", path)(err))
+    move |err| HttpError::Local(ZooError::write("write", path)(err))
 }
 
 /// The host of an address, with its port; what one unreachable address tells of others.

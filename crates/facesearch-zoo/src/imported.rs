@@ -98,7 +98,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// Those of `fill`, [`ZooError::BadName`], and [`ZooError::Io`] where the cache cannot be
+    /// Those of `fill`, [`ZooError::BadName`], and [`ZooError::Write`] where the cache cannot be
     /// written.
     pub fn import_as<E: From<ZooError>>(
         &self,
@@ -107,27 +107,31 @@ impl Cache {
     ) -> Result<Imported, E> {
         let place = self.imported_dir(name)?;
         let parent = self.dir().join("imported");
-        fs::create_dir_all(&parent).map_err(ZooError::io("create", &parent))?;
+        fs::create_dir_all(&parent).map_err(ZooError::write("create", &parent))?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(".incoming-");
-        let staging = builder.tempdir_in(&parent).map_err(ZooError::io("write into", &parent))?;
+        let staging =
+            builder.tempdir_in(&parent).map_err(ZooError::write("write into", &parent))?;
         let imported = fill(staging.path())?;
         let record = toml::to_string(&imported).expect("names and numbers can be written as TOML");
         let path = staging.path().join(RECORD);
-        fs::write(&path, record).map_err(ZooError::io("write", &path))?;
+        fs::write(&path, record).map_err(ZooError::write("write", &path))?;
         #[cfg(unix)]
         {
             // As an ordinary new folder, so that a shared cache stays readable for others.
             use std::os::unix::fs::PermissionsExt;
             let shared = fs::Permissions::from_mode(0o755);
-            fs::set_permissions(staging.path(), shared).map_err(ZooError::io("write", &parent))?;
+            fs::set_permissions(staging.path(), shared)
+                .map_err(ZooError::write("write", &parent))?;
         }
         // A folder cannot be renamed onto a full one: the old one steps aside first.
         if place.exists() {
-            let old = builder.tempdir_in(&parent).map_err(ZooError::io("write into", &parent))?;
-            fs::rename(&place, old.path().join("old")).map_err(ZooError::io("replace", &place))?;
+            let old =
+                builder.tempdir_in(&parent).map_err(ZooError::write("write into", &parent))?;
+            fs::rename(&place, old.path().join("old"))
+                .map_err(ZooError::write("replace", &place))?;
         }
-        fs::rename(staging.keep(), &place).map_err(ZooError::io("write", &place))?;
+        fs::rename(staging.keep(), &place).map_err(ZooError::write("write", &place))?;
         Ok(imported)
     }
 

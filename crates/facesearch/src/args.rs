@@ -31,6 +31,7 @@ Exit codes:
   4  index missing, damaged or of another model
   5  finished, with files that failed
   6  model or device unusable
+  7  something cannot be written: disk full, failed or not to be written to
   130  interrupted; what was done is kept";
 
 /// Options of every command

@@ -14,7 +14,7 @@ use facesearch_core::{Contract, Gallery};
 use facesearch_eval::calibrate::{Calibration, Reliability};
 use serde::{Deserialize, Serialize};
 
-use crate::exit::Failure;
+use crate::exit::{Failure, Unwritable};
 use crate::printer::shown;
 
 const NAME: &str = "calibration.json";
@@ -98,13 +98,13 @@ impl Stored {
         let json = serde_json::to_string(self)?;
         let body = json.strip_suffix('}').unwrap_or(&json);
         let checksum = blake3::hash(body.as_bytes()).to_hex();
-        let write = || {
+        let write = || -> std::io::Result<()> {
             let mut file = fs::File::create(&next)?;
             file.write_all(format!("{body}{SEAM}{checksum}\"}}\n").as_bytes())?;
             file.sync_all()?;
             fs::rename(&next, &path)
         };
-        write().map_err(|error| unusable(&path, &format!("cannot be written: {error}")))?;
+        write().map_err(Unwritable::file(&path))?;
         Ok(path)
     }
 

@@ -92,7 +92,7 @@ impl Composition {
     }
 
     /// The whole in a few lines.
-    pub(crate) fn for_people(&self) -> String {
+    pub(crate) fn for_people(&self) -> Vec<String> {
         let mut lines = vec![format!(
             "{}: {} models together, threshold {} L2",
             self.model,
@@ -104,7 +104,7 @@ impl Composition {
                 "    {weight:.3}     {name}, in units of its own threshold, squared"
             ));
         }
-        lines.join("\n")
+        lines
     }
 }
 

@@ -1,11 +1,17 @@
 //! How the program ends: a documented number for each kind of ending.
 
+use std::error::Error;
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
-use facesearch_core::{GalleryError, StoreError, VisionError};
+use facesearch_core::{GalleryError, StoreError, VisionError, is_refused_write};
+use facesearch_exchange::ExchangeError;
+use facesearch_indexer::IndexError;
+use facesearch_vision::WeightsError;
 use facesearch_zoo::ZooError;
 
-use crate::printer::Printer;
+use crate::printer::{Printer, shown};
 
 /// The documented endings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,6 +30,8 @@ pub(crate) enum Exit {
     SomeFailed = 5,
     /// The model or its device cannot be used.
     Model = 6,
+    /// Something cannot be written: the disk is full or failed, or must not be written to.
+    Write = 7,
     /// Stopped by Ctrl-C.
     Interrupted = 130,
 }
@@ -58,6 +66,26 @@ impl Failure {
     }
 }
 
+/// A file, or standard output, that cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {what}")]
+pub(crate) struct Unwritable {
+    what: String,
+    source: io::Error,
+}
+
+impl Unwritable {
+    /// Names the file that an error of writing belongs to, for `map_err`.
+    pub(crate) fn file(path: &Path) -> impl Fn(io::Error) -> Self {
+        move |source| Self { what: shown(path), source }
+    }
+
+    /// An error of writing to standard output.
+    pub(crate) fn stdout(source: io::Error) -> Self {
+        Self { what: "to standard output".into(), source }
+    }
+}
+
 /// Words the error, if there is one, and gives the number to exit with.
 pub(crate) fn conclude(ended: anyhow::Result<Exit>, out: &Printer) -> ExitCode {
     let exit = match ended {
@@ -81,17 +109,89 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn exit_of(error: &anyhow::Error) -> Exit {
-    for cause in error.chain() {
-        if let Some(failure) = cause.downcast_ref::<Failure>() {
-            return failure.exit;
-        }
-        if cause.is::<GalleryError>() || cause.is::<StoreError>() {
-            return Exit::Index;
-        }
-        if cause.is::<ZooError>() || matches!(cause.downcast_ref(), Some(VisionError::Model { .. }))
-        {
-            return Exit::Model;
-        }
+    if error.chain().any(is_write) {
+        return Exit::Write;
     }
-    Exit::Input
+    error.chain().find_map(exit_for).unwrap_or(Exit::Input)
+}
+
+/// Whether an error is one of writing. That decides, whatever else stopped because of it.
+fn is_write(cause: &(dyn Error + 'static)) -> bool {
+    if let Some(IndexError::Store(error)) = cause.downcast_ref() {
+        // It does not stand in the chain of causes itself.
+        return is_write(error);
+    }
+    cause.is::<Unwritable>()
+        || cause.downcast_ref::<io::Error>().is_some_and(is_refused_write)
+        || matches!(cause.downcast_ref(), Some(StoreError::Write { .. }))
+        || matches!(cause.downcast_ref(), Some(ExchangeError::Write { .. }))
+        || matches!(cause.downcast_ref(), Some(WeightsError::Write { .. }))
+        || matches!(cause.downcast_ref(), Some(ZooError::Write { .. }))
+}
+
+/// What another error says of the ending; `None` where its cause may say more.
+fn exit_for(cause: &(dyn Error + 'static)) -> Option<Exit> {
+    if let Some(failure) = cause.downcast_ref::<Failure>() {
+        return Some(failure.exit);
+    }
+    match cause.downcast_ref() {
+        // Neither stands in the chain of causes itself.
+        Some(IndexError::Store(_)) => return Some(Exit::Index),
+        Some(IndexError::Vision(error)) => return exit_for(error),
+        _ => {}
+    }
+    if cause.is::<GalleryError>() || cause.is::<StoreError>() {
+        return Some(Exit::Index);
+    }
+    let is_model = matches!(cause.downcast_ref(), Some(VisionError::Model { .. }));
+    (is_model || cause.is::<ZooError>()).then_some(Exit::Model)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    fn full() -> io::Error {
+        io::Error::from(io::ErrorKind::StorageFull)
+    }
+
+    #[test]
+    fn what_cannot_be_written_ends_with_7_whoever_met_it() {
+        let path = Path::new("x").to_path_buf();
+        let write = || StoreError::Write {
+            action: "write",
+            path: path.clone(),
+            source: io::Error::from(io::ErrorKind::PermissionDenied).into(),
+        };
+        let read = || StoreError::Io {
+            action: "read",
+            path: path.clone(),
+            source: io::Error::from(io::ErrorKind::PermissionDenied).into(),
+        };
+        let zoo = ZooError::Write { action: "write", path: path.clone(), source: full() };
+        let exchange = ExchangeError::Write { path: path.clone(), source: full().into() };
+        for (error, exit) in [
+            (anyhow::Error::new(write()), Exit::Write),
+            (anyhow::Error::new(write()).context("more words"), Exit::Write),
+            (IndexError::from(write()).into(), Exit::Write),
+            (IndexError::from(read()).into(), Exit::Index),
+            (anyhow::Error::new(read()), Exit::Index),
+            (zoo.into(), Exit::Write),
+            (exchange.into(), Exit::Write),
+            (Unwritable::file(&path)(full()).into(), Exit::Write),
+            (full().into(), Exit::Write),
+            (io::Error::from(io::ErrorKind::NotFound).into(), Exit::Input),
+        ] {
+            assert_eq!(exit_of(&error), exit, "{error:#}");
+        }
+        let model = VisionError::Model { model: "m".into(), source: "broke".into() };
+        assert_eq!(exit_of(&IndexError::from(model).into()), Exit::Model);
+        let converted = WeightsError::Write { path, source: full() };
+        let model = VisionError::Model { model: "m".into(), source: converted.into() };
+        assert_eq!(exit_of(&model.into()), Exit::Write);
+        let wrapped: anyhow::Result<()> = Err(full()).context("cannot write x");
+        assert_eq!(exit_of(&wrapped.unwrap_err()), Exit::Write);
+    }
 }

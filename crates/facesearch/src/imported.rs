@@ -3,8 +3,9 @@
 //! There is no store behind it: what is published is all there is, and every change publishes the
 //! faces that stay and those that come. Its contract names `imported` where others name a detector.
 
+use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use facesearch_ann::{Snapshot, SnapshotPublisher};
 use facesearch_core::{
@@ -57,7 +58,7 @@ impl Imported {
     /// Takes hold of the index, which need not be there.
     pub(crate) fn open(global: &Global) -> anyhow::Result<Self> {
         let index = &global.index;
-        let io = |action, source: std::io::Error| StoreError::Io {
+        let io = |action, source: std::io::Error| StoreError::Write {
             action,
             path: index.clone(),
             source: source.into(),
@@ -78,12 +79,30 @@ impl Imported {
             Err(GalleryError::NotFound { .. }) => None,
             Err(error) => return Err(error.into()),
         };
+        if let Some(standing) = &standing {
+            // Nothing damaged is carried on under new checksums.
+            standing.verify()?;
+        }
         Ok(Self { standing, publisher: SnapshotPublisher::new(index), _lock: lock })
     }
 
     /// What is published now.
     pub(crate) fn standing(&self) -> Option<&Snapshot> {
         self.standing.as_ref()
+    }
+
+    /// The rows that are published now, to compare others with.
+    pub(crate) fn present(&self) -> PresentRows {
+        let mut present = PresentRows::default();
+        if let Some(standing) = &self.standing {
+            for row in (0..standing.len() as u32).map(Row) {
+                let view = standing.face(row);
+                let identity = view.identity.map(|who| standing.identity(who));
+                let name = standing.photo_path(view.photo);
+                *present.0.entry(row_key(&name, identity, standing.vector(row))).or_default() += 1;
+            }
+        }
+        present
     }
 
     /// Publishes with one search structure over everything.
@@ -101,10 +120,6 @@ impl Imported {
         stays: impl Fn(&Snapshot, Row) -> bool,
         comers: impl Iterator<Item = anyhow::Result<Newcomer>>,
     ) -> anyhow::Result<Published> {
-        if let Some(standing) = &self.standing {
-            // Nothing damaged is carried on under new checksums.
-            standing.verify()?;
-        }
         self.publisher.publish_with(contract, last, |writer| -> anyhow::Result<()> {
             let mut next = 0;
             if let Some(standing) = &self.standing {
@@ -136,8 +151,43 @@ impl Imported {
     }
 }
 
+/// How often each row is in the index. Two rows are the same where name, identity and every bit of
+/// the vector are. Memory: about fifty bytes a row.
+#[derive(Default)]
+pub(crate) struct PresentRows(HashMap<[u8; 16], u32>);
+
+impl PresentRows {
+    /// Whether the index has this row. Each of its rows stands for one row of a file, so that a row
+    /// that is twice in a file has to be twice in the index.
+    pub(crate) fn take(&mut self, row: &Newcomer) -> bool {
+        let key = row_key(&row.name, row.identity.as_deref(), &row.vector);
+        match self.0.get_mut(&key) {
+            Some(left) if *left > 0 => {
+                *left -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What tells a row from others: half of a BLAKE3, which is enough for any number of rows.
+fn row_key(name: &Path, identity: Option<&str>, vector: &[f32]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    for text in [Some(name.as_os_str().as_encoded_bytes()), identity.map(str::as_bytes)] {
+        let length = text.map_or(u64::MAX, |text| text.len() as u64);
+        hasher.update(&length.to_le_bytes()).update(text.unwrap_or_default());
+    }
+    for number in vector {
+        hasher.update(&number.to_bits().to_le_bytes());
+    }
+    let mut key = [0; 16];
+    hasher.finalize_xof().fill(&mut key);
+    key
+}
+
 /// Faces of one name are of one photo.
-fn key(name: &std::path::Path) -> ContentHash {
+fn key(name: &Path) -> ContentHash {
     ContentHash(*blake3::hash(name.as_os_str().as_encoded_bytes()).as_bytes())
 }
 

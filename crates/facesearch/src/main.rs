@@ -10,6 +10,7 @@ mod composition;
 mod exit;
 mod imported;
 mod judge;
+mod log;
 mod model_import;
 mod open;
 mod page;
@@ -32,8 +33,9 @@ use crate::printer::Printer;
 static MEMORY: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    start_log(cli.global.verbose);
+    log::quiet_panics();
+    let cli = parse();
+    log::start(cli.global.verbose);
     let mut out = Printer::new(cli.global.quiet);
     let global = &cli.global;
     let ended = match &cli.command {
@@ -60,11 +62,16 @@ fn main() -> ExitCode {
     exit::conclude(ended.and_then(|exit| out.flush().map(|()| exit)), &out)
 }
 
-/// Libraries' events go to stderr: warnings by default, more with each `-v`; the variable
-/// `FACESEARCH_LOG` takes the usual filter syntax and overrides both.
-fn start_log(verbose: u8) {
-    let default = ["warn", "info", "debug", "trace"][usize::from(verbose.min(3))];
-    let filter = tracing_subscriber::EnvFilter::try_from_env("FACESEARCH_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+/// The command line. What clap says quotes arguments, which may be names of files that a shell put
+/// there: a message that a terminal must not be shown as it is loses its colours and is escaped.
+fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        let plain = error.render().to_string();
+        let safe = printer::escape_lines(&plain);
+        if !error.use_stderr() || safe == plain {
+            error.exit();
+        }
+        safe.trim_end().lines().for_each(printer::say);
+        std::process::exit(error.exit_code())
+    })
 }

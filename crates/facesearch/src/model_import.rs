@@ -13,7 +13,7 @@ use facesearch_vision::{
 };
 use facesearch_zoo::{Cache, Digest, Imported, Model, ModelKind, NetworkUse, Zoo};
 
-use crate::exit::Failure;
+use crate::exit::{Failure, Unwritable};
 use crate::printer::shown;
 use crate::recogniser::{NetworkArgs, aligner};
 
@@ -262,6 +262,6 @@ fn copy(files: &[PathBuf], dir: &Path) -> anyhow::Result<Vec<String>> {
 }
 
 fn copy_one(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let failed = |error| Failure::model(format!("cannot copy {}: {error}", shown(from)));
-    fs::copy(from, to).and_then(|_| File::open(to)?.sync_all()).map_err(failed)
+    fs::copy(from, to).and_then(|_| File::open(to)?.sync_all()).map_err(Unwritable::file(to))?;
+    Ok(())
 }

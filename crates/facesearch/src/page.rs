@@ -16,8 +16,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 pub(crate) use crop::crop;
 pub(crate) use plot::{Axis, Plot, Series};
 
-use crate::exit::Failure;
-use crate::printer::shown;
+use crate::exit::Unwritable;
+use crate::printer::escape_lines;
 
 const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/sort.js");
@@ -60,8 +60,9 @@ impl Page {
                 }
             }
         };
-        std::fs::write(file, page.into_string())
-            .map_err(|error| Failure::usage(format!("cannot write {}: {error}", shown(file))))
+        // A page may be shown in a terminal, too; its own text has line ends and nothing else.
+        std::fs::write(file, escape_lines(&page.into_string())).map_err(Unwritable::file(file))?;
+        Ok(())
     }
 }
 

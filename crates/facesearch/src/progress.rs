@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use facesearch_core::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::printer::say;
+
 /// How often a plain line is written where there is no terminal.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -46,11 +48,6 @@ impl Bar {
 
     fn task(&self) -> std::sync::MutexGuard<'_, Task> {
         self.task.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    #[expect(clippy::print_stderr, reason = "progress is drawn here")]
-    fn say(&self, line: &str) {
-        eprintln!("{line}");
     }
 }
 
@@ -103,12 +100,12 @@ impl Progress for Bar {
             None => format!("{done} {} ({per_second:.1} per second)", task.unit),
         };
         drop(task);
-        self.say(&line);
+        say(&line);
     }
 
     fn note(&self, line: &str) {
         if !self.quiet {
-            self.bar.suspend(|| self.say(line));
+            self.bar.suspend(|| say(line));
         }
     }
 

@@ -183,34 +183,31 @@ impl ImageReport {
         self.faces.iter().any(|face| face.identity.is_some())
     }
 
-    /// The answer in lines for people, without a line end.
-    pub(crate) fn for_people(&self) -> String {
+    /// The answer in lines for people.
+    pub(crate) fn for_people(&self) -> Vec<String> {
         let image = shown(Path::new(&self.image));
         if let Some(error) = &self.error {
-            return format!("{image}: {error}");
+            return vec![format!("{image}: {error}")];
         }
         if self.faces.is_empty() {
-            return format!("{image}: no face found");
+            return vec![format!("{image}: no face found")];
         }
-        let mut text = format!("{image}: {}", count(self.faces.len() as u64, "face", "faces"));
+        let faces = count(self.faces.len() as u64, "face", "faces");
+        let mut lines = vec![format!("{image}: {faces}")];
         for (i, face) in self.faces.iter().enumerate() {
-            let _ = match &face.place {
-                Some(Place { bbox: BoundingBox { x, y, width, height }, .. }) => write!(
-                    text,
-                    "\n  face {} at {x:.0},{y:.0} ({width:.0}x{height:.0}): {}",
-                    i + 1,
-                    face.verdict(self.threshold)
-                ),
-                None => write!(text, "\n  {}", face.verdict(self.threshold)),
-            };
-            if let Some(explanation) = &face.explain {
-                let _ = write!(text, "\n    {}", explanation.for_people());
-            }
-            for candidate in &face.candidates {
-                let _ = write!(text, "\n    {}", candidate.for_people());
-            }
+            let verdict = face.verdict(self.threshold);
+            lines.push(match &face.place {
+                Some(Place { bbox: BoundingBox { x, y, width, height }, .. }) => {
+                    let number = i + 1;
+                    format!("  face {number} at {x:.0},{y:.0} ({width:.0}x{height:.0}): {verdict}")
+                }
+                None => format!("  {verdict}"),
+            });
+            let explanation = face.explain.iter().map(Explanation::for_people);
+            let candidates = face.candidates.iter().map(CandidateReport::for_people);
+            lines.extend(explanation.chain(candidates).map(|line| format!("    {line}")));
         }
-        text
+        lines
     }
 }
 

@@ -138,6 +138,7 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// What is said where something cannot be written.
 pub(crate) fn io_error(action: &'static str, path: &Path, source: io::Error) -> StoreError {
-    StoreError::Io { action, path: path.to_owned(), source: source.into() }
+    StoreError::Write { action, path: path.to_owned(), source: source.into() }
 }

@@ -88,7 +88,7 @@ impl SnapshotWriter {
     /// # Errors
     ///
     /// [`StoreError::Corrupt`] where the vector is not finite or of another dimension, or an id out of
-    /// order; [`StoreError::Io`] where the disk refuses; and what `path` reports.
+    /// order; [`StoreError::Write`] where the disk refuses; and what `path` reports.
     pub fn push<E: From<StoreError>>(
         &mut self,
         record: FaceRecord,

@@ -47,7 +47,7 @@ impl Cache {
     ///
     /// [`ZooError::Offline`] where something is missing and nothing may be fetched,
     /// [`ZooError::Unavailable`] with the reason of every source where none gave the file, and
-    /// [`ZooError::Io`] where the cache itself cannot be written. What was fetched before stays.
+    /// [`ZooError::Write`] where the cache itself cannot be written. What was fetched before stays.
     pub fn fetch_all<'a>(
         &self,
         artifacts: impl IntoIterator<Item = &'a Artifact>,
@@ -66,7 +66,7 @@ impl Cache {
             return Err(ZooError::Offline { file: names.join(", "), dir: self.dir.clone() });
         }
         if !missing.is_empty() {
-            fs::create_dir_all(&self.dir).map_err(ZooError::io("create", &self.dir))?;
+            fs::create_dir_all(&self.dir).map_err(ZooError::write("create", &self.dir))?;
             let _lock = lock::lock(&self.dir, progress)?;
             staging::sweep(&self.dir);
             let mut pull = Pull::new(self, progress);

@@ -25,7 +25,7 @@ pub(super) fn lock(dir: &Path, progress: &dyn Progress) -> Result<Lock, ZooError
         .truncate(false)
         .write(true)
         .open(&path)
-        .map_err(ZooError::io("write", &path))?;
+        .map_err(ZooError::write("write", &path))?;
     let outcome = match file.try_lock() {
         Err(TryLockError::WouldBlock) => {
             progress.note("another process is fetching model files; waiting for it");

@@ -71,7 +71,7 @@ pub(crate) fn run(args: &AuditArgs, global: &Global, out: &mut Printer) -> anyho
         if args.json {
             out.json(finding)?;
         } else {
-            out.line(in_words(finding, gallery))?;
+            out.lines(in_words(finding, gallery))?;
         }
     }
     if !args.json {
@@ -221,13 +221,13 @@ fn said(finding: &Finding) -> String {
     }
 }
 
-fn in_words(finding: &Finding, gallery: &dyn Gallery) -> String {
-    let mut text = format!("{} (distance {:.3})", said(finding), finding.distance);
+fn in_words(finding: &Finding, gallery: &dyn Gallery) -> Vec<String> {
+    let mut lines = vec![format!("{} (distance {:.3})", said(finding), finding.distance)];
     for row in &finding.rows {
         let face = gallery.face(*row);
-        text.push_str(&format!("\n  face {}: {}", face.id, shown(&gallery.photo_path(face.photo))));
+        lines.push(format!("  face {}: {}", face.id, shown(&gallery.photo_path(face.photo))));
     }
-    text
+    lines
 }
 
 fn page(findings: &[Finding], gallery: &dyn Gallery, limit: f32) -> Page {

@@ -15,11 +15,11 @@ use facesearch_core::{Gallery, Progress};
 use self::partial::Partial;
 
 use crate::args::{Global, Search};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, Unwritable};
 use crate::judge::Judge;
 use crate::open::{self, MemoryArgs, Vision};
 use crate::page::Page;
-use crate::printer::{Printer, count, shown};
+use crate::printer::{Printer, count, for_stdout, json_line, shown};
 use crate::progress::Bar;
 use crate::report::ImageReport;
 
@@ -146,26 +146,26 @@ fn lines(reader: impl BufRead + 'static, null: bool) -> Images {
 /// Where answers go.
 trait Answers {
     /// The heading of a table.
-    fn head(&mut self, head: &[u8]) -> std::io::Result<()>;
+    fn head(&mut self, head: &[u8]) -> Result<(), Unwritable>;
 
     /// All that is said of an image.
-    fn answer(&mut self, image: &Path, answer: &[u8]) -> std::io::Result<()>;
+    fn answer(&mut self, image: &Path, answer: &[u8]) -> Result<(), Unwritable>;
 
     /// A portion of images is done.
-    fn flush(&mut self) -> std::io::Result<()>;
+    fn flush(&mut self) -> Result<(), Unwritable>;
 }
 
 impl Answers for std::io::StdoutLock<'_> {
-    fn head(&mut self, head: &[u8]) -> std::io::Result<()> {
-        self.write_all(head)
+    fn head(&mut self, head: &[u8]) -> Result<(), Unwritable> {
+        self.write_all(head).map_err(Unwritable::stdout)
     }
 
-    fn answer(&mut self, _: &Path, answer: &[u8]) -> std::io::Result<()> {
-        self.write_all(answer)
+    fn answer(&mut self, _: &Path, answer: &[u8]) -> Result<(), Unwritable> {
+        self.write_all(&for_stdout(answer)).map_err(Unwritable::stdout)
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
-        Write::flush(self)
+    fn flush(&mut self) -> Result<(), Unwritable> {
+        Write::flush(self).map_err(Unwritable::stdout)
     }
 }
 
@@ -221,11 +221,7 @@ impl Batch<'_> {
 
     fn line(&self, report: &ImageReport) -> anyhow::Result<Vec<u8>> {
         match self.format {
-            Format::Jsonl => {
-                let mut line = serde_json::to_vec(report)?;
-                line.push(b'\n');
-                Ok(line)
-            }
+            Format::Jsonl => json_line(report),
             Format::Csv | Format::Parquet => table::csv_of(report),
         }
     }

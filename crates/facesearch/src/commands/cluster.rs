@@ -146,7 +146,7 @@ pub(crate) fn run(args: &ClusterArgs, global: &Global, out: &mut Printer) -> any
         if args.json {
             out.json(group)?;
         } else {
-            out.line(in_words(group))?;
+            out.lines(in_words(group))?;
         }
     }
     if let Some(file) = &args.html {
@@ -320,18 +320,17 @@ fn statement(groups: &[Group]) -> Statement {
     Statement { what: format!("cluster into {people}"), faces, labels: Vec::new() }
 }
 
-fn in_words(group: &Group) -> String {
+fn in_words(group: &Group) -> Vec<String> {
     let new = group.faces.iter().filter(|face| !face.named).count();
     let whose = if group.known { "" } else { " (not named yet)" };
-    let mut text = format!(
+    let mut lines = vec![format!(
         "{}{whose}: {}, {new} without a name",
         shown_name(&group.name),
         count(group.faces.len() as u64, "face", "faces")
-    );
-    for face in &group.faces {
-        text.push_str(&format!("\n  face {}: {}", face.face, shown(Path::new(&face.photo))));
-    }
-    text
+    )];
+    let face = |face: &Member| format!("  face {}: {}", face.face, shown(Path::new(&face.photo)));
+    lines.extend(group.faces.iter().map(face));
+    lines
 }
 
 fn page(groups: &[Group]) -> Page {

@@ -3,13 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::{Args, Parser};
 use facesearch_zoo::{FetchOptions, Role, Sample, Samples};
 
 use super::{index, query};
 use crate::args::{Cli, Command, Global};
-use crate::exit::Exit;
+use crate::exit::{Exit, Unwritable};
 use crate::open;
 use crate::printer::{Printer, shown};
 
@@ -69,7 +68,7 @@ fn lay_out(
         };
         let to = folder.join(&sample.artifact.file);
         let made = fs::create_dir_all(&folder).and_then(|()| fs::copy(&file, &to));
-        made.with_context(|| format!("cannot write {}", shown(&to)))?;
+        made.map_err(Unwritable::file(&to))?;
         if sample.role == Role::Query {
             queries.push((to, sample.clone()));
         }

@@ -1,9 +1,10 @@
 //! `facesearch identity`: name people, and take it back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
+use facesearch_ann::Snapshot;
 use facesearch_core::{FaceId, Gallery, IdentityIndex, Publisher, Row};
 use facesearch_store::{JournalEntry, SledStore, Statement};
 use serde::Serialize;
@@ -91,19 +92,12 @@ pub(crate) fn run(args: &IdentityArgs, global: &Global, out: &mut Printer) -> an
         IdentityCommand::List => list(json, global, out),
         IdentityCommand::Show { name } => show(name, json, global, out),
         IdentityCommand::Log => log(json, global, out),
-        IdentityCommand::Undo { entry } => {
-            let store = store_to_change(global)?;
-            let number = store.undo(*entry).map_err(refused)?;
-            publish(&store, global)?;
-            if json {
-                out.json(&said(&store)?)?;
-            } else {
-                out.line(format!("took back entry {number}"))?;
-            }
-            Ok(Exit::Success)
-        }
+        IdentityCommand::Undo { entry } => undo(*entry, json, global, out),
         change => {
-            let store = store_to_change(global)?;
+            let Opened { store, late } = Opened::to_change(global, out)?;
+            if let Some(entry) = late.filter(|entry| is_entry_of(change, entry)) {
+                return report(entry, json, out);
+            }
             let gallery = open::gallery(global)?;
             gallery.verify()?;
             let statement = statement(change, &gallery)?;
@@ -120,7 +114,7 @@ pub(crate) fn say(
     global: &Global,
     out: &mut Printer,
 ) -> anyhow::Result<Exit> {
-    say_in(&store_to_change(global)?, statement, json, global, out)
+    say_in(&Opened::to_change(global, out)?.store, statement, json, global, out)
 }
 
 fn say_in(
@@ -130,29 +124,97 @@ fn say_in(
     global: &Global,
     out: &mut Printer,
 ) -> anyhow::Result<Exit> {
-    let Some(number) = store.say(statement).map_err(refused)? else {
+    if store.say(statement).map_err(refused)?.is_none() {
         out.note("nothing to change: it is so already");
         return Ok(Exit::Success);
-    };
-    publish(store, global)?;
-    let said = said(store)?;
-    if json {
-        out.json(&said)?;
-        return Ok(Exit::Success);
     }
-    let faces = count(said.faces as u64, "face", "faces");
-    let what = shown_name(&said.what);
-    out.line(format!("{what} ({faces}); `facesearch identity undo {number}` takes it back"))?;
+    let entry = publish_last(store, global)?;
+    report(entry, json, out)
+}
+
+fn undo(
+    asked: Option<u64>,
+    json: bool,
+    global: &Global,
+    out: &mut Printer,
+) -> anyhow::Result<Exit> {
+    let Opened { store, late } = Opened::to_change(global, out)?;
+    let asked_for =
+        |entry: &JournalEntry| entry.undoes.is_some_and(|n| asked.is_none_or(|asked| asked == n));
+    if let Some(entry) = late.filter(asked_for) {
+        return report(entry, json, out);
+    }
+    store.undo(asked).map_err(refused)?;
+    let entry = publish_last(&store, global)?;
+    report(entry, json, out)
+}
+
+/// Says what an entry of the journal has changed.
+fn report(entry: JournalEntry, json: bool, out: &mut Printer) -> anyhow::Result<Exit> {
+    let Logged { entry, what, undoes, faces } = Logged::of(entry);
+    if json {
+        out.json(&Logged { entry, what, undoes, faces })?;
+    } else if let Some(number) = undoes {
+        out.line(format!("took back entry {number}"))?;
+    } else {
+        let (what, faces) = (shown_name(&what), count(faces as u64, "face", "faces"));
+        out.line(format!("{what} ({faces}); `facesearch identity undo {entry}` takes it back"))?;
+    }
     Ok(Exit::Success)
 }
 
-/// The last entry of the journal.
-fn said(store: &SledStore) -> anyhow::Result<Logged> {
-    let entry = store.journal()?.pop().context("the journal is empty after something was said")?;
-    Ok(Logged::of(entry))
+/// A store whose whole content is published.
+struct Opened {
+    store: SledStore,
+    /// The last entry of the journal, where it was published just now: whoever made it was told of
+    /// an error, or nothing at all, and may say the same again.
+    late: Option<JournalEntry>,
 }
 
-fn store(global: &Global) -> anyhow::Result<SledStore> {
+impl Opened {
+    /// Publishes what is in the store first: an earlier change may have been interrupted.
+    fn to_change(global: &Global, out: &Printer) -> anyhow::Result<Self> {
+        let (gallery, store) = gallery_and_store(global)?;
+        if !open::publisher(global).is_behind(&store)? {
+            return Ok(Self { store, late: None });
+        }
+        let last = store.journal()?.pop();
+        let late =
+            last.filter(|entry| gallery.verify_tables().is_ok() && !is_shown(entry, &gallery));
+        open::publisher(global).publish(&store, true)?;
+        out.note("what an earlier command had changed is published now");
+        Ok(Self { store, late })
+    }
+}
+
+/// Whether readers see what an entry has changed.
+fn is_shown(entry: &JournalEntry, gallery: &dyn Gallery) -> bool {
+    let renamed = entry.faces.iter().filter(|face| face.before.identity != face.after.identity);
+    let renamed: BTreeMap<FaceId, Option<&str>> =
+        renamed.map(|face| (face.face, face.after.identity.as_deref())).collect();
+    let is_other = |row: u32| {
+        let face = gallery.face(Row(row));
+        let now = face.identity.map(|identity| gallery.identity(identity));
+        renamed.get(&face.id).is_some_and(|after| *after != now)
+    };
+    !(0..gallery.len() as u32).any(is_other)
+}
+
+/// Whether a command, said again, would say what an entry has said.
+fn is_entry_of(command: &IdentityCommand, entry: &JournalEntry) -> bool {
+    let is_same = match command {
+        // Whether these faces go by that name already is seen when it is said.
+        IdentityCommand::Assign { .. } => false,
+        IdentityCommand::Split { faces, .. } => {
+            let moved = entry.faces.iter().filter(|f| f.before.identity != f.after.identity);
+            moved.map(|face| face.face.0).eq(faces.iter().copied().collect::<BTreeSet<_>>())
+        }
+        _ => true,
+    };
+    is_same && entry.undoes.is_none() && what(command).is_ok_and(|what| what == entry.what)
+}
+
+fn gallery_and_store(global: &Global) -> anyhow::Result<(Snapshot, SledStore)> {
     // A snapshot says better than the store what is wrong with a missing index.
     let gallery = open::gallery(global)?;
     if is_imported(gallery.contract()) {
@@ -161,22 +223,24 @@ fn store(global: &Global) -> anyhow::Result<SledStore> {
             shown(&global.index)
         )));
     }
-    Ok(SledStore::open(&global.index.join(open::STORE))?)
+    Ok((gallery, SledStore::open(&global.index.join(open::STORE))?))
 }
 
-/// The store, once all that is in it is published: an earlier change may have been interrupted.
-fn store_to_change(global: &Global) -> anyhow::Result<SledStore> {
-    let store = store(global)?;
-    if open::publisher(global).is_behind(&store)? {
-        publish(&store, global)?;
-    }
-    Ok(store)
-}
-
-fn publish(store: &SledStore, global: &Global) -> anyhow::Result<()> {
-    facesearch_core::FaceStore::flush(store)?;
-    open::publisher(global).publish(store, true)?;
-    Ok(())
+/// Publishes the last entry of the journal, and gives it back.
+fn publish_last(store: &SledStore, global: &Global) -> anyhow::Result<JournalEntry> {
+    facesearch_core::FaceStore::flush(store).context(
+        "the change may not have reached the disk; say it again, which changes nothing twice",
+    )?;
+    let last = store.journal()?.pop();
+    let entry = last.context("the journal is empty after something was said")?;
+    let number = entry.number;
+    open::publisher(global).publish(store, true).with_context(|| {
+        format!(
+            "the change is made, as entry {number}, but readers do not see it yet; any command \
+             that changes the index publishes it, also the same one again"
+        )
+    })?;
+    Ok(entry)
 }
 
 fn refused(error: facesearch_store::JournalError) -> anyhow::Error {
@@ -196,25 +260,26 @@ fn statement(command: &IdentityCommand, gallery: &dyn Gallery) -> anyhow::Result
         }
         Ok(faces)
     };
+    let what = what(command)?;
     Ok(match command {
         IdentityCommand::Rename { old, new } => {
             let new = usable(new)?;
             if old != &new && gallery.find_identity(&new).is_some() {
-                let what =
-                    format!("`{new}` is there already; `facesearch identity merge` makes them one");
-                return Err(Failure::input(what));
+                return Err(Failure::input(format!(
+                    "`{new}` is there already; `facesearch identity merge` makes them one"
+                )));
             }
             Statement {
-                what: format!("rename `{old}` to `{new}`"),
+                what,
                 faces: all_to(&[old], Some(&new))?,
                 labels: vec![(old.clone(), Some(new))],
             }
         }
         IdentityCommand::Merge { name, others } => {
-            let others: Vec<&String> = others.iter().filter(|other| *other != name).collect();
+            let others = others_than(name, others);
             known(name, gallery)?;
             Statement {
-                what: format!("merge {} into `{name}`", quoted(&others)),
+                what,
                 faces: all_to(&others, Some(name))?,
                 labels: others.into_iter().map(|o| (o.clone(), Some(name.clone()))).collect(),
             }
@@ -233,7 +298,7 @@ fn statement(command: &IdentityCommand, gallery: &dyn Gallery) -> anyhow::Result
             let moved: BTreeSet<u64> = faces.iter().copied().collect();
             let label = |face: &u64| if moved.contains(face) { &into } else { name };
             Statement {
-                what: format!("split `{into}` from `{name}`"),
+                what,
                 faces: own.iter().map(|f| (FaceId(*f), Some(label(f).clone()))).collect(),
                 labels: Vec::new(),
             }
@@ -241,21 +306,42 @@ fn statement(command: &IdentityCommand, gallery: &dyn Gallery) -> anyhow::Result
         IdentityCommand::Assign { faces, to } => {
             let to = usable(to)?;
             Statement {
-                what: format!("assign to `{to}`"),
+                what,
                 faces: faces.iter().map(|face| (FaceId(*face), Some(to.clone()))).collect(),
                 labels: Vec::new(),
             }
         }
-        IdentityCommand::Remove { name } => Statement {
-            what: format!("remove `{name}`"),
-            faces: all_to(&[name], None)?,
-            labels: Vec::new(),
-        },
+        IdentityCommand::Remove { name } => {
+            Statement { what, faces: all_to(&[name], None)?, labels: Vec::new() }
+        }
         IdentityCommand::List
         | IdentityCommand::Show { .. }
         | IdentityCommand::Undo { .. }
         | IdentityCommand::Log => Statement::default(),
     })
+}
+
+/// What a command says, in words for the journal.
+fn what(command: &IdentityCommand) -> anyhow::Result<String> {
+    Ok(match command {
+        IdentityCommand::Rename { old, new } => format!("rename `{old}` to `{}`", usable(new)?),
+        IdentityCommand::Merge { name, others } => {
+            format!("merge {} into `{name}`", quoted(&others_than(name, others)))
+        }
+        IdentityCommand::Split { name, into, .. } => {
+            format!("split `{}` from `{name}`", usable(into)?)
+        }
+        IdentityCommand::Assign { to, .. } => format!("assign to `{}`", usable(to)?),
+        IdentityCommand::Remove { name } => format!("remove `{name}`"),
+        IdentityCommand::List
+        | IdentityCommand::Show { .. }
+        | IdentityCommand::Undo { .. }
+        | IdentityCommand::Log => String::new(),
+    })
+}
+
+fn others_than<'a>(name: &str, names: &'a [String]) -> Vec<&'a String> {
+    names.iter().filter(|other| *other != name).collect()
 }
 
 /// A name that can be given.
@@ -349,7 +435,7 @@ impl Logged {
 }
 
 fn log(json: bool, global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {
-    for entry in store(global)?.journal()? {
+    for entry in gallery_and_store(global)?.1.journal()? {
         let logged = Logged::of(entry);
         if json {
             out.json(&logged)?;

@@ -1,10 +1,11 @@
 //! `facesearch import`: embeddings of another program become an index.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use facesearch_core::{Contract, Embedding, Gallery, Metric, Threshold};
-use facesearch_exchange::{Columns, ExchangeError, Format, Row, Rows, read, read_names};
+use facesearch_exchange::{Beside, Columns, ExchangeError, Format, Row, Rows, read, read_beside};
 use serde::Serialize;
 
 use crate::args::{self, Global};
@@ -14,12 +15,16 @@ use crate::open;
 use crate::printer::{Printer, count, shown};
 
 /// Take embeddings from a file: .npy, .npz, .parquet, .fvecs, .csv, or deepface's .pkl
+///
+/// What is in the index already, by name, identity and numbers, is not taken again: importing a file
+/// twice changes nothing. A row without a name is called by the file's path and its number.
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
     /// The file of embeddings
     pub(crate) file: PathBuf,
 
-    /// Which array or column has the embeddings (default: `embedding`, or the only one that can)
+    /// Which array or column has the embeddings (default: `embedding`, or the only one that can; of a
+    /// CSV file, all columns of numbers together)
     #[arg(long, value_name = "NAME")]
     pub(crate) column: Option<String>,
 
@@ -52,6 +57,8 @@ pub(crate) struct ImportArgs {
 #[derive(Debug, Serialize)]
 struct Summary {
     imported: u64,
+    /// Rows of the file that the index had already.
+    present: u64,
     faces: u64,
     generation: u64,
     seconds: f64,
@@ -81,28 +88,77 @@ pub(crate) fn run(args: &ImportArgs, global: &Global, out: &mut Printer) -> anyh
     open::refuse_store(global)?;
     let index = Imported::open(global)?;
     let contract = contract(args, global, &index, first)?;
-    let mut imported = 0;
-    let comers = (0u64..).zip(rows).map(|(i, row)| {
-        imported += 1;
-        newcomer(i, row?, &args.file, &contract)
-    });
-    let published = index.publish(&contract, true, |_, _| true, comers)?;
-    let summary = Summary {
-        imported,
-        faces: published.faces,
-        generation: published.generation,
-        seconds: start.elapsed().as_secs_f64(),
-    };
+    let mut summary = take(rows, args, &index, &contract)?;
+    summary.seconds = start.elapsed().as_secs_f64();
     if args.json {
         out.json(&summary)?;
     } else {
-        let (file, index) = (shown(&args.file), shown(&global.index));
-        let imported = count(summary.imported, "embedding", "embeddings");
-        let faces = count(summary.faces, "face", "faces");
-        let seconds = summary.seconds;
-        out.line(format!("{imported} of {file} in {seconds:.1} s; {index} now holds {faces}"))?;
+        out.line(summary.for_people(&args.file, &global.index))?;
     }
     Ok(Exit::Success)
+}
+
+impl Summary {
+    fn for_people(&self, file: &Path, index: &Path) -> String {
+        let (file, index) = (shown(file), shown(index));
+        let Self { imported, present, faces, seconds, .. } = *self;
+        let faces = count(faces, "face", "faces");
+        let rows = |n| count(n, "embedding", "embeddings");
+        match (imported, present) {
+            (0, _) => format!(
+                "{index} has {} of {file} already; nothing is imported, it holds {faces}",
+                if present == 1 {
+                    "the embedding".into()
+                } else {
+                    format!("all {}", rows(present))
+                }
+            ),
+            (_, 0) => {
+                let imported = rows(imported);
+                format!("{imported} of {file} in {seconds:.1} s; {index} now holds {faces}")
+            }
+            _ => format!(
+                "{} of {file} in {seconds:.1} s, {present} more were there already; {index} now \
+                 holds {faces}",
+                rows(imported)
+            ),
+        }
+    }
+}
+
+/// Publishes those rows that the index does not have; nothing, where it has all of them.
+///
+/// So a run that died at any moment, also just after it had published, can be repeated.
+fn take(
+    rows: impl Iterator<Item = Result<Row, ExchangeError>>,
+    args: &ImportArgs,
+    index: &Imported,
+    contract: &Contract,
+) -> anyhow::Result<Summary> {
+    // The name of a row without one is the same wherever the command is given.
+    let file = std::path::absolute(&args.file).unwrap_or_else(|_| args.file.clone());
+    let (imported, present) = (Cell::new(0), Cell::new(0));
+    let mut known = index.present();
+    let rows = (0u64..).zip(rows).map(|(i, row)| newcomer(i, row?, &file, contract));
+    let mut comers = rows
+        .filter(|row| {
+            let is_known = row.as_ref().is_ok_and(|row| known.take(row));
+            let counted = if is_known { &present } else { &imported };
+            counted.set(counted.get() + 1);
+            !is_known
+        })
+        .peekable();
+    let (faces, generation) = match index.standing() {
+        Some(standing) if comers.peek().is_none() && standing.contract() == contract => {
+            (standing.len() as u64, standing.generation())
+        }
+        _ => {
+            let published = index.publish(contract, true, |_, _| true, comers)?;
+            (published.faces, published.generation)
+        }
+    };
+    let (imported, present) = (imported.get(), present.get());
+    Ok(Summary { imported, present, faces, generation, seconds: 0.0 })
 }
 
 /// The rows of the file, with names and identities from files of their own where those were named.
@@ -116,45 +172,23 @@ fn rows(args: &ImportArgs) -> anyhow::Result<Rows> {
         identities: column(&args.identities),
     };
     let format = Format::of(&args.file)?;
-    if let Some(missing) = columns.names.as_ref().or(columns.identities.as_ref())
-        && matches!(format, Format::Npy | Format::Fvecs | Format::Pickle)
-    {
+    if matches!(format, Format::Npy | Format::Fvecs | Format::Pickle) {
         let file = shown(&args.file);
-        return Err(Failure::input(format!(
-            "{file} has no columns, and there is no file `{missing}` either"
-        )));
+        if let Some(missing) = columns.names.as_ref().or(columns.identities.as_ref()) {
+            return Err(Failure::input(format!(
+                "{file} has no columns, and there is no file `{missing}` either"
+            )));
+        }
+        if columns.vectors.is_some() {
+            return Err(Failure::usage(format!("{file} has no columns; leave --column out")));
+        }
     }
     let mut rows = read(&args.file, format, &columns)?;
-    for (named, is_name) in [(&args.ids, true), (&args.identities, false)] {
+    for (named, what) in [(&args.ids, Beside::Names), (&args.identities, Beside::Identities)] {
         let Some(file) = named.as_ref().filter(|_| is_file(named)) else { continue };
-        rows = beside(rows, PathBuf::from(file), is_name)?;
+        rows = read_beside(rows, Path::new(file), what)?;
     }
     Ok(rows)
-}
-
-/// Puts the names of a file beside the rows; there must be as many.
-fn beside(rows: Rows, file: PathBuf, is_name: bool) -> anyhow::Result<Rows> {
-    let names = read_names(&file)?;
-    let total = names.len();
-    let mut names = names.into_iter();
-    let mut rows = rows;
-    Ok(Box::new(std::iter::from_fn(move || {
-        let uneven = |what: &str| ExchangeError::Content {
-            path: file.clone(),
-            format: "a list of names",
-            why: format!("it has {total} names, and there are {what} vectors"),
-        };
-        let mut row = match (rows.next(), names.next()) {
-            (None, None) => return None,
-            (Some(Err(error)), _) => return Some(Err(error)),
-            (None, Some(_)) => return Some(Err(uneven("fewer"))),
-            (Some(Ok(_)), None) => return Some(Err(uneven("more"))),
-            (Some(Ok(row)), Some(name)) if is_name => Row { name: Some(name), ..row },
-            (Some(Ok(row)), Some(name)) => Row { identity: Some(name), ..row },
-        };
-        row.identity = row.identity.filter(|label| !label.is_empty());
-        Some(Ok(row))
-    })))
 }
 
 /// What the index is pinned to, or will be.

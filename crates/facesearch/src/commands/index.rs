@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use facesearch_core::FaceStore;
-use facesearch_indexer::{IdentityRule, IdentityTable, IndexOptions, Indexer, Report};
+use facesearch_indexer::{IdentityRule, IdentityTable, IndexError, IndexOptions, Indexer, Report};
 use serde::Serialize;
 
 use crate::args::Global;
@@ -118,12 +118,16 @@ pub(crate) fn run(args: &IndexArgs, global: &Global, out: &mut Printer) -> anyho
         progress: &bar,
         options,
     };
-    let report = indexer.run(&args.paths)?;
+    let report = indexer.run(&args.paths).map_err(|error| match error {
+        IndexError::Store(_) => anyhow::Error::from(error)
+            .context("the run ended early; what was indexed is kept, and the same command goes on"),
+        error => error.into(),
+    })?;
     let summary = Summary::new(&report, global, store.face_count()?);
     if args.json {
         out.json(&summary)?;
     } else {
-        out.line(summary.for_people())?;
+        out.lines(summary.for_people())?;
     }
     match summary {
         Summary { interrupted: true, .. } => Ok(Exit::Interrupted),
@@ -200,7 +204,7 @@ impl Summary {
     }
 
     /// What happened, in a few lines; what did not happen is left out.
-    fn for_people(&self) -> String {
+    fn for_people(&self) -> Vec<String> {
         let mut lines = vec![format!(
             "{}: {} looked at, {} with faces, {} without, in {:.1} s",
             shown(Path::new(&self.index)),
@@ -226,6 +230,6 @@ impl Summary {
             lines.push("  interrupted; run it again to go on".into());
         }
         lines.push(format!("  the index now holds {}", count(self.faces, "face", "faces")));
-        lines.join("\n")
+        lines
     }
 }

@@ -72,7 +72,7 @@ pub(crate) fn ask(
         if args.json {
             out.json(&report)?;
         } else {
-            out.line(report.for_people())?;
+            out.lines(report.for_people())?;
         }
         out.flush()?;
         then(report, out)

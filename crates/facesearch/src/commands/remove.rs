@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
-use facesearch_core::{Gallery, GalleryError, Publisher};
+use facesearch_core::{FaceStore, Gallery, GalleryError, Publisher, RowSet};
+use facesearch_indexer::Removed;
+use facesearch_query::Filter;
 use facesearch_store::SledStore;
 
 use crate::args::Global;
@@ -37,55 +40,87 @@ pub(crate) fn run(args: &RemoveArgs, global: &Global, out: &mut Printer) -> anyh
     } else {
         from_store(args, global)?
     };
-    if removed == 0 {
-        let what = args.identity.first().cloned();
-        let what = what.or_else(|| args.paths.first().map(|path| shown(path))).unwrap_or_default();
-        out.note(format!("{}: nothing there goes by `{what}`", shown(&global.index)));
-        return Ok(Exit::Nobody);
+    match removed {
+        Removed { faces: 0, files: 0 } => {
+            let what = args.identity.first().cloned();
+            let what = what.or_else(|| args.paths.first().map(|path| shown(path)));
+            let what = what.unwrap_or_default();
+            out.note(format!("{}: nothing there goes by `{what}`", shown(&global.index)));
+            return Ok(Exit::Nobody);
+        }
+        Removed { faces: 0, files } => {
+            let files = count(files, "photo", "photos");
+            out.line(format!("{files} removed that gave no face"))?;
+        }
+        Removed { faces, .. } => out.line(format!("{} removed", count(faces, "face", "faces")))?,
     }
-    out.line(format!("{} removed", count(removed, "face", "faces")))?;
     Ok(Exit::Success)
 }
 
-fn from_store(args: &RemoveArgs, global: &Global) -> anyhow::Result<u64> {
+fn from_store(args: &RemoveArgs, global: &Global) -> anyhow::Result<Removed> {
     let store = SledStore::open(&global.index.join(open::STORE))?;
-    let (mut faces, mut files) = (0, 0);
+    let mut removed = Removed::default();
+    let mut add = |more: Removed| {
+        removed.faces += more.faces;
+        removed.files += more.files;
+    };
     for path in &args.paths {
-        let removed = facesearch_indexer::remove_path(&store, path)?;
-        (faces, files) = (faces + removed.faces, files + removed.files);
+        add(facesearch_indexer::remove_path(&store, path)?);
     }
     for identity in &args.identity {
-        faces += facesearch_indexer::remove_identity(&store, identity)?.faces;
+        add(facesearch_indexer::remove_identity(&store, identity)?);
     }
     let publisher = open::publisher(global);
     // Also where an earlier command was interrupted before it had published.
-    if faces + files > 0 || publisher.is_behind(&store)? {
+    if removed != Removed::default() || publisher.is_behind(&store)? {
+        removed.faces = removed.faces.max(gone(args, &store, global).unwrap_or_default());
         // The structures that stand are kept; those faces are left out of them.
-        publisher.publish(&store, false)?;
+        publisher.publish(&store, false).context(
+            "what was asked for is removed from the store, but readers still find it; any command \
+             that changes the index publishes it, also the same one again",
+        )?;
     }
-    Ok(faces)
+    Ok(removed)
 }
 
-fn from_imported(args: &RemoveArgs, global: &Global) -> anyhow::Result<u64> {
+/// How many of the faces asked for readers see although the store has them no more: an earlier
+/// command may have removed them without publishing.
+fn gone(args: &RemoveArgs, store: &SledStore, global: &Global) -> anyhow::Result<u64> {
+    let gallery = open::gallery(global)?;
+    let mut gone = 0;
+    for row in asked_for(args, &gallery)?.iter() {
+        gone += u64::from(store.face(gallery.face(row).id)?.is_none());
+    }
+    Ok(gone)
+}
+
+/// The rows of what is to be removed.
+fn asked_for(args: &RemoveArgs, gallery: &dyn Gallery) -> anyhow::Result<RowSet> {
+    let mut rows = RowSet::none(gallery.len());
+    let mut add = |filter: Filter| -> anyhow::Result<()> {
+        filter.rows(gallery)?.iter().for_each(|row| rows.insert(row));
+        Ok(())
+    };
+    // Names that an imported file had are kept as they are; all other paths are full ones.
+    let full = args.paths.iter().filter_map(|path| std::path::absolute(path).ok());
+    for path in args.paths.iter().cloned().chain(full) {
+        add(Filter { path_prefix: Some(path), ..Filter::default() })?;
+    }
+    if !args.identity.is_empty() {
+        add(Filter { within: args.identity.clone(), ..Filter::default() })?;
+    }
+    Ok(rows)
+}
+
+fn from_imported(args: &RemoveArgs, global: &Global) -> anyhow::Result<Removed> {
     let index = Imported::open(global)?;
     let Some(standing) = index.standing() else {
         return Err(Failure::index(format!("{} is gone", shown(&global.index))));
     };
-    let paths = facesearch_query::Filter::default();
-    let mut goes = facesearch_core::RowSet::none(standing.len());
-    let mut mark = |filter: facesearch_query::Filter| -> anyhow::Result<()> {
-        filter.rows(standing)?.iter().for_each(|row| goes.insert(row));
-        Ok(())
-    };
-    for path in &args.paths {
-        mark(facesearch_query::Filter { path_prefix: Some(path.clone()), ..paths.clone() })?;
-    }
-    if !args.identity.is_empty() {
-        mark(facesearch_query::Filter { within: args.identity.clone(), ..paths })?;
-    }
+    let goes = asked_for(args, standing)?;
     if !goes.is_empty() {
         let contract = standing.contract().clone();
         index.publish(&contract, false, |_, row| !goes.contains(row), std::iter::empty())?;
     }
-    Ok(goes.len() as u64)
+    Ok(Removed { faces: goes.len() as u64, files: 0 })
 }

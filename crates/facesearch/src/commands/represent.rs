@@ -2,14 +2,14 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use facesearch_core::{BoundingBox, Landmarks};
 use serde::Serialize;
 
 use crate::args::Global;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Unwritable};
 use crate::open::{self, VisionArgs};
 use crate::printer::{Printer, count, shown};
 
@@ -54,12 +54,13 @@ struct RepresentedFace {
 
 impl Represented {
     /// Words for people: boxes, and the beginning of each embedding.
-    fn for_people(&self) -> String {
+    fn for_people(&self) -> Vec<String> {
+        let image = shown(Path::new(&self.image));
         if let Some(error) = &self.error {
-            return format!("{}: {error}", self.image);
+            return vec![format!("{image}: {error}")];
         }
         let faces = count(self.faces.len() as u64, "face", "faces");
-        let mut lines = vec![format!("{}: {faces}", self.image)];
+        let mut lines = vec![format!("{image}: {faces}")];
         for face in &self.faces {
             let BoundingBox { x, y, width, height } = face.bbox;
             let numbers = face.embedding.as_deref().map_or("no embedding".to_owned(), |numbers| {
@@ -69,7 +70,7 @@ impl Represented {
             });
             lines.push(format!("  {width:.0}x{height:.0} at {x:.0},{y:.0}  {numbers}"));
         }
-        lines.join("\n")
+        lines
     }
 }
 
@@ -97,7 +98,7 @@ pub(crate) fn run(
                 embedding: probe.embedding.map(|embedding| embedding.as_slice().to_vec()),
             };
             let photo = Represented {
-                image: shown(path),
+                image: path.to_string_lossy().into_owned(),
                 model: vision.contract().model.clone(),
                 error,
                 faces: found.into_iter().map(face).collect(),
@@ -110,13 +111,13 @@ pub(crate) fn run(
                     face.embedding.clone().unwrap_or_else(none)
                 }));
             }
-            if args.json { out.json(&photo)? } else { out.line(photo.for_people())? }
+            if args.json { out.json(&photo)? } else { out.lines(photo.for_people())? }
         }
         out.flush()?;
     }
     if let Some(path) = &args.npy {
         write_npy(path, &rows, vision.contract().dimension as usize)
-            .map_err(|error| Failure::input(format!("cannot write {}: {error}", shown(path))))?;
+            .map_err(Unwritable::file(path))?;
     }
     Ok(if faces == 0 {
         Exit::Input

@@ -1,13 +1,13 @@
 //! An output file under way, and how a later run takes it up.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, BufWriter, IntoInnerError, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use blake3::{Hash, Hasher};
 
 use super::{Answers, Batch, Format, Images, table};
-use crate::exit::Failure;
+use crate::exit::{Failure, Unwritable};
 use crate::printer::shown;
 use crate::progress::Bar;
 
@@ -79,19 +79,20 @@ impl Partial {
         batch: &Batch<'_>,
         bar: &Bar,
     ) -> anyhow::Result<(u64, u64)> {
-        let name = shown(&self.path);
+        let unwritable = Unwritable::file(&self.path);
         let mut file = File::options()
             .create(true)
             .truncate(false)
             .read(true)
             .write(true)
             .open(&self.path)
-            .map_err(|error| Failure::usage(format!("cannot write {name}: {error}")))?;
-        file.set_len(self.bytes)?;
+            .map_err(&unwritable)?;
+        file.set_len(self.bytes).map_err(&unwritable)?;
         let failed_before = failures(&mut file, batch.format)?;
         file.seek(SeekFrom::End(0))?;
         let mut counting = Counting {
             file: BufWriter::new(file),
+            path: &self.path,
             bytes: self.bytes,
             images: self.images,
             names: self.names,
@@ -99,14 +100,14 @@ impl Partial {
             terms: Self::terms(batch),
         };
         let (failed, done) = batch.run(images, &mut counting, self.images, bar)?;
-        counting.file.into_inner()?.sync_all()?;
+        let written = counting.file.into_inner().map_err(IntoInnerError::into_error);
+        written.and_then(|file| file.sync_all()).map_err(&unwritable)?;
         let mut complete = self.path.clone();
         if batch.format == Format::Parquet {
             complete.as_mut_os_string().push(".parquet");
             table::write_parquet(&self.path, &complete)?;
         }
-        fs::rename(&complete, output)
-            .map_err(|error| Failure::usage(format!("cannot write {}: {error}", shown(output))))?;
+        fs::rename(&complete, output).map_err(Unwritable::file(output))?;
         for done_with in [&self.state, &self.path] {
             let _ = fs::remove_file(done_with);
         }
@@ -146,6 +147,7 @@ fn failures(file: &mut File, format: Format) -> anyhow::Result<u64> {
 /// Writes answers and, after each portion, the count of images that are wholly in the file.
 struct Counting<'a> {
     file: BufWriter<File>,
+    path: &'a Path,
     bytes: u64,
     images: u64,
     names: Hasher,
@@ -154,23 +156,24 @@ struct Counting<'a> {
 }
 
 impl Answers for Counting<'_> {
-    fn head(&mut self, head: &[u8]) -> std::io::Result<()> {
+    fn head(&mut self, head: &[u8]) -> Result<(), Unwritable> {
         self.bytes += head.len() as u64;
-        self.file.write_all(head)
+        self.file.write_all(head).map_err(Unwritable::file(self.path))
     }
 
-    fn answer(&mut self, image: &Path, answer: &[u8]) -> std::io::Result<()> {
+    fn answer(&mut self, image: &Path, answer: &[u8]) -> Result<(), Unwritable> {
         add(&mut self.names, image);
         self.images += 1;
         self.bytes += answer.len() as u64;
-        self.file.write_all(answer)
+        self.file.write_all(answer).map_err(Unwritable::file(self.path))
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.file.flush()?;
+    fn flush(&mut self) -> Result<(), Unwritable> {
+        self.file.flush().map_err(Unwritable::file(self.path))?;
         let temporary = self.state.with_extension("state.new");
         let Self { terms, images, bytes, names, .. } = self;
-        fs::write(&temporary, format!("{terms}\n{images} {bytes} {}\n", names.finalize()))?;
-        fs::rename(&temporary, self.state)
+        let state = format!("{terms}\n{images} {bytes} {}\n", names.finalize());
+        fs::write(&temporary, state).map_err(Unwritable::file(&temporary))?;
+        fs::rename(&temporary, self.state).map_err(Unwritable::file(self.state))
     }
 }

@@ -1,11 +1,14 @@
 //! Answers as a table: one row per face, as text (CSV) or with types (Parquet).
+//!
+//! In CSV, text that a spreadsheet would take for a formula has an apostrophe in front
+//! ([`guard_cell`]); numbers have none.
 
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
 use anyhow::Context;
-use facesearch_exchange::{Cell, Kind, write_table};
+use facesearch_exchange::{Cell, Kind, guard_cell, unguard_cell, write_table};
 
 use crate::printer::shown;
 use crate::report::ImageReport;
@@ -42,7 +45,12 @@ pub(super) fn csv_of(report: &ImageReport) -> anyhow::Result<Vec<u8>> {
 fn csv_lines(rows: &[Vec<String>]) -> anyhow::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for row in rows {
-        writer.write_record(row)?;
+        let cells = COLUMNS.iter().zip(row).map(|((_, kind), cell)| match kind {
+            Kind::Text => guard_cell(cell),
+            _ => cell.into(),
+        });
+        cells.map(|cell| writer.write_field(&*cell)).collect::<Result<(), _>>()?;
+        writer.write_record(None::<&[u8]>)?;
     }
     writer.into_inner().map_err(|error| anyhow::anyhow!("cannot write csv: {error}"))
 }
@@ -96,7 +104,7 @@ pub(super) fn write_parquet(csv: &Path, parquet: &Path) -> anyhow::Result<()> {
 fn cell(kind: Kind, text: &str) -> anyhow::Result<Cell> {
     Ok(match kind {
         _ if text.is_empty() => Cell::Empty,
-        Kind::Text => Cell::Text(text.into()),
+        Kind::Text => Cell::Text(unguard_cell(text).into()),
         Kind::Whole => Cell::Whole(text.parse()?),
         // The text is the shortest that is read back as the same number.
         Kind::Single => Cell::Single(text.parse()?),

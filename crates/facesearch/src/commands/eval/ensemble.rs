@@ -21,7 +21,7 @@ use serde::Serialize;
 use super::source::{Source, named_rows};
 use super::text::{about, figure};
 use crate::args::Global;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, Unwritable};
 use crate::open::{self, VisionArgs};
 use crate::page::{Page, table};
 use crate::printer::{Printer, count, shown};
@@ -164,8 +164,7 @@ pub(crate) fn run(args: &EnsembleArgs, global: &Global, out: &mut Printer) -> an
     if let Some(file) = &args.save {
         let whole = train.distances.complete();
         let booster = Booster::train(&whole.names, &whole.rows, &whole.same, &options)?;
-        fs::write(file, booster.to_text())
-            .map_err(|error| Failure::usage(format!("cannot write {}: {error}", shown(file))))?;
+        fs::write(file, booster.to_text()).map_err(Unwritable::file(file))?;
     }
     let folds = test.is_none().then(|| fold.iter().max().map_or(0, |last| last + 1));
     let index = found.blend.as_ref().and_then(|blend| as_index(blend, &faces));

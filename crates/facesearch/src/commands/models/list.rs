@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
 use crate::open;
-use crate::printer::Printer;
+use crate::printer::{Printer, shown_name};
 
 /// A model as `--json` gives it.
 #[derive(Serialize)]
@@ -111,7 +111,7 @@ impl<'a> Listed<'a> {
     }
 
     /// A paragraph for people.
-    fn for_people(&self) -> String {
+    fn for_people(&self) -> Vec<String> {
         let default = if self.default { ", used by default" } else { "" };
         let mut lines = vec![
             format!("{} ({}{default}): {}", self.name, self.kind, self.title),
@@ -147,7 +147,7 @@ impl<'a> Listed<'a> {
         if let (Some(figure), Some(source)) = (self.accuracy, self.accuracy_source) {
             lines.push(format!("    accuracy  {figure} ({source})"));
         }
-        lines.join("\n")
+        lines
     }
 }
 
@@ -219,15 +219,18 @@ fn brought_row(name: &str, imported: &Imported) -> Vec<String> {
     let dash = || "-".to_owned();
     let network = imported.network.as_ref();
     vec![
-        name.to_owned(),
+        shown_name(name),
         "recogniser".to_owned(),
-        format!("as you have it ({})", imported.original),
+        format!("as you have it ({})", shown_name(&imported.original)),
         "as you have it".to_owned(),
         dash(),
         dash(),
         network.map_or_else(dash, |network| network.metric.to_string()),
         network.map_or_else(dash, |network| network.threshold.to_string()),
-        imported.architecture.as_ref().map_or_else(dash, |model| format!("weights for {model}")),
+        imported
+            .architecture
+            .as_ref()
+            .map_or_else(dash, |model| format!("weights for {}", shown_name(model))),
         "yes".to_owned(),
     ]
 }
@@ -247,7 +250,7 @@ pub(super) fn show(
             if json {
                 out.json(&listed)?
             } else {
-                out.line(listed.for_people())?
+                out.lines(listed.for_people())?
             }
             if let (Some(imported), false) = (imported, json) {
                 out.line(format!(

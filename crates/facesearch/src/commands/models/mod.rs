@@ -85,7 +85,7 @@ fn show(
     if json {
         out.json(&together)?;
     } else {
-        out.line(together.for_people())?;
+        out.lines(together.for_people())?;
     }
     for (name, _) in together.parts() {
         list::show(zoo, name, json, global, out)?;

@@ -1,7 +1,7 @@
 //! Writing a file of embeddings.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use npyz::WriterBuilder;
@@ -32,7 +32,7 @@ enum Form {
 
 /// The vectors go to the archive at once; what stands beside them waits.
 struct NpzForm {
-    archive: zip::ZipWriter<BufWriter<File>>,
+    archive: zip::ZipWriter<FirstError>,
     ids: Vec<i64>,
     names: Vec<String>,
     identities: Vec<String>,
@@ -97,7 +97,7 @@ impl Form {
                 Self::Npy(file)
             }
             Format::Npz => {
-                let mut archive = zip::ZipWriter::new(buffered(file));
+                let mut archive = zip::ZipWriter::new(FirstError::new(buffered(file)));
                 archive.start_file("embeddings.npy", stored())?;
                 npy_head(&mut archive, dim, rows)?;
                 let (ids, names, identities) = (Vec::new(), Vec::new(), Vec::new());
@@ -154,7 +154,62 @@ impl NpzForm {
             self.archive.start_file(name, stored())?;
             write_texts(&mut self.archive, &texts)?;
         }
-        Ok(self.archive.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?)
+        let file = self.archive.finish()?.file;
+        Ok(file.into_inner().map_err(io::IntoInnerError::into_error)?)
+    }
+}
+
+/// A file that says once that it cannot be written, and from then on takes everything.
+///
+/// The library that writes archives completes one when it is dropped, also after an error, and prints
+/// on stderr where that fails.
+struct FirstError {
+    file: BufWriter<File>,
+    /// Where the next byte would be.
+    at: u64,
+    failed: bool,
+}
+
+impl FirstError {
+    fn new(file: BufWriter<File>) -> Self {
+        Self { file, at: 0, failed: false }
+    }
+
+    fn unless_failed<T>(
+        &mut self,
+        instead: T,
+        run: impl FnOnce(&mut BufWriter<File>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        if self.failed {
+            return Ok(instead);
+        }
+        let outcome = run(&mut self.file);
+        self.failed = outcome.as_ref().is_err_and(|e| e.kind() != io::ErrorKind::Interrupted);
+        outcome
+    }
+}
+
+impl Write for FirstError {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.unless_failed(bytes.len(), |file| file.write(bytes))?;
+        self.at += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.unless_failed((), BufWriter::flush)
+    }
+}
+
+impl Seek for FirstError {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let place = match to {
+            SeekFrom::Start(place) => place,
+            SeekFrom::Current(by) => self.at.saturating_add_signed(by),
+            SeekFrom::End(_) => self.at,
+        };
+        self.at = self.unless_failed(place, |file| file.seek(to))?;
+        Ok(self.at)
     }
 }
 
@@ -191,4 +246,25 @@ fn head(to: &mut impl Write, descr: &str, shape: &str) -> io::Result<()> {
     to.write_all(b"\x93NUMPY\x01\x00")?;
     to.write_all(&(dict.len() as u16).to_le_bytes())?;
     to.write_all(dict.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_error_of_a_file_is_said() {
+        // It is open for reading only, so that nothing can be written.
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, b"x").unwrap();
+        let file = BufWriter::with_capacity(4, File::open(path).unwrap());
+        let mut file = FirstError::new(file);
+        assert!(file.write_all(b"12345678").is_err());
+        file.write_all(b"123").unwrap();
+        assert_eq!(file.seek(SeekFrom::Start(1)).unwrap(), 1);
+        file.write_all(b"23").unwrap();
+        assert_eq!(file.stream_position().unwrap(), 3);
+        file.flush().unwrap();
+    }
 }

@@ -27,6 +27,8 @@ pub(crate) fn start(verbose: u8) {
         .with_env_filter(filter.unwrap_or_default())
         .with_ansi(!no_colour && std::io::stderr().is_terminal())
         .fmt_fields(SafeFields)
+        // It would be said with `eprintln!`, which panics where stderr cannot be written.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr)
         .init();
 }

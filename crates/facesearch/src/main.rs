@@ -19,9 +19,11 @@ mod progress;
 mod recogniser;
 mod report;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
+use facesearch_core::escape_text;
 use mimalloc::MiMalloc;
 
 use crate::args::{Cli, Command};
@@ -63,15 +65,15 @@ fn main() -> ExitCode {
 }
 
 /// The command line. What clap says quotes arguments, which may be names of files that a shell put
-/// there: a message that a terminal must not be shown as it is loses its colours and is escaped.
+/// there: it is told of arguments in which nothing is left that a terminal would obey.
 fn parse() -> Cli {
     Cli::try_parse().unwrap_or_else(|error| {
-        let plain = error.render().to_string();
-        let safe = printer::escape_lines(&plain);
-        if !error.use_stderr() || safe == plain {
-            error.exit();
+        let safe = |typed: OsString| escape_text(&typed.to_string_lossy()).into_owned();
+        match Cli::try_parse_from(std::env::args_os().map(safe)) {
+            Err(error) => error.exit(),
+            // The escaping itself has made a right command line of a wrong one.
+            Ok(_) => printer::say(&error.render().to_string()),
         }
-        safe.trim_end().lines().for_each(printer::say);
         std::process::exit(error.exit_code())
     })
 }

@@ -1,5 +1,5 @@
-//! Names that would steer a terminal, forge a line or be a formula: whatever file has them, wherever
-//! they are said.
+//! Names that would steer a terminal, forge a line or be a formula: whatever file has them,
+//! wherever they are said.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -17,7 +17,8 @@ use crate::support::{
 
 /// A title for the terminal, colours of both kinds, a reversed rest, a joined and a separated line,
 /// and a line that would look like ours.
-const EVIL: &str = "x\u{1b}]0;PWN\u{7}\u{1b}[31m\u{9b}32m\u{7f}\u{202e}\u{2066}\u{61c}\u{200b}\u{2028}\r\nerror: forged";
+const EVIL: &str = "x\u{1b}]0;PWN\u{7}\u{1b}[31m\u{9b}32m\u{7f}\u{202e}\u{2066}\u{61c}\u{200b}\
+                    \u{2028}\r\nerror: forged";
 
 /// Insists that nothing of an output disturbs a terminal or forges a line, and that it was said.
 fn is_safe(what: &str, output: &Output) {

@@ -5,8 +5,8 @@ use std::path::Path;
 
 /// A path for messages and tables: one line, nothing that a terminal would obey.
 ///
-/// Printable characters stay; what [`is_disruptive`] names and bytes that are not UTF-8 are shown as
-/// escapes (`\n`, `\u{202e}`, `\xff`), and a backslash that would then be ambiguous is doubled.
+/// Printable characters stay; what [`is_disruptive`] names and bytes that are not UTF-8 are shown
+/// as escapes (`\n`, `\u{202e}`, `\xff`), and a backslash that would then be ambiguous is doubled.
 pub fn display_path(path: &Path) -> String {
     let mut shown = String::new();
     for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {

@@ -1,7 +1,7 @@
 //! CSV: one line a vector. Where the first line has a word in it, it names the columns: those that
 //! are called as names and identities are, are those, and all others are the numbers. A column that
-//! is asked for by its name, or is called `embedding` and has a bracket in it, holds the whole vector
-//! as a list such as `[0.1, 0.2]`, as pandas writes it.
+//! is asked for by its name, or is called `embedding` and has a bracket in it, holds the whole
+//! vector as a list such as `[0.1, 0.2]`, as pandas writes it.
 //!
 //! Text that a spreadsheet would take for a formula is guarded by an apostrophe when it is written
 //! ([`guard_cell`]), which is taken off again when it is read.
@@ -81,8 +81,8 @@ fn items(list: &str) -> impl Iterator<Item = &str> {
 }
 
 /// A cell of text for CSV: what a spreadsheet would take for a formula, because it begins with `=`,
-/// `+`, `-`, `@`, a tab or a line end, gets an apostrophe in front. So does what would look like that
-/// after [`unguard_cell`], which gives every text back as it was.
+/// `+`, `-`, `@`, a tab or a line end, gets an apostrophe in front. So does such a text that has
+/// apostrophes in front already, so that [`unguard_cell`] gives every text back as it was.
 pub fn guard_cell(text: &str) -> Cow<'_, str> {
     if is_formula(text) { format!("'{text}").into() } else { text.into() }
 }

@@ -20,7 +20,8 @@ pub enum ExchangeError {
     #[error("{path} is not {format} as it can be read here: {why}")]
     Content { path: PathBuf, format: &'static str, why: String },
     #[error(
-        "pickles are only read, so {path} is not written; choose .npy, .npz, .parquet, .csv or .fvecs"
+        "pickles are only read, so {path} is not written; choose .npy, .npz, .parquet, .csv or \
+         .fvecs"
     )]
     ReadOnly { path: PathBuf },
     /// The disk is full or failed, or must not be written to.

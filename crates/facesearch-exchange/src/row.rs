@@ -139,8 +139,8 @@ pub enum Beside {
 ///
 /// # Errors
 ///
-/// [`ExchangeError`] where the file cannot be read; in place of a row, where there are more texts than
-/// rows, or fewer, with both numbers.
+/// [`ExchangeError`] where the file cannot be read; in place of a row, where there are more texts
+/// than rows, or fewer, with both numbers.
 pub fn read_beside(rows: Rows, file: &Path, what: Beside) -> Result<Rows, ExchangeError> {
     let texts = read_names(file)?;
     let place = Place { path: file.to_owned(), format: "a list of names" };

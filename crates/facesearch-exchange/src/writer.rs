@@ -43,8 +43,8 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// [`ExchangeError::Write`] where the file cannot be made, [`ExchangeError::ReadOnly`] where files
-    /// of this format are only read.
+    /// [`ExchangeError::Write`] where the file cannot be made, [`ExchangeError::ReadOnly`] where
+    /// files of this format are only read.
     pub fn create(
         path: &Path,
         format: Format,
@@ -161,8 +161,8 @@ impl NpzForm {
 
 /// A file that says once that it cannot be written, and from then on takes everything.
 ///
-/// The library that writes archives completes one when it is dropped, also after an error, and prints
-/// on stderr where that fails.
+/// The library that writes archives completes one when it is dropped, also after an error, and
+/// prints on stderr where that fails.
 struct FirstError {
     file: BufWriter<File>,
     /// Where the next byte would be.

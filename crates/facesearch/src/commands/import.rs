@@ -16,15 +16,15 @@ use crate::printer::{Printer, count, shown};
 
 /// Take embeddings from a file: .npy, .npz, .parquet, .fvecs, .csv, or deepface's .pkl
 ///
-/// What is in the index already, by name, identity and numbers, is not taken again: importing a file
-/// twice changes nothing. A row without a name is called by the file's path and its number.
+/// What is in the index already, by name, identity and numbers, is not taken again: importing a
+/// file twice changes nothing. A row without a name is called by the file's path and its number.
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
     /// The file of embeddings
     pub(crate) file: PathBuf,
 
-    /// Which array or column has the embeddings (default: `embedding`, or the only one that can; of a
-    /// CSV file, all columns of numbers together)
+    /// Which array or column has the embeddings (default: `embedding`, or the only one that can; of
+    /// a CSV file, all columns of numbers together)
     #[arg(long, value_name = "NAME")]
     pub(crate) column: Option<String>,
 

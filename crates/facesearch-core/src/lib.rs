@@ -6,8 +6,8 @@
 //! [`FaceFinder`] and an [`Embedder`] turn photos into vectors, a [`FaceStore`] keeps them, a
 //! [`Publisher`] makes them readable, a [`Gallery`] is what a reader sees.
 //!
-//! No I/O happens here, nothing of ours is depended on, and this crate holds the only definition
-//! of distance.
+//! No I/O happens here, of our crates only `facesearch-cpu` is depended on, and this crate holds the
+//! only definition of distance.
 //!
 //! ```
 //! use facesearch_core::{Embedding, Metric};
@@ -41,7 +41,7 @@ pub use face::{AlignedFace, BoundingBox, Chip, DetectedFace, FaceId, Landmarks, 
 pub use gallery::{
     Candidates, Effort, FaceView, Gallery, GalleryCounts, IdentityIndex, PhotoIndex, Row,
 };
-pub use kernels::{KernelLevel, kernel_level, l2_squared, l2_squared_f64};
+pub use kernels::{l2_squared, l2_squared_f64};
 pub use metric::{Distance, Metric, Threshold};
 pub use panels::{Panel, Panels, squared_length};
 pub use photo::{ContentHash, FileStat, Photo};

@@ -12,7 +12,7 @@ mod sketch;
 #[cfg(test)]
 mod tests;
 
-use facesearch_core::{KernelLevel, kernel_level};
+use facesearch_cpu::{KernelLevel, kernel_level};
 
 pub(crate) use sketch::{MAX_LINES, OF_LINE, SketchProbe, TOGETHER, block_len, estimate};
 

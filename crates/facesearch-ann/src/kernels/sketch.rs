@@ -8,7 +8,7 @@
 //! The products are whole numbers, and what follows is rounded step by step, so every kernel gives the
 //! same bits.
 
-use facesearch_core::{KernelLevel, kernel_level};
+use facesearch_cpu::{KernelLevel, kernel_level};
 
 use super::LINE;
 

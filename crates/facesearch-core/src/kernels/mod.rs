@@ -10,51 +10,7 @@ mod avx512;
 #[cfg(test)]
 mod tests;
 
-use std::sync::OnceLock;
-
-/// The instruction sets that kernels are written for, from the least to the most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum KernelLevel {
-    /// Plain Rust, any CPU.
-    Portable,
-    /// x86-64 with AVX2 and FMA.
-    Avx2,
-    /// x86-64 with AVX-512 F, BW, DQ and VL.
-    Avx512,
-}
-
-/// The level that kernels run at in this process: what the CPU has, or less where the environment
-/// variable `FACESEARCH_KERNELS` asks for it (`portable`, `avx2`, `avx512`); read once.
-pub fn kernel_level() -> KernelLevel {
-    static LEVEL: OnceLock<KernelLevel> = OnceLock::new();
-    *LEVEL.get_or_init(|| {
-        let asked = match std::env::var("FACESEARCH_KERNELS").as_deref() {
-            Ok("portable") => KernelLevel::Portable,
-            Ok("avx2") => KernelLevel::Avx2,
-            _ => KernelLevel::Avx512,
-        };
-        asked.min(detected())
-    })
-}
-
-#[cfg(target_arch = "x86_64")]
-fn detected() -> KernelLevel {
-    let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-    let avx512 = is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512vl");
-    match (avx2, avx512) {
-        (true, true) => KernelLevel::Avx512,
-        (true, false) => KernelLevel::Avx2,
-        _ => KernelLevel::Portable,
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn detected() -> KernelLevel {
-    KernelLevel::Portable
-}
+use facesearch_cpu::{KernelLevel, kernel_level};
 
 /// Squared L2 distance without rounding to speak of, for where an order must not hang on the rounding of
 /// a sum. Panics if the lengths differ.

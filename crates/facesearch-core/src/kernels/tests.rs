@@ -15,12 +15,12 @@ fn kernels() -> Vec<Kernel> {
     let mut all: Vec<Kernel> = vec![("portable", portable)];
     #[cfg(target_arch = "x86_64")]
     {
-        if detected() >= KernelLevel::Avx2 {
-            // SAFETY: AVX2 and FMA were just detected; the tests pass slices of equal length.
+        if kernel_level() >= KernelLevel::Avx2 {
+            // SAFETY: AVX2 and FMA are there; the tests pass slices of equal length.
             all.push(("avx2", |a, b| unsafe { avx2::l2_squared(a, b) }));
         }
-        if detected() >= KernelLevel::Avx512 {
-            // SAFETY: AVX-512 was just detected; the tests pass slices of equal length.
+        if kernel_level() >= KernelLevel::Avx512 {
+            // SAFETY: AVX-512 is there; the tests pass slices of equal length.
             all.push(("avx512", |a, b| unsafe { avx512::l2_squared(a, b) }));
         }
     }
@@ -61,7 +61,7 @@ proptest! {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             all.push([[1.0; LANES]; ROWS]);
-            // SAFETY: AVX2 and FMA were just detected.
+            // SAFETY: AVX2 and FMA are there.
             unsafe { avx2::products(panel, rows, &mut all[2]) };
         }
         for r in 0..ROWS {

@@ -5,16 +5,11 @@ mod decode;
 mod detect;
 mod embed;
 mod finder;
-mod import;
-mod kernels;
 mod landmarks;
-mod layers;
-mod network;
 mod preprocess;
 mod quality;
 #[cfg(test)]
 mod testing;
-mod weights;
 
 pub use align::{
     Aligner, BoxAligner, DlibAligner, PointAligner, SquareInBox, Stacked, Template, dlib_chip,
@@ -26,17 +21,14 @@ pub use embed::{
     GhostFaceNet, MobileFaceNet, Mosaic, NetworkEmbedder, OnnxOptions, OpenFace, Recognition,
     Retail0095, SFace, VggFace, Views, composite, onnx_embedder, open_network, open_recogniser,
 };
-pub use finder::{Finder, most_prominent_first};
-pub use import::{ImportError, ImportedNetwork, ImportedOutput, import_onnx, import_openvino};
-pub use kernels::MachineLimits;
-pub use landmarks::{DlibRect, ShapePredictor5};
-pub use network::{
-    Activation, Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, LayerTime, LocallyConnected,
-    Network, NetworkError, Node, NodeId, Op, Pool, PoolKind, Precision, Shape, Window,
-};
-pub use preprocess::{ChipInput, ColourOrder, Normalisation};
-pub use quality::{QualityParts, quality};
-pub use weights::{
-    MappedWeights, ModelFormat, StateDict, WeightArray, Weights, WeightsError, read_keras,
+pub use facesearch_nn::{
+    Activation, Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, ImportError, ImportedNetwork,
+    ImportedOutput, LayerTime, LocallyConnected, MachineLimits, MappedWeights, ModelFormat,
+    Network, NetworkError, Node, NodeId, Op, Pool, PoolKind, Precision, Shape, StateDict,
+    WeightArray, Weights, WeightsError, Window, import_onnx, import_openvino, read_keras,
     read_torch, recognise_model, take_array, unpack, write_safetensors,
 };
+pub use finder::{Finder, most_prominent_first};
+pub use landmarks::{DlibRect, ShapePredictor5};
+pub use preprocess::{ChipInput, ColourOrder, Normalisation};
+pub use quality::{QualityParts, quality};

@@ -18,12 +18,12 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use facesearch_core::{BoundingBox, DetectedFace, FaceDetector, Landmarks, Photo, VisionError};
+use facesearch_nn::{Network, NetworkError};
 use rayon::prelude::*;
 
 use super::area::{Region, Scaling, Size, resize_part};
 use super::nms::{Candidate, Overlap, suppress};
 use super::pyramid::{Level, STRIDE, WINDOW, bands, levels};
-use crate::network::{Network, NetworkError};
 
 const NAME: &str = "mtcnn";
 

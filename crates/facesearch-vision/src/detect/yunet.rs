@@ -19,13 +19,12 @@ use std::ops::Range;
 
 use candle_core::{Device, Tensor};
 use facesearch_core::{BoundingBox, DetectedFace, FaceDetector, Landmarks, Photo, VisionError};
+use facesearch_nn::{
+    Activation, Conv2d, Graph, GraphBuilder, Network, NetworkError, NodeId, Op, Window, import_onnx,
+};
 
 use super::area::{Region, Scaling, Size, resize_part};
 use super::nms::{Candidate, Overlap, suppress};
-use crate::import::import_onnx;
-use crate::network::{
-    Activation, Conv2d, Graph, GraphBuilder, Network, NetworkError, NodeId, Op, Window,
-};
 
 const NAME: &str = "yunet";
 

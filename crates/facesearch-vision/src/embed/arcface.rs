@@ -14,11 +14,10 @@
 
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
+use facesearch_nn::{Graph, NodeId, Weights, Window};
 
 use super::keras_layers::{KerasLayers, Norm, in_order};
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
-use crate::network::{Graph, NodeId, Window};
-use crate::weights::Weights;
 
 const NAME: &str = "arcface";
 const SIDE: u32 = 112;

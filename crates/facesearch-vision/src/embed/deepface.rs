@@ -15,12 +15,12 @@
 
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
+use facesearch_nn::{
+    Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, LocallyConnected, NodeId, Pool, Weights,
+    Window,
+};
 
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
-use crate::network::{
-    Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, LocallyConnected, NodeId, Pool, Window,
-};
-use crate::weights::Weights;
 
 const NAME: &str = "deepface";
 const SIDE: u32 = 152;

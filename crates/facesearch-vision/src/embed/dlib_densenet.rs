@@ -16,13 +16,12 @@
 
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
+use facesearch_nn::dlib::{InputRecord, Step, read_metric_network};
+use facesearch_nn::{Graph, NodeId, unpack};
 
 use super::dlib_layers::{BuildError, DlibLayers};
 use super::network_embedder::{NetworkEmbedder, Recogniser, broken};
-use crate::network::{Graph, NodeId};
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
-use crate::weights::dlib::{InputRecord, Step, read_metric_network};
-use crate::weights::unpack;
 
 const NAME: &str = "dlib-densenet";
 const SIDE: u32 = 150;

@@ -18,11 +18,10 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use facesearch_core::{Chip, Embedder, Embedding, Metric, VisionError};
+use facesearch_nn::dlib::{InputRecord, Step, read_metric_network};
+use facesearch_nn::{Graph, Network, NodeId, Precision, map, unpack};
 
 use super::dlib_layers::{BuildError, DlibLayers};
-use crate::network::{Graph, Network, NodeId, Precision};
-use crate::weights::dlib::{InputRecord, Step, read_metric_network};
-use crate::weights::{map, unpack};
 
 const NAME: &str = "dlib";
 const SIDE: u32 = 150;

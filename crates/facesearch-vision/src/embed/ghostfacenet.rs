@@ -16,11 +16,10 @@
 
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
+use facesearch_nn::{Activation, Graph, NodeId, Weights, Window};
 
 use super::keras_layers::{KerasLayers, Norm, in_order, same};
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
-use crate::network::{Activation, Graph, NodeId, Window};
-use crate::weights::Weights;
 
 const NAME: &str = "ghostfacenet";
 const SIDE: u32 = 112;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
+use facesearch_nn::Weights;
 
 use super::network_embedder::{NetworkEmbedder, broken};
 use super::onnx_generic::{OnnxOptions, onnx_embedder};
@@ -14,7 +15,6 @@ use super::{
 use crate::align::{Aligner, BoxAligner, DlibAligner, PointAligner, SquareInBox, Template};
 use crate::landmarks::ShapePredictor5;
 use crate::preprocess::{ColourOrder, Normalisation};
-use crate::weights::Weights;
 
 /// An embedder and the aligner that cuts its chips.
 pub struct Recognition {

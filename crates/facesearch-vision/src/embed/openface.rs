@@ -16,11 +16,10 @@
 
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
+use facesearch_nn::{Activation, Conv2d, Graph, NodeId, Pool, Weights, Window};
 
 use super::keras_layers::{KerasLayers, Norm};
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
-use crate::network::{Activation, Conv2d, Graph, NodeId, Pool, Window};
-use crate::weights::Weights;
 
 const NAME: &str = "openface";
 const SIDE: u32 = 96;

@@ -12,9 +12,9 @@
 
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
+use facesearch_nn::import_openvino;
 
 use super::network_embedder::{NetworkEmbedder, Recogniser, broken};
-use crate::import::import_openvino;
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
 
 const NAME: &str = "retail-0095";

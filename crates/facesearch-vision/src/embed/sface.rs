@@ -15,9 +15,9 @@
 
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
+use facesearch_nn::import_onnx;
 
 use super::network_embedder::{NetworkEmbedder, Recogniser, broken};
-use crate::import::import_onnx;
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
 
 const NAME: &str = "sface";

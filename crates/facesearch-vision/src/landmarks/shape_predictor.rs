@@ -14,10 +14,10 @@
 use std::path::Path;
 
 use facesearch_core::{BoundingBox, Photo, VisionError};
+use facesearch_nn::dlib::{DlibError, Reader};
+use facesearch_nn::{map, unpack};
 
 use crate::align::Similarity;
-use crate::weights::dlib::{DlibError, Reader};
-use crate::weights::{map, unpack};
 
 const NAME: &str = "dlib-5-point";
 const POINTS: usize = 5;

@@ -4,11 +4,10 @@
 //! dense layers read the map column by column, because the authors' framework kept it so.
 
 use candle_core::Device;
-
-use crate::network::{
+use facesearch_nn::{
     Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, Network, NetworkError, NodeId, Pool,
+    StateDict, WeightsError, read_torch, take_array,
 };
-use crate::weights::{StateDict, WeightsError, read_torch, take_array};
 
 /// Why a network of MTCNN cannot be made.
 #[derive(Debug, thiserror::Error)]

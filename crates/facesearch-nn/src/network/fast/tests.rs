@@ -2,7 +2,7 @@
 //! of vector that this CPU has.
 
 use candle_core::{DType, Device, Tensor};
-use facesearch_core::KernelLevel;
+use facesearch_cpu::KernelLevel;
 use proptest::prelude::*;
 
 use crate::kernels::Level;

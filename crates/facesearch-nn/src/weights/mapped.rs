@@ -23,7 +23,7 @@ use super::{StateDict, WeightsError};
 /// # Errors
 ///
 /// [`WeightsError::Read`] where there is no such file.
-pub(crate) fn map(path: &Path) -> Result<Mmap, WeightsError> {
+pub fn map(path: &Path) -> Result<Mmap, WeightsError> {
     let unread = |source| WeightsError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(unread)?;
     // SAFETY: `Mmap::map` asks that nobody changes the file while it is mapped. Files of the

@@ -19,7 +19,7 @@ mod simd;
 mod tile;
 mod winograd;
 
-use facesearch_core::{KernelLevel, kernel_level};
+use facesearch_cpu::{KernelLevel, kernel_level};
 
 pub(crate) use depthwise::Depthwise;
 pub(crate) use direct::Direct;
@@ -37,17 +37,16 @@ pub(crate) use winograd::{Form, MOST_WINOGRAD_CHANNELS, TransformWeights, Winogr
 
 /// A kind of vector that this process may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Level(KernelLevel);
+pub struct Level(KernelLevel);
 
 impl Level {
     /// The best of this process.
-    pub(crate) fn best() -> Self {
+    pub fn best() -> Self {
         Self(kernel_level())
     }
 
-    /// The best of this process that is not above `level`.
-    #[cfg(test)]
-    pub(crate) fn at_most(level: KernelLevel) -> Self {
+    /// The best of this process that is not above `level`: for tests that compare kernels.
+    pub fn at_most(level: KernelLevel) -> Self {
         Self(level.min(kernel_level()))
     }
 
@@ -93,5 +92,26 @@ pub(crate) fn launch(level: Level, kernel: impl Kernel) {
         KernelLevel::Avx512 => unsafe { avx512::run(kernel) },
         #[cfg(not(target_arch = "x86_64"))]
         _ => kernel.run::<simd::Portable>(),
+    }
+}
+
+/// Plain loops that the compiler is to make vector instructions of; see [`vectorise`].
+pub trait Loops {
+    /// Runs the loops. Must be `#[inline(always)]`, as must all that it calls: only inside
+    /// [`vectorise`] are the instructions available.
+    fn run(self);
+}
+
+/// Runs `loops` with the instructions of `level`: their body is compiled once for each level.
+pub fn vectorise(level: Level, loops: impl Loops) {
+    launch(level, Vectorised(loops));
+}
+
+struct Vectorised<L>(L);
+
+impl<L: Loops> Kernel for Vectorised<L> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        self.0.run();
     }
 }

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
-use facesearch_vision::{Network, import_onnx};
+use facesearch_nn::{Network, import_onnx};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use candle_core::{Device, Tensor};
-//! use facesearch_vision::{Conv2d, GraphBuilder, Network};
+//! use facesearch_nn::{Conv2d, GraphBuilder, Network};
 //!
 //! let mut g = GraphBuilder::new();
 //! let x = g.input(3);

@@ -15,8 +15,7 @@ use std::sync::Arc;
 
 pub use format::{ModelFormat, recognise_model};
 pub use keras::read_keras;
-pub(crate) use mapped::map;
-pub use mapped::{MappedWeights, write_safetensors};
+pub use mapped::{MappedWeights, map, write_safetensors};
 pub use packed::unpack;
 pub use torch::read_torch;
 
@@ -116,7 +115,7 @@ impl Weights {
     }
 
     /// The names of all arrays, in no order.
-    pub(crate) fn names(&self) -> Vec<String> {
+    pub fn names(&self) -> Vec<String> {
         match self {
             Self::Read(weights) => weights.keys().cloned().collect(),
             Self::Mapped(weights) => weights.names().map(str::to_owned).collect(),
@@ -124,7 +123,7 @@ impl Weights {
     }
 
     /// Whether there is an array of this name, not yet taken.
-    pub(crate) fn has(&self, name: &str) -> bool {
+    pub fn has(&self, name: &str) -> bool {
         match self {
             Self::Read(weights) => weights.contains_key(name),
             Self::Mapped(weights) => weights.has(name),

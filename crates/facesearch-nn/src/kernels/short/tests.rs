@@ -1,6 +1,6 @@
 //! The tile of integers, at each kind of vector, against sums in a plain loop.
 
-use facesearch_core::KernelLevel;
+use facesearch_cpu::KernelLevel;
 
 use super::super::tile::{Line, Row, split_panels};
 use super::super::{Kernel, Level, launch};

@@ -15,7 +15,7 @@ use std::sync::Arc;
 #[error(
     "at byte {offset} of dlib's file: {what}; the file is damaged or of another kind, fetch it again"
 )]
-pub(crate) struct DlibError {
+pub struct DlibError {
     /// Where it was met.
     pub(crate) offset: usize,
     /// What was met there.
@@ -26,16 +26,18 @@ type Result<T> = std::result::Result<T, DlibError>;
 
 /// Reads one value after another from the bytes of a file.
 #[derive(Debug)]
-pub(crate) struct Reader<'a> {
+pub struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 /// A tensor: samples, channels, rows, columns.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct RawTensor {
-    pub(crate) shape: [usize; 4],
-    pub(crate) data: Arc<[f32]>,
+pub struct RawTensor {
+    /// Samples, channels, rows, columns.
+    pub shape: [usize; 4],
+    /// As many numbers as the shape has places, the columns fastest.
+    pub data: Arc<[f32]>,
 }
 
 /// A tensor's numbers as they lie in the file.
@@ -46,17 +48,18 @@ fn numbers<T: FromIterator<f32>>(block: Block<'_>) -> T {
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+    /// Begins at the first of `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
     /// An error at the current place.
-    pub(crate) fn refuse<T>(&self, what: impl Into<String>) -> Result<T> {
+    pub fn refuse<T>(&self, what: impl Into<String>) -> Result<T> {
         Err(DlibError { offset: self.at, what: what.into() })
     }
 
     /// Nothing may follow.
-    pub(crate) fn end(&self) -> Result<()> {
+    pub fn end(&self) -> Result<()> {
         match self.bytes.len() - self.at {
             0 => Ok(()),
             rest => self.refuse(format!("{rest} bytes more than expected")),
@@ -73,7 +76,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A signed integer of any width.
-    pub(crate) fn int(&mut self) -> Result<i64> {
+    fn int(&mut self) -> Result<i64> {
         let start = self.at;
         let control = self.take(1)?[0];
         let len = usize::from(control & 0x0f);
@@ -97,7 +100,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An integer that must be one of a few: a version, say.
-    pub(crate) fn one_of(&mut self, wanted: &[i64], name: &str) -> Result<i64> {
+    pub fn one_of(&mut self, wanted: &[i64], name: &str) -> Result<i64> {
         let start = self.at;
         let value = self.int()?;
         if wanted.contains(&value) {
@@ -108,7 +111,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A size, at most `limit`.
-    pub(crate) fn size(&mut self, limit: usize, name: &str) -> Result<usize> {
+    pub fn size(&mut self, limit: usize, name: &str) -> Result<usize> {
         let start = self.at;
         let value = self.int()?;
         match usize::try_from(value) {
@@ -121,13 +124,13 @@ impl<'a> Reader<'a> {
     }
 
     /// How many items of at least `bytes_each` follow: no more than the rest of the file can hold.
-    pub(crate) fn count(&mut self, bytes_each: usize) -> Result<usize> {
+    pub fn count(&mut self, bytes_each: usize) -> Result<usize> {
         let limit = (self.bytes.len() - self.at) / bytes_each;
         self.size(limit, "a number of items")
     }
 
     /// A floating point number: mantissa, then exponent of two.
-    pub(crate) fn float(&mut self) -> Result<f32> {
+    pub fn float(&mut self) -> Result<f32> {
         if let Some((value, len)) = self.bytes[self.at..].first_chunk().and_then(usual_float) {
             self.at += len;
             return Ok(value);
@@ -162,7 +165,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The numbers of a matrix of `N`; `name` is what it is.
-    pub(crate) fn matrix_of<const N: usize>(&mut self, name: &str) -> Result<[f32; N]> {
+    pub fn matrix_of<const N: usize>(&mut self, name: &str) -> Result<[f32; N]> {
         let start = self.at;
         let (rows, columns) = (self.int()?.unsigned_abs(), self.int()?.unsigned_abs());
         if rows.checked_mul(columns) != Some(N as u64) {
@@ -185,7 +188,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The numbers of a tensor.
-    pub(crate) fn tensor(&mut self) -> Result<Block<'a>> {
+    fn tensor(&mut self) -> Result<Block<'a>> {
         self.one_of(&[2], "the version of a tensor")?;
         let shape = self.shape()?;
         let bytes = shape.iter().try_fold(4usize, |len, dim| len.checked_mul(*dim));
@@ -208,15 +211,19 @@ impl<'a> Reader<'a> {
 
 /// How a window slides, as dlib writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Sliding {
-    pub(crate) size: [usize; 2],
-    pub(crate) stride: [usize; 2],
-    pub(crate) padding: [usize; 2],
+pub struct Sliding {
+    /// Rows and columns of the window.
+    pub size: [usize; 2],
+    /// Steps down and across.
+    pub stride: [usize; 2],
+    /// Rows above and below, columns on both sides.
+    pub padding: [usize; 2],
 }
 
 /// What one layer of a network's file holds.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Record {
+#[expect(missing_docs, reason = "the fields are what their names say")]
+pub enum Record {
     /// Weights `[out, in, rows, columns]`.
     Convolution {
         weight: RawTensor,
@@ -245,7 +252,7 @@ pub(crate) enum Record {
 
 /// One step inwards from a network's output; see the module's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
+pub enum Step {
     /// A layer with a record.
     Layer,
     /// A name for a value that a later layer reads, or the reading of one: no record.
@@ -265,18 +272,16 @@ enum Waiting {
 /// What the first layer of a network reads: the mean of each channel, subtracted before all is
 /// divided by 256.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct InputRecord {
-    pub(crate) mean: [f32; 3],
+pub struct InputRecord {
+    /// Red, green, blue, in 0..=255.
+    pub mean: [f32; 3],
 }
 
 /// Reads a network with a metric-learning loss on an RGB picture of one size, to the last byte.
 ///
 /// `steps` go from the output inwards, the layer on the input included. The records come back in
 /// the order of execution.
-pub(crate) fn read_metric_network(
-    bytes: &[u8],
-    steps: &[Step],
-) -> Result<(InputRecord, Vec<Record>)> {
+pub fn read_metric_network(bytes: &[u8], steps: &[Step]) -> Result<(InputRecord, Vec<Record>)> {
     let mut reader = Reader::new(bytes);
     reader.one_of(&[1], "the version of the loss layer")?;
     match reader.tag()? {

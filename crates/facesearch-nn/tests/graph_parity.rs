@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
-use facesearch_vision::{ImportedNetwork, Network, import_onnx, import_openvino};
+use facesearch_nn::{ImportedNetwork, Network, import_onnx, import_openvino};
 use serde::Deserialize;
 
 #[derive(Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::short::{self, Plain, ShortProduct};
+use super::int16::{self, Int16Product, Plain};
 use super::tile::{self, Product};
 use super::{Kernel, Simd};
 
@@ -30,8 +30,8 @@ unsafe fn first(n: usize) -> __m256i {
     unsafe { _mm256_loadu_si256(ON_THEN_OFF.as_ptr().add(8 - n).cast()) }
 }
 
-// Each method is one instruction, which the caller promises the CPU has; those with a pointer read
-// or write only what the caller promises is there, and ask for no alignment.
+// Each method is one instruction, which the caller promises the CPU has. Those with a pointer read
+// or write only what the caller promises is there, at any alignment.
 impl Simd for Avx2 {
     const LANES: usize = 8;
     const MANY_REGISTERS: bool = false;
@@ -57,13 +57,15 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn load_first(from: *const f32, n: usize) -> Self::V {
-        // SAFETY: the caller promises the instruction and `n` numbers; lanes off in the mask are not read.
+        // SAFETY: the caller promises the instruction and `n` numbers; lanes that the mask turns
+        // off are not read.
         unsafe { _mm256_maskload_ps(from, first(n)) }
     }
 
     #[inline(always)]
     unsafe fn store_first(to: *mut f32, v: Self::V, n: usize) {
-        // SAFETY: the caller promises the instruction and `n` numbers; lanes off in the mask are not written.
+        // SAFETY: the caller promises the instruction and `n` numbers; lanes that the mask turns
+        // off are not written.
         unsafe { _mm256_maskstore_ps(to, first(n), v) }
     }
 
@@ -105,14 +107,14 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn prefetch(line: *const f32) {
-        // SAFETY: the caller promises the instruction, which does nothing where no memory is.
+        // SAFETY: the caller promises the instruction, which any address is valid for.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
     }
 
     type I = __m256i;
 
     #[inline(always)]
-    unsafe fn no_sums() -> Self::I {
+    unsafe fn zero_sums() -> Self::I {
         // SAFETY: the caller promises the instruction.
         unsafe { _mm256_setzero_si256() }
     }
@@ -136,13 +138,13 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn floats(sums: Self::I) -> Self::V {
+    unsafe fn to_f32(sums: Self::I) -> Self::V {
         // SAFETY: the caller promises the instruction.
         unsafe { _mm256_cvtepi32_ps(sums) }
     }
 
     #[inline(always)]
-    unsafe fn store_short(to: *mut i16, v: Self::V) {
+    unsafe fn store_int16(to: *mut i16, v: Self::V) {
         // SAFETY: the caller promises the instructions and room for eight numbers.
         unsafe {
             let whole = _mm256_cvtps_epi32(v);
@@ -152,15 +154,15 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    unsafe fn multiply_short(product: ShortProduct<'_>) {
+    unsafe fn multiply_int16(product: Int16Product<'_>) {
         // SAFETY: what the caller promises, the instructions included.
-        unsafe { multiply_short(product) }
+        unsafe { multiply_int16(product) }
     }
 
     #[inline(always)]
-    unsafe fn spin_short(steps: usize) {
+    unsafe fn peak_int16(steps: usize) {
         // SAFETY: what the caller promises, the instructions included.
-        unsafe { spin_short(steps) }
+        unsafe { peak_int16(steps) }
     }
 
     #[inline(always)]
@@ -182,20 +184,20 @@ unsafe fn multiply(product: Product<'_>) {
 
 /// # Safety
 ///
-/// As for [`short::multiply`].
+/// As for [`int16::multiply`].
 #[target_feature(enable = "avx2,fma")]
 #[inline(never)]
-unsafe fn multiply_short(product: ShortProduct<'_>) {
+unsafe fn multiply_int16(product: Int16Product<'_>) {
     // SAFETY: what the caller promises.
-    unsafe { short::multiply::<Plain<Avx2>>(product) }
+    unsafe { int16::multiply::<Plain<Avx2>>(product) }
 }
 
 /// # Safety
 ///
-/// As for [`short::spin`].
+/// As for [`int16::peak`].
 #[target_feature(enable = "avx2,fma")]
 #[inline(never)]
-unsafe fn spin_short(steps: usize) {
+unsafe fn peak_int16(steps: usize) {
     // SAFETY: what the caller promises.
-    unsafe { short::spin::<Plain<Avx2>>(steps) }
+    unsafe { int16::peak::<Plain<Avx2>>(steps) }
 }

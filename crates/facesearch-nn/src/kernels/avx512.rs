@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::short::{self, Dot, Plain, ShortProduct};
+use super::int16::{self, Dot, Int16Product, Plain};
 use super::tile::{self, Product};
 use super::{Kernel, Simd};
 
@@ -18,8 +18,8 @@ pub(super) unsafe fn run(kernel: impl Kernel) {
     kernel.run::<Avx512>();
 }
 
-// Each method is one instruction, which the caller promises the CPU has; those with a pointer read
-// or write only what the caller promises is there, and ask for no alignment.
+// Each method is one instruction, which the caller promises the CPU has. Those with a pointer read
+// or write only what the caller promises is there, at any alignment.
 impl Simd for Avx512 {
     const LANES: usize = 16;
     const MANY_REGISTERS: bool = true;
@@ -45,13 +45,15 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn load_first(from: *const f32, n: usize) -> Self::V {
-        // SAFETY: the caller promises the instruction and `n` numbers; lanes off in the mask are not read.
+        // SAFETY: the caller promises the instruction and `n` numbers; lanes that the mask turns
+        // off are not read.
         unsafe { _mm512_maskz_loadu_ps(((1u32 << n) - 1) as u16, from) }
     }
 
     #[inline(always)]
     unsafe fn store_first(to: *mut f32, v: Self::V, n: usize) {
-        // SAFETY: the caller promises the instruction and `n` numbers; lanes off in the mask are not written.
+        // SAFETY: the caller promises the instruction and `n` numbers; lanes that the mask turns
+        // off are not written.
         unsafe { _mm512_mask_storeu_ps(to, ((1u32 << n) - 1) as u16, v) }
     }
 
@@ -93,14 +95,14 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn prefetch(line: *const f32) {
-        // SAFETY: the caller promises the instruction, which does nothing where no memory is.
+        // SAFETY: the caller promises the instruction, which any address is valid for.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(line.cast()) }
     }
 
     type I = __m512i;
 
     #[inline(always)]
-    unsafe fn no_sums() -> Self::I {
+    unsafe fn zero_sums() -> Self::I {
         // SAFETY: the caller promises the instruction.
         unsafe { _mm512_setzero_si512() }
     }
@@ -124,36 +126,36 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    unsafe fn floats(sums: Self::I) -> Self::V {
+    unsafe fn to_f32(sums: Self::I) -> Self::V {
         // SAFETY: the caller promises the instruction.
         unsafe { _mm512_cvtepi32_ps(sums) }
     }
 
     #[inline(always)]
-    unsafe fn store_short(to: *mut i16, v: Self::V) {
+    unsafe fn store_int16(to: *mut i16, v: Self::V) {
         // SAFETY: the caller promises the instructions and room for 16 numbers.
         unsafe { _mm256_storeu_si256(to.cast(), _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(v))) }
     }
 
     #[inline(always)]
-    unsafe fn multiply_short(product: ShortProduct<'_>) {
+    unsafe fn multiply_int16(product: Int16Product<'_>) {
         if is_x86_feature_detected!("avx512vnni") {
             // SAFETY: what the caller promises, and the instruction has been found.
-            unsafe { multiply_short_vnni(product) }
+            unsafe { multiply_int16_vnni(product) }
         } else {
             // SAFETY: what the caller promises, the instructions included.
-            unsafe { multiply_short(product) }
+            unsafe { multiply_int16(product) }
         }
     }
 
     #[inline(always)]
-    unsafe fn spin_short(steps: usize) {
+    unsafe fn peak_int16(steps: usize) {
         if is_x86_feature_detected!("avx512vnni") {
             // SAFETY: what the caller promises, and the instruction has been found.
-            unsafe { spin_short_vnni(steps) }
+            unsafe { peak_int16_vnni(steps) }
         } else {
             // SAFETY: what the caller promises, the instructions included.
-            unsafe { spin_short(steps) }
+            unsafe { peak_int16(steps) }
         }
     }
 
@@ -189,40 +191,40 @@ impl Dot for Vnni {
 
 /// # Safety
 ///
-/// As for [`short::multiply`].
+/// As for [`int16::multiply`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
 #[inline(never)]
-pub(super) unsafe fn multiply_short_vnni(product: ShortProduct<'_>) {
+pub(super) unsafe fn multiply_int16_vnni(product: Int16Product<'_>) {
     // SAFETY: what the caller promises.
-    unsafe { short::multiply::<Vnni>(product) }
+    unsafe { int16::multiply::<Vnni>(product) }
 }
 
 /// # Safety
 ///
-/// As for [`short::multiply`].
+/// As for [`int16::multiply`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 #[inline(never)]
-pub(super) unsafe fn multiply_short(product: ShortProduct<'_>) {
+pub(super) unsafe fn multiply_int16(product: Int16Product<'_>) {
     // SAFETY: what the caller promises.
-    unsafe { short::multiply::<Plain<Avx512>>(product) }
+    unsafe { int16::multiply::<Plain<Avx512>>(product) }
 }
 
 /// # Safety
 ///
-/// As for [`short::spin`].
+/// As for [`int16::peak`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
 #[inline(never)]
-unsafe fn spin_short_vnni(steps: usize) {
+unsafe fn peak_int16_vnni(steps: usize) {
     // SAFETY: what the caller promises.
-    unsafe { short::spin::<Vnni>(steps) }
+    unsafe { int16::peak::<Vnni>(steps) }
 }
 
 /// # Safety
 ///
-/// As for [`short::spin`].
+/// As for [`int16::peak`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 #[inline(never)]
-unsafe fn spin_short(steps: usize) {
+unsafe fn peak_int16(steps: usize) {
     // SAFETY: what the caller promises.
-    unsafe { short::spin::<Plain<Avx512>>(steps) }
+    unsafe { int16::peak::<Plain<Avx512>>(steps) }
 }

@@ -1,18 +1,19 @@
-//! Convolution of each channel by itself.
+//! Depthwise convolution: each channel by itself.
 //!
-//! A vector runs over channels, the sums of a few neighbouring pixels stay in registers, and each
-//! weight that is loaded serves all of them.
+//! A vector holds neighbouring channels. The sums of a few neighbouring pixels stay in registers,
+//! so that each loaded weight serves all of them.
 
 use super::tile::Epilogue;
 use super::{Kernel, Simd};
 use crate::layers::Map;
 use crate::network::Window;
 
-/// How many neighbouring output pixels share a weight.
+/// How many neighbouring output pixels share a loaded weight.
 const PIXELS: usize = 4;
 
-/// The widest stride of a 3x3 window whose columns are shared.
-const MOST_ACROSS: usize = 2;
+/// The widest stride across at which the pixels under a 3x3 window are loaded once for several
+/// output pixels.
+const MAX_ACROSS: usize = 2;
 
 /// A convolution with as many groups as channels.
 pub(crate) struct Depthwise<'a> {
@@ -21,11 +22,11 @@ pub(crate) struct Depthwise<'a> {
     pub(crate) output: &'a mut [f32],
     pub(crate) output_map: Map,
     pub(crate) images: usize,
-    /// How many rows of the whole output lie above this one's first.
+    /// How many rows of the whole output are above the first row of `output`.
     pub(crate) top: usize,
-    /// The input's border is at least as wide as its padding.
+    /// Its padding must not be wider than the input's border.
     pub(crate) window: Window,
-    /// For each place of the window a number for each channel, then `SLACK` zeros.
+    /// For each tap of the window a number for each channel, then `SLACK` zeros.
     pub(crate) weights: &'a [f32],
     pub(crate) epilogue: Epilogue<'a>,
 }
@@ -46,17 +47,17 @@ impl Depthwise<'_> {
         assert!(self.images * i.image_stride() <= self.input.len(), "a whole input");
         assert!(self.images * o.image_stride() <= self.output.len(), "room for the output");
         let taps = self.window.size[0] * self.window.size[1];
-        assert!(self.weights.len() >= taps * o.channels + super::SLACK, "weights for every place");
+        assert!(self.weights.len() >= taps * o.channels + super::SLACK, "weights for every tap");
         assert!(self.epilogue.residual.is_none(), "no residual");
         self.epilogue.check(o.channels);
     }
 
-    /// Output pixels `x` to `x + N` of row `y`, one vector of channels.
+    /// One vector of channels of the output pixels `x` to `x + N` of row `y`.
     ///
     /// # Safety
     ///
     /// The CPU must have `S`'s instructions, `check` must have passed, and the pixels and the
-    /// channel must be the output's.
+    /// channel must exist in the output.
     #[inline(always)]
     unsafe fn pixels<S: Simd, const N: usize>(
         &mut self,
@@ -71,8 +72,8 @@ impl Depthwise<'_> {
         let top = (self.top + y) * down + i.border[0] - self.window.padding[0];
         let left = x * across + i.border[1] - self.window.padding[1];
         let origin = image * i.image_stride() + top * i.row_stride() + left * i.channels + channel;
-        // SAFETY: `check` has found every window inside the bordered input and the weights and the
-        // bias `SLACK` longer than their channels; of a pixel only its channels are touched.
+        // SAFETY: `check` has found every window inside the bordered input, and the weights and the
+        // bias `SLACK` longer than their channels. Of a pixel only its channels are touched.
         unsafe {
             let mut sums = [S::load(self.epilogue.bias.as_ptr().add(channel)); N];
             for ky in 0..self.window.size[0] {
@@ -89,7 +90,7 @@ impl Depthwise<'_> {
             }
             let to = image * o.image_stride() + o.offset(y, x) + channel;
             for (n, sum) in sums.into_iter().enumerate() {
-                let v = self.epilogue.squash::<S>(sum, channel);
+                let v = self.epilogue.activate::<S>(sum, channel);
                 S::store_up_to(self.output.as_mut_ptr().add(to + n * o.channels), v, lanes);
             }
         }
@@ -97,14 +98,15 @@ impl Depthwise<'_> {
 }
 
 impl Depthwise<'_> {
-    /// The row's pixels under a 3x3 window without gaps, `ACROSS` columns apart, one whole vector of
-    /// channels: the weights stay in registers, and each number that is loaded serves every pixel
-    /// that sees it.
+    /// One vector of channels of a whole output row, for a 3x3 window without dilation and with a
+    /// stride of `ACROSS` columns. The weights stay in registers, and each loaded number serves
+    /// every output pixel whose window covers it.
     ///
     /// # Safety
     ///
-    /// As for [`pixels`](Self::pixels), for the whole row, which has `PIXELS` pixels at least; the
-    /// window and the stride must be as said, and `channel + LANES` at most the channels.
+    /// As for [`pixels`](Self::pixels), for the whole row, which must have `PIXELS` pixels at
+    /// least. The window and the stride must be as described, and `channel + LANES` at most the
+    /// number of channels.
     #[inline(always)]
     unsafe fn three_by_three<S: Simd, const ACROSS: usize>(
         &mut self,
@@ -117,8 +119,8 @@ impl Depthwise<'_> {
         let left = i.border[1] - self.window.padding[1];
         let origin = image * i.image_stride() + top * i.row_stride() + left * i.channels + channel;
         let to = image * o.image_stride() + o.offset(y, 0) + channel;
-        // SAFETY: `check` has found every window inside the bordered input and the weights and the
-        // bias longer than their channels; whole vectors of channels are the caller's promise.
+        // SAFETY: `check` has found every window inside the bordered input, and the weights and the
+        // bias longer than their channels. The caller promises a whole vector of channels.
         unsafe {
             let mut weights = [S::splat(0.0); 9];
             for (tap, w) in weights.iter_mut().enumerate() {
@@ -127,13 +129,13 @@ impl Depthwise<'_> {
             let bias = S::load(self.epilogue.bias.as_ptr().add(channel));
             let mut x = 0;
             loop {
-                // The last pixels once more rather than one by one.
+                // The last group overlaps the one before instead of being done pixel by pixel.
                 x = x.min(o.width - PIXELS);
                 let mut sums = [[bias]; PIXELS];
                 for ky in 0..3 {
                     let row = origin + ky * i.row_stride() + x * ACROSS * i.channels;
                     let row = self.input.as_ptr().add(row);
-                    let mut seen = [S::splat(0.0); (PIXELS - 1) * MOST_ACROSS + 3];
+                    let mut seen = [S::splat(0.0); (PIXELS - 1) * MAX_ACROSS + 3];
                     for (column, v) in seen.iter_mut().enumerate().take((PIXELS - 1) * ACROSS + 3) {
                         *v = S::load(row.add(column * i.channels));
                     }
@@ -144,7 +146,7 @@ impl Depthwise<'_> {
                         }
                     }
                 }
-                self.epilogue.squash_all::<S, PIXELS, 1>(&mut sums, channel);
+                self.epilogue.activate_all::<S, PIXELS, 1>(&mut sums, channel);
                 for (n, sum) in sums.iter().enumerate() {
                     S::store(self.output.as_mut_ptr().add(to + (x + n) * o.channels), sum[0]);
                 }
@@ -162,17 +164,17 @@ impl Kernel for Depthwise<'_> {
     fn run<S: Simd>(mut self) {
         self.check();
         let o = self.output_map;
-        let shares = self.window.size == [3, 3]
+        let is_three_by_three = self.window.size == [3, 3]
             && self.window.dilation == [1, 1]
-            && self.window.stride[1] <= MOST_ACROSS
+            && self.window.stride[1] <= MAX_ACROSS
             && o.width >= PIXELS;
         for image in 0..self.images {
             for y in 0..o.height {
                 for channel in (0..o.channels).step_by(S::LANES) {
-                    if shares && channel + S::LANES <= o.channels {
+                    if is_three_by_three && channel + S::LANES <= o.channels {
                         // SAFETY: `run` is called below `launch` only, `check` has passed, the
-                        // window has been looked at, the row is the output's, and the vector of
-                        // channels is whole.
+                        // window is as described, the row exists in the output, and the vector
+                        // of channels is whole.
                         unsafe {
                             match self.window.stride[1] {
                                 1 => self.three_by_three::<S, 1>(image, y, channel),

@@ -1,37 +1,37 @@
-//! Convolution as it is defined: for each output pixel the sum over its window.
+//! Convolution by its definition: for each output pixel the sum over its window.
 //!
-//! Needs no rearranged copy of the input: with channels together, a row of the window is already
-//! one contiguous run, and the border of zeros stands for the padding.
+//! Needs no rearranged copy of the input. A row of the window is one contiguous run already,
+//! because the channels of a pixel are together. The map's border of zeros serves as padding.
 
-use super::short::{Short, ShortProduct, integers, short_len};
-use super::tile::{Epilogue, Panel, Product, Row, Rows, Runs, To};
+use super::int16::{Int16Product, Quantised, as_int16, quantised_len};
+use super::tile::{Destination, Epilogue, Panel, Product, Row, Rows, Runs};
 use super::{Kernel, Simd};
 use crate::layers::Map;
 
-/// Any convolution, dense layer or grouped convolution.
+/// Any convolution, grouped or not, and any dense layer.
 pub(crate) struct Direct<'a> {
-    /// With `short` as many integers, two in the place of a float.
+    /// Floats, or with `quantised` pairs of integers in their place.
     pub(crate) input: &'a [f32],
     pub(crate) input_map: Map,
     pub(crate) output: &'a mut [f32],
     pub(crate) output_map: Map,
     pub(crate) images: usize,
-    /// From the input's pixel under an output pixel to the start of each run of numbers.
+    /// How far each run of numbers begins from the first number that an output pixel reads.
     pub(crate) starts: &'a [usize],
-    /// How many numbers a run has.
+    /// The length of a run.
     pub(crate) run: usize,
-    /// Where the window of the first output pixel begins in an image, and how far the next row's
-    /// and the next column's are.
+    /// Where the window of the first output pixel begins in an image, and the distances from a
+    /// window to those of the next row and the next column.
     pub(crate) origin: usize,
     pub(crate) down: usize,
     pub(crate) across: usize,
-    /// For each panel: how far into a pixel its group's channels begin.
+    /// The panels, each with the offset of its group's channels in a pixel.
     pub(crate) panels: &'a [(usize, Panel)],
-    /// With `short` pairs of integers.
+    /// Floats, or with `quantised` pairs of integers in their place.
     pub(crate) weights: &'a [f32],
     pub(crate) epilogue: Epilogue<'a>,
-    /// Where input and weights are integers, which is for one image and one group.
-    pub(crate) short: Option<Short<'a>>,
+    /// Where input and weights are integers. Then there are one image and one group.
+    pub(crate) quantised: Option<Quantised<'a>>,
 }
 
 impl Direct<'_> {
@@ -44,9 +44,10 @@ impl Direct<'_> {
             + (o.width - 1) * self.across;
         let reach = self.starts.iter().max().map_or(0, |start| start + self.run);
         let group = self.panels.iter().map(|(group, _)| *group).max().unwrap_or(0);
-        let (held, beyond) = if self.short.is_some() { (2, self.run % 2) } else { (1, 0) };
-        let end = last_pixel + group + reach + beyond;
-        assert!(end <= held * self.input.len(), "the windows lie in the input");
+        // A run of integers of odd length is read with the integer that follows it.
+        let (per_float, extra) = if self.quantised.is_some() { (2, self.run % 2) } else { (1, 0) };
+        let end = last_pixel + group + reach + extra;
+        assert!(end <= per_float * self.input.len(), "the windows lie in the input");
         assert!(self.images * o.image_stride() <= self.output.len(), "room for the output");
         for (_, panel) in self.panels {
             assert!(panel.first + panel.channels <= o.channels, "panels of the output's channels");
@@ -58,7 +59,7 @@ impl Direct<'_> {
         }
     }
 
-    /// Output pixels in order, image by image.
+    /// The output pixels in order, image by image.
     fn pixels(&self, group: usize) -> Rows {
         let (i, o) = (&self.input_map, &self.output_map);
         let residual = self.epilogue.residual.map(|r| r.map).unwrap_or_default();
@@ -85,18 +86,18 @@ impl Kernel for Direct<'_> {
         self.check();
         let count = self.images * self.output_map.height * self.output_map.width;
         let runs = Runs { starts: self.starts, run: self.run };
-        if let Some(short) = self.short {
-            return self.run_short::<S>(short, count, runs);
+        if let Some(quantised) = self.quantised {
+            return self.run_int16::<S>(quantised, count, runs);
         }
         for (group, panel) in self.panels {
-            let row = self.starts.len() * self.run;
-            let end = panel.start + row * panel.vectors * S::LANES;
+            let row_len = self.starts.len() * self.run;
+            let end = panel.start + row_len * panel.vectors * S::LANES;
             let weights = &self.weights[panel.start..end];
-            // SAFETY: `run` is called below `launch` only, which answers for the instructions.
-            // `check` has established that the last pixel's window in the last image lies in the
-            // input, that the output has room for every pixel with all its channels and the
-            // residual holds as many pixels; the rows are just those pixels in order. The slice
-            // above holds the panel's weights.
+            // SAFETY: `run` is called below `launch` only, which provides the instructions. `check`
+            // has established that the last pixel's window in the last image lies in the input,
+            // that the output has room for every pixel with all its channels, and that the residual
+            // has as many pixels. The rows are these pixels in order. The slice above holds the
+            // panel's weights.
             unsafe {
                 S::multiply(Product {
                     input: self.input.as_ptr(),
@@ -105,7 +106,7 @@ impl Kernel for Direct<'_> {
                     weights: weights.as_ptr(),
                     panel,
                     output: self.output.as_mut_ptr(),
-                    to: To::Map(&self.pixels(*group), &self.epilogue),
+                    to: Destination::Map(&self.pixels(*group), &self.epilogue),
                 });
             }
         }
@@ -114,27 +115,31 @@ impl Kernel for Direct<'_> {
 
 impl Direct<'_> {
     #[inline(always)]
-    fn run_short<S: Simd>(self, short: Short<'_>, count: usize, runs: Runs<'_>) {
-        assert_eq!((self.images, short.factors.len()), (1, 1), "a factor for the one image");
+    fn run_int16<S: Simd>(self, quantised: Quantised<'_>, count: usize, runs: Runs<'_>) {
+        assert_eq!(
+            (self.images, quantised.input_scales.len()),
+            (1, 1),
+            "a scale for the one image"
+        );
         for (group, panel) in self.panels {
             let lanes = panel.vectors * S::LANES;
-            let len = short_len(self.starts.len(), self.run, lanes);
-            let weights = &integers(&self.weights[panel.start..])[..len];
-            let scales = &short.scales[panel.first..panel.first + lanes];
-            // SAFETY: as in `run`: `check` has established that the last pixel's window, with one integer
-            // more where its runs are odd, lies in the input, and that there is room for the output; the
-            // slices above hold the panel's weights and scales.
+            let len = quantised_len(self.starts.len(), self.run, lanes);
+            let weights = &as_int16(&self.weights[panel.start..])[..len];
+            let scales = &quantised.weight_scales[panel.first..panel.first + lanes];
+            // SAFETY: as in `run`. `check` has established that the last pixel's window lies in the
+            // input, with one integer more where its runs are odd, and that there is room for the
+            // output. The slices above hold the panel's weights and scales.
             unsafe {
-                S::multiply_short(ShortProduct {
-                    input: integers(self.input).as_ptr(),
+                S::multiply_int16(Int16Product {
+                    input: as_int16(self.input).as_ptr(),
                     count,
                     runs,
                     weights: weights.as_ptr(),
                     scales: scales.as_ptr(),
-                    grow: short.factors[0].grow,
+                    dequantise: quantised.input_scales[0].dequantise,
                     panel,
                     output: self.output.as_mut_ptr(),
-                    to: To::Map(&self.pixels(*group), &self.epilogue),
+                    to: Destination::Map(&self.pixels(*group), &self.epilogue),
                 });
             }
         }

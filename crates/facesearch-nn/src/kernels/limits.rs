@@ -1,42 +1,44 @@
-//! What this processor can do at most: multiplying and reading, by the kernels' own vectors.
+//! The peak of this processor: how fast one thread multiplies and reads with the kernels' vectors.
 
 use std::time::{Duration, Instant};
 
 use super::{Kernel, Level, Simd, launch};
 use crate::layers::Aligned;
 
-/// Each figure is the best of so many tries.
+/// Each figure is the best of this many tries.
 const TRIES: usize = 20;
 
-/// Sums in registers at once: more than a multiplication takes steps, fewer than there are registers.
-const SUMS: usize = 12;
+/// Sums in registers at once: more than the cycles that a multiplication takes, fewer than the
+/// registers that there are.
+pub(super) const PEAK_SUMS: usize = 12;
 
-/// The limits of one thread, measured.
+/// The measured limits of one thread.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MachineLimits {
-    /// Multiplications and additions a second, in registers alone.
+    /// Multiplications and additions of `f32` per second, in registers alone.
     pub flops: f64,
-    /// The same of 16-bit integers, added in 32 bits.
-    pub short_flops: f64,
-    /// Bytes a second read from half a mebibyte again and again: the level-2 cache.
+    /// Multiplications and additions of 16-bit integers per second, summed in 32 bits.
+    pub int16_flops: f64,
+    /// Bytes per second read from half a mebibyte again and again: the level-2 cache.
     pub near_bytes: f64,
-    /// The same from 8 MiB: the last cache, where there is a large one.
+    /// Bytes per second read from 8 MiB again and again: the last cache, where that is large
+    /// enough.
     pub far_bytes: f64,
-    /// The same from 256 MiB: memory.
+    /// Bytes per second read from 256 MiB: memory.
     pub memory_bytes: f64,
 }
 
 impl MachineLimits {
-    /// Measures for about a second.
+    /// Measures. Takes about a second.
     pub fn measure() -> Self {
         let level = Level::best();
         let mut sink = 0.0;
         let steps = 400_000;
         let flops = best(|| launch(level, Multiply { steps, sink: &mut sink }));
-        let work = (2 * steps * SUMS * level.lanes()) as f64;
-        let short_flops = best(|| launch(level, MultiplyShort { steps }));
+        let work = (2 * steps * PEAK_SUMS * level.lanes()) as f64;
+        let int16_flops = best(|| launch(level, MultiplyInt16 { steps }));
         let mut numbers = Aligned::zeros(64 << 20);
-        // Not zeros, for which the system may give the same page again and again.
+        // Not zeros: the system may map all pages of zeros to the same memory.
         numbers.fill(1.0);
         let mut read = |mebibytes: f64, rounds: usize| {
             let count = (mebibytes * f64::from(1 << 18)) as usize;
@@ -46,12 +48,12 @@ impl MachineLimits {
         };
         let limits = Self {
             flops: work / flops,
-            short_flops: 2.0 * work / short_flops,
+            int16_flops: 2.0 * work / int16_flops,
             near_bytes: read(0.5, 64),
             far_bytes: read(8.0, 4),
             memory_bytes: read(256.0, 1),
         };
-        // What was computed must be looked at, or it would not be.
+        // The compiler would drop a computation whose result is not used.
         std::hint::black_box(sink);
         limits
     }
@@ -77,34 +79,35 @@ impl Kernel for Multiply<'_> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         let mut first = [0.0; 16];
-        // SAFETY: `run` is called below `launch` only, and 16 numbers are a vector of any kind.
+        // SAFETY: `run` is called below `launch` only, and a vector of any kind fits into 16
+        // numbers.
         unsafe {
             let (x, y) = (S::splat(std::hint::black_box(0.999)), S::splat(0.5));
-            let mut sums = [y; SUMS];
+            let mut sums = [y; PEAK_SUMS];
             for _ in 0..self.steps {
                 for sum in &mut sums {
                     *sum = S::fma(*sum, x, y);
                 }
             }
-            let mut all = sums[0];
+            let mut total = sums[0];
             for sum in sums {
-                all = S::add(all, sum);
+                total = S::add(total, sum);
             }
-            S::store(first.as_mut_ptr(), all);
+            S::store(first.as_mut_ptr(), total);
         }
         *self.sink += first[0];
     }
 }
 
-struct MultiplyShort {
+struct MultiplyInt16 {
     steps: usize,
 }
 
-impl Kernel for MultiplyShort {
+impl Kernel for MultiplyInt16 {
     #[inline(always)]
     fn run<S: Simd>(self) {
         // SAFETY: `run` is called below `launch` only.
-        unsafe { S::spin_short(self.steps) }
+        unsafe { S::peak_int16(self.steps) }
     }
 }
 
@@ -118,22 +121,22 @@ impl Kernel for Read<'_> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         let mut first = [0.0; 16];
-        // SAFETY: `run` is called below `launch` only; a chunk holds `SUMS` vectors, and 16 numbers are
-        // a vector of any kind.
+        // SAFETY: `run` is called below `launch` only. A chunk holds `PEAK_SUMS` vectors, and a
+        // vector of any kind fits into 16 numbers.
         unsafe {
-            let mut sums = [S::splat(0.0); SUMS];
+            let mut sums = [S::splat(0.0); PEAK_SUMS];
             for _ in 0..self.rounds {
-                for chunk in self.numbers.chunks_exact(SUMS * S::LANES) {
+                for chunk in self.numbers.chunks_exact(PEAK_SUMS * S::LANES) {
                     for (n, sum) in sums.iter_mut().enumerate() {
                         *sum = S::add(*sum, S::load(chunk.as_ptr().add(n * S::LANES)));
                     }
                 }
             }
-            let mut all = sums[0];
+            let mut total = sums[0];
             for sum in sums {
-                all = S::add(all, sum);
+                total = S::add(total, sum);
             }
-            S::store(first.as_mut_ptr(), all);
+            S::store(first.as_mut_ptr(), total);
         }
         *self.sink += first[0];
     }

@@ -1,8 +1,9 @@
-//! Convolution with a kernel of its own at every place: the rows of a tile are the images.
+//! Locally connected layer: a convolution with its own kernel at every output pixel (place). The
+//! rows of a register tile are the images.
 
 use std::ops::Range;
 
-use super::tile::{Epilogue, Panel, Product, Row, Rows, Runs, To};
+use super::tile::{Destination, Epilogue, FusedActivation, Panel, Product, Row, Rows, Runs};
 use super::{Kernel, Simd};
 use crate::layers::Map;
 
@@ -13,22 +14,22 @@ pub(crate) struct Local<'a> {
     pub(crate) output: &'a mut [f32],
     pub(crate) output_map: Map,
     pub(crate) images: usize,
-    /// Which rows of the whole output are wanted; the first of them is the first row of `output`.
+    /// Which rows of the whole output are computed. The first of them is the first row of `output`.
     pub(crate) rows: Range<usize>,
-    /// From the input's pixel under an output pixel to the start of each run of numbers.
+    /// How far each run of numbers begins from the first number that an output pixel reads.
     pub(crate) starts: &'a [usize],
-    /// How many numbers a run has.
+    /// The length of a run.
     pub(crate) run: usize,
-    /// From one output row's and column's window to the next one's.
+    /// The distances from a window to those of the next row and the next column.
     pub(crate) down: usize,
     pub(crate) across: usize,
-    /// The panels of one place; those of the next begin `place` numbers later.
+    /// The panels of one place. Those of the next place begin `place` numbers later.
     pub(crate) panels: &'a [Panel],
     pub(crate) place: usize,
     pub(crate) weights: &'a [f32],
     /// For each place the output channels' biases, then `SLACK` zeros.
     pub(crate) biases: &'a [f32],
-    pub(crate) squash: super::Squash<'a>,
+    pub(crate) activation: FusedActivation<'a>,
 }
 
 impl Kernel for Local<'_> {
@@ -44,16 +45,16 @@ impl Kernel for Local<'_> {
         assert!(self.images * o.image_stride() <= self.output.len(), "room for the output");
         let places = self.rows.start * o.width..self.rows.end * o.width;
         assert!(self.weights.len() >= places.end * self.place, "weights for every place");
-        let row = self.starts.len() * self.run;
+        let row_len = self.starts.len() * self.run;
         for panel in self.panels {
-            let end = panel.start + row * panel.vectors * S::LANES;
+            let end = panel.start + row_len * panel.vectors * S::LANES;
             assert!(end <= self.place, "weights for each panel");
             assert!(panel.first + panel.channels <= o.channels, "panels of the output's channels");
         }
         for place in places {
             let (y, x) = (place / o.width, place % o.width);
             let bias = &self.biases[place * o.channels..];
-            let epilogue = Epilogue { bias, residual: None, squash: self.squash };
+            let epilogue = Epilogue { bias, residual: None, activation: self.activation };
             epilogue.check(o.channels);
             for panel in self.panels {
                 let first = Row {
@@ -65,8 +66,8 @@ impl Kernel for Local<'_> {
                 let weights = &self.weights[place * self.place + panel.start..];
                 // SAFETY: `run` is called below `launch` only. The assertions above say that the
                 // last image's last window lies in the input, that every image of the output is
-                // whole, and that each panel's weights are in its place's; the epilogue has been
-                // checked.
+                // whole, and that each panel's weights lie within those of its place. The epilogue
+                // has been checked.
                 unsafe {
                     S::multiply(Product {
                         input: self.input.as_ptr(),
@@ -75,7 +76,7 @@ impl Kernel for Local<'_> {
                         weights: weights.as_ptr(),
                         panel,
                         output: self.output.as_mut_ptr(),
-                        to: To::Map(&Rows::line(first, image), &epilogue),
+                        to: Destination::Map(&Rows::line(first, image), &epilogue),
                     });
                 }
             }

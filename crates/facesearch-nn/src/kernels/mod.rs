@@ -1,9 +1,9 @@
-//! The inner loops of the CPU engine, each written once and compiled for every kind of vector.
+//! The inner loops of the CPU engine. Each is written once and compiled for every kind of vector.
 //!
-//! A [`Kernel`] is a struct of its arguments and a generic `run`; [`launch`] compiles that body
-//! for AVX-512, for AVX2 with FMA and for any CPU, and calls the one that fits. Activations lie
-//! pixel by pixel, the channels of a pixel together (NHWC), so that vectors run over channels and
-//! a kernel's row over a map is one contiguous run of numbers.
+//! A [`Kernel`] is a struct of its arguments and a generic `run`. [`launch`] compiles that body for
+//! AVX-512, for AVX2 with FMA and for any CPU, and calls the one that fits. Activations are stored
+//! as NHWC: pixel by pixel, the channels of a pixel together. So a vector holds neighbouring
+//! channels, and a row of a window is one contiguous run of numbers.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -11,10 +11,10 @@ mod avx2;
 mod avx512;
 mod depthwise;
 mod direct;
+mod int16;
 mod limits;
 mod local;
 mod pool;
-mod short;
 mod simd;
 mod tile;
 mod winograd;
@@ -23,29 +23,33 @@ use facesearch_cpu::{KernelLevel, kernel_level};
 
 pub(crate) use depthwise::Depthwise;
 pub(crate) use direct::Direct;
+pub(crate) use int16::{
+    InputScale, MAX_INT16_ROW, Quantise, Quantised, as_int16_mut, input_scale, quantise_weights,
+    quantised_len,
+};
 pub use limits::MachineLimits;
 pub(crate) use local::Local;
 pub(crate) use pool::PoolMap;
-pub(crate) use short::{
-    Factor, LONGEST_ROW, Short, Shorten, factor_of, integers_mut, short_len, shorten_weights,
-};
 pub(crate) use simd::Simd;
 pub(crate) use tile::{
-    Epilogue, Panel, Residual, SLACK, Source, Squash, fill_panels, split_panels,
+    Epilogue, FusedActivation, Panel, Residual, SLACK, Source, fill_panels, split_panels,
 };
-pub(crate) use winograd::{Form, MOST_WINOGRAD_CHANNELS, TransformWeights, Winograd};
+pub(crate) use winograd::{
+    Form, MAX_WINOGRAD_CHANNELS, TransformWeights, Winograd, WinogradLayout,
+};
 
-/// A kind of vector that this process may use.
+/// The kind of vector that kernels use: never one that the CPU lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Level(KernelLevel);
 
 impl Level {
-    /// The best of this process.
+    /// The best that this process may use.
     pub fn best() -> Self {
         Self(kernel_level())
     }
 
-    /// The best of this process that is not above `level`: for tests that compare kernels.
+    /// The best that this process may use and that is not above `level`. For tests that compare
+    /// kernels.
     pub fn at_most(level: KernelLevel) -> Self {
         Self(level.min(kernel_level()))
     }
@@ -74,8 +78,8 @@ impl Level {
 
 /// A computation written for any kind of vector.
 pub(crate) trait Kernel {
-    /// Does it. Must be `#[inline(always)]`, as must all that it calls with `S`: only inside
-    /// [`launch`] are the instructions available.
+    /// Runs the kernel. Must be `#[inline(always)]`, as must everything that it calls with `S`: the
+    /// instructions are available inside [`launch`] only.
     fn run<S: Simd>(self);
 }
 
@@ -95,14 +99,31 @@ pub(crate) fn launch(level: Level, kernel: impl Kernel) {
     }
 }
 
-/// Plain loops that the compiler is to make vector instructions of; see [`vectorise`].
+/// Plain loops that the compiler turns into vector instructions; see [`vectorise`].
 pub trait Loops {
-    /// Runs the loops. Must be `#[inline(always)]`, as must all that it calls: only inside
-    /// [`vectorise`] are the instructions available.
+    /// Runs the loops. Must be `#[inline(always)]`, as must everything that it calls: the
+    /// instructions are available inside [`vectorise`] only.
     fn run(self);
 }
 
-/// Runs `loops` with the instructions of `level`: their body is compiled once for each level.
+/// Runs `loops` with the instructions of `level`. Their body is compiled once for each level.
+///
+/// ```
+/// use facesearch_nn::{Level, Loops, vectorise};
+///
+/// struct Double<'a>(&'a mut [f32]);
+///
+/// impl Loops for Double<'_> {
+///     #[inline(always)]
+///     fn run(self) {
+///         self.0.iter_mut().for_each(|x| *x *= 2.0);
+///     }
+/// }
+///
+/// let mut numbers = [1.0, 2.0, 3.0];
+/// vectorise(Level::best(), Double(&mut numbers));
+/// assert_eq!(numbers, [2.0, 4.0, 6.0]);
+/// ```
 pub fn vectorise(level: Level, loops: impl Loops) {
     launch(level, Vectorised(loops));
 }

@@ -1,10 +1,10 @@
-//! The largest or the mean of what lies under a sliding window.
+//! Pooling: the maximum or the mean under a sliding window.
 
 use super::{Kernel, Simd};
 use crate::layers::Map;
 use crate::network::{Pool, PoolKind};
 
-/// A pool. Reads no border: what lies outside the map is left out.
+/// A pool. It does not read the border: what is outside the map is left out.
 pub(crate) struct PoolMap<'a> {
     pub(crate) input: &'a [f32],
     pub(crate) input_map: Map,
@@ -14,8 +14,8 @@ pub(crate) struct PoolMap<'a> {
     pub(crate) pool: Pool,
 }
 
-/// Along one axis: the first and one past the last place of the window that lie in the map, and
-/// how many would if the padding were part of it.
+/// The window of output `at` along one axis: its first place in the map and one past its last, and
+/// how many places it would have if the padding were part of the map.
 #[inline(always)]
 fn span(at: usize, axis: usize, len: usize, pool: &Pool) -> (usize, usize, usize) {
     let window = &pool.window;
@@ -31,10 +31,10 @@ impl PoolMap<'_> {
     ///
     /// # Safety
     ///
-    /// The CPU must have `S`'s instructions, and the rows, columns and channel must be the input's,
-    /// those of `image` below `images`, with the input checked to be whole.
+    /// The CPU must have `S`'s instructions. The rows, columns and channel must exist in the input,
+    /// `image` must be below `images`, and the input must have been checked to be whole.
     #[inline(always)]
-    unsafe fn one<S: Simd>(
+    unsafe fn pixel<S: Simd>(
         &self,
         image: usize,
         rows: (usize, usize),
@@ -45,7 +45,7 @@ impl PoolMap<'_> {
         let i = &self.input_map;
         let lanes = i.channels - channel;
         let is_max = self.pool.kind == PoolKind::Max;
-        // SAFETY: the caller promises the instructions and places inside the map; of a pixel only
+        // SAFETY: the caller promises the instructions and places inside the map. Of a pixel only
         // its channels are read.
         unsafe {
             let mut v = S::splat(if is_max { f32::NEG_INFINITY } else { 0.0 });
@@ -69,7 +69,7 @@ impl Kernel for PoolMap<'_> {
         assert_eq!(i.channels, o.channels, "as many channels out as in");
         assert!(self.images * i.image_stride() <= self.input.len(), "a whole input");
         assert!(self.images * o.image_stride() <= self.output.len(), "room for the output");
-        assert_eq!(self.pool.window.dilation, [1, 1], "a plain window");
+        assert_eq!(self.pool.window.dilation, [1, 1], "a window without dilation");
         for image in 0..self.images {
             for y in 0..o.height {
                 let (top, bottom, padded_rows) = span(y, 0, i.height, &self.pool);
@@ -81,11 +81,11 @@ impl Kernel for PoolMap<'_> {
                     };
                     let to = image * o.image_stride() + o.offset(y, x);
                     for channel in (0..o.channels).step_by(S::LANES) {
-                        // SAFETY: `run` is called below `launch` only; `span` gives places inside
+                        // SAFETY: `run` is called below `launch` only. `span` gives places inside
                         // the map, the assertions found both buffers whole, and only the channels
                         // that a pixel has are written.
                         unsafe {
-                            let v = self.one::<S>(
+                            let v = self.pixel::<S>(
                                 image,
                                 (top, bottom),
                                 (left, right),

@@ -1,13 +1,13 @@
 //! What a kind of vector can do, and the kind that every CPU has.
 
-use super::short::{self, Plain, ShortProduct};
+use super::int16::{self, Int16Product, Plain};
 use super::tile::{self, Product};
 
 /// A kind of vector of `f32`.
 ///
 /// The methods are unsafe for two reasons. All but [`Portable`]'s need instructions of the CPU, so
-/// they may be called only below [`launch`](super::launch); and those that take a pointer need
-/// `LANES` numbers there (the `_first` ones only `n`), without any alignment.
+/// they may be called only below [`launch`](super::launch). And those that take a pointer need
+/// `LANES` numbers there (the `_first` ones only `n`), at any alignment.
 pub(crate) trait Simd: Copy {
     /// Numbers in a vector.
     const LANES: usize;
@@ -19,9 +19,9 @@ pub(crate) trait Simd: Copy {
     unsafe fn splat(x: f32) -> Self::V;
     unsafe fn load(from: *const f32) -> Self::V;
     unsafe fn store(to: *mut f32, v: Self::V);
-    /// The first `n < LANES` numbers, zeros after them.
+    /// Loads the first `n < LANES` numbers and fills the other lanes with zeros.
     unsafe fn load_first(from: *const f32, n: usize) -> Self::V;
-    /// The first `n < LANES` numbers; the rest of the memory stays.
+    /// Stores the first `n < LANES` numbers. The memory after them does not change.
     unsafe fn store_first(to: *mut f32, v: Self::V, n: usize);
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
@@ -31,52 +31,54 @@ pub(crate) trait Simd: Copy {
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn min(a: Self::V, b: Self::V) -> Self::V;
 
-    /// Asks for the cache line at an address, whatever lies there, into the level-2 cache.
+    /// Prefetches a cache line into the level-2 cache. Any address is allowed.
     #[inline(always)]
     unsafe fn prefetch(_line: *const f32) {}
 
-    /// As many pairs of 16-bit integers, or 32-bit sums of their products, as there are lanes.
+    /// A vector of `LANES` lanes of 32 bits: each a pair of `i16`, or an `i32` sum of products.
     type I: Copy;
 
-    /// Sums of nothing.
-    unsafe fn no_sums() -> Self::I;
-    /// `2 * LANES` integers.
+    /// Sums that are all 0.
+    unsafe fn zero_sums() -> Self::I;
+    /// Loads `2 * LANES` integers, a pair for each lane.
     unsafe fn load_pairs(from: *const i16) -> Self::I;
-    /// Two integers in every lane.
+    /// Loads one pair of integers into every lane.
     unsafe fn splat_pair(from: *const i16) -> Self::I;
-    /// `sums` and, lane by lane, both products of the pairs; neither may leave 32 bits.
+    /// Adds to each lane of `sums` both products of its pairs. No sum may leave 32 bits.
     unsafe fn add_products(sums: Self::I, a: Self::I, b: Self::I) -> Self::I;
-    /// The sums as numbers, to the nearest.
-    unsafe fn floats(sums: Self::I) -> Self::V;
-    /// `LANES` integers, ties to even; what becomes of NaN and of a number beyond 16 bits is not said.
-    unsafe fn store_short(to: *mut i16, v: Self::V);
+    /// The sums as `f32`, rounded to the nearest.
+    unsafe fn to_f32(sums: Self::I) -> Self::V;
+    /// Stores `LANES` integers, ties rounded to even. NaN and numbers beyond 16 bits become any
+    /// integer.
+    unsafe fn store_int16(to: *mut i16, v: Self::V);
 
-    /// [`short::multiply`](super::short::multiply), compiled as a function of its own.
-    unsafe fn multiply_short(product: ShortProduct<'_>);
+    /// [`int16::multiply`](super::int16::multiply), compiled as a function of its own.
+    unsafe fn multiply_int16(product: Int16Product<'_>);
 
-    /// [`short::spin`](super::short::spin), likewise.
-    unsafe fn spin_short(steps: usize);
+    /// [`int16::peak`](super::int16::peak), compiled as a function of its own.
+    unsafe fn peak_int16(steps: usize);
 
-    /// [`tile::multiply`](super::tile::multiply), compiled as a function of its own: its many tiles
-    /// would otherwise be compiled again for every kernel that uses them.
+    /// [`tile::multiply`](super::tile::multiply), compiled as a function of its own. Otherwise its
+    /// many tiles would be compiled again for every kernel that uses them.
     unsafe fn multiply(product: Product<'_>);
 
-    /// [`load`](Self::load) or [`load_first`](Self::load_first), as `n` says; 0 reads nothing.
+    /// [`load`](Self::load) where `n >= LANES`, else [`load_first`](Self::load_first). With
+    /// `n == 0` nothing is read.
     #[inline(always)]
     unsafe fn load_up_to(from: *const f32, n: usize) -> Self::V {
-        // SAFETY: the caller answers for the instructions, and for `min(n, LANES)` numbers.
+        // SAFETY: the caller promises the instructions and `min(n, LANES)` numbers.
         unsafe { if n >= Self::LANES { Self::load(from) } else { Self::load_first(from, n) } }
     }
 
-    /// [`store`](Self::store) or [`store_first`](Self::store_first), as `n` says.
+    /// [`store`](Self::store) where `n >= LANES`, else [`store_first`](Self::store_first).
     #[inline(always)]
     unsafe fn store_up_to(to: *mut f32, v: Self::V, n: usize) {
-        // SAFETY: the caller answers for the instructions, and for `min(n, LANES)` numbers.
+        // SAFETY: the caller promises the instructions and `min(n, LANES)` numbers.
         unsafe { if n >= Self::LANES { Self::store(to, v) } else { Self::store_first(to, v, n) } }
     }
 }
 
-/// Four numbers in plain Rust, which the compiler turns into whatever the CPU has.
+/// Four numbers in plain Rust, which the compiler turns into the instructions that the CPU has.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 
@@ -97,7 +99,7 @@ impl Simd for Portable {
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self::V {
-        // SAFETY: the caller promises four numbers; no alignment beyond theirs is asked for.
+        // SAFETY: the caller promises four numbers; the read needs no alignment.
         unsafe { from.cast::<[f32; 4]>().read_unaligned() }
     }
 
@@ -140,7 +142,7 @@ impl Simd for Portable {
         zip(a, b, |a, b| a * b)
     }
 
-    /// Rounded twice: without the instruction a fused one would be a slow function call.
+    /// Rounds twice: without the instruction, a fused one would be a slow function call.
     #[inline(always)]
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         zip(zip(a, b, |a, b| a * b), c, |ab, c| ab + c)
@@ -159,13 +161,13 @@ impl Simd for Portable {
     type I = [i32; 4];
 
     #[inline(always)]
-    unsafe fn no_sums() -> Self::I {
+    unsafe fn zero_sums() -> Self::I {
         [0; 4]
     }
 
     #[inline(always)]
     unsafe fn load_pairs(from: *const i16) -> Self::I {
-        // SAFETY: the caller promises eight integers; no alignment beyond theirs is asked for.
+        // SAFETY: the caller promises eight integers; the read needs no alignment.
         unsafe { from.cast::<[i32; 4]>().read_unaligned() }
     }
 
@@ -179,8 +181,8 @@ impl Simd for Portable {
     unsafe fn add_products(sums: Self::I, a: Self::I, b: Self::I) -> Self::I {
         let mut sums = sums;
         for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            // Which half of the 32 bits is the first integer depends on the machine and does not matter:
-            // both pairs are read alike.
+            // The byte order of the machine decides which half is the first integer. It does not
+            // matter, because both pairs are read alike.
             let low = i32::from(a as i16) * i32::from(b as i16);
             *sum += low + (a >> 16) * (b >> 16);
         }
@@ -188,13 +190,14 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    unsafe fn floats(sums: Self::I) -> Self::V {
+    unsafe fn to_f32(sums: Self::I) -> Self::V {
         sums.map(|sum| sum as f32)
     }
 
     #[inline(always)]
-    unsafe fn store_short(to: *mut i16, v: Self::V) {
-        // Beyond this a number has no fraction: adding it rounds to the nearest, ties to even.
+    unsafe fn store_int16(to: *mut i16, v: Self::V) {
+        // 1.5 * 2^23: from here on `f32` has no fraction, so adding it rounds to the nearest
+        // integer, ties to even.
         const WHOLE: f32 = 12_582_912.0;
         for (i, x) in v.into_iter().enumerate() {
             // SAFETY: the caller promises room for four integers.
@@ -203,15 +206,15 @@ impl Simd for Portable {
     }
 
     #[inline(never)]
-    unsafe fn multiply_short(product: ShortProduct<'_>) {
+    unsafe fn multiply_int16(product: Int16Product<'_>) {
         // SAFETY: what the caller promises.
-        unsafe { short::multiply::<Plain<Self>>(product) }
+        unsafe { int16::multiply::<Plain<Self>>(product) }
     }
 
     #[inline(never)]
-    unsafe fn spin_short(steps: usize) {
+    unsafe fn peak_int16(steps: usize) {
         // SAFETY: what the caller promises.
-        unsafe { short::spin::<Plain<Self>>(steps) }
+        unsafe { int16::peak::<Plain<Self>>(steps) }
     }
 
     #[inline(never)]

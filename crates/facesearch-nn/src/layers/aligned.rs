@@ -1,4 +1,4 @@
-//! Numbers that begin at a cache line, so that no vector of packed weights straddles two.
+//! Memory that begins at a cache line, so that no vector of packed weights spans two lines.
 
 use memmap2::MmapMut;
 
@@ -7,11 +7,11 @@ use memmap2::MmapMut;
 #[repr(C, align(64))]
 struct Line([f32; 16]);
 
-/// From so many bytes on, memory is asked for in large pages: what lies ahead is
-/// fetched up to the end of a page only.
+/// From this many bytes on, memory comes in huge pages where possible. The hardware prefetches up
+/// to the end of a page only.
 const LARGE: usize = 8 << 20;
 
-/// A fixed number of `f32`, the first of which begins a cache line.
+/// A slice of `f32` that begins at a cache line.
 #[derive(Debug)]
 pub(crate) struct Aligned {
     memory: Memory,
@@ -21,7 +21,7 @@ pub(crate) struct Aligned {
 #[derive(Debug)]
 enum Memory {
     Lines(Vec<Line>),
-    /// Pages of its own, larger ones where the system has them.
+    /// Pages of its own, huge ones where the system has them.
     Pages(MmapMut),
 }
 
@@ -39,7 +39,7 @@ impl Aligned {
         Self { memory: memory.map_or_else(lines, Memory::Pages), len }
     }
 
-    /// Makes room for `len` numbers; what they are is not said.
+    /// Makes room for `len` numbers. Their values are unspecified.
     pub(crate) fn grow(&mut self, len: usize) {
         match &mut self.memory {
             Memory::Lines(lines) if len > lines.len() * 16 => {
@@ -54,10 +54,10 @@ impl Aligned {
     }
 }
 
-/// Zeros in pages of their own; `None` where the system gives none.
+/// Zeros in pages of their own. `None` where the system refuses.
 fn pages(len: usize) -> Option<MmapMut> {
     let pages = MmapMut::map_anon(len * size_of::<f32>()).ok()?;
-    // Only advice: without it reading is slower, and nothing else.
+    // Only advice: without huge pages, reading is slower.
     #[cfg(target_os = "linux")]
     pages.advise(memmap2::Advice::HugePage).ok();
     Some(pages)
@@ -72,7 +72,7 @@ impl std::ops::Deref for Aligned {
             Memory::Pages(pages) => pages.as_ptr().cast(),
         };
         // SAFETY: a `Line` is sixteen `f32` in C's layout, 64 bytes without padding, so the vector
-        // holds `16 * lines.len()` of them in a row; pages begin at a multiple of more than that, and any
+        // holds `16 * lines.len()` of them in a row. Pages are aligned to more than a line, and any
         // bytes are `f32`. `len` is never more than either holds.
         unsafe { std::slice::from_raw_parts(start, self.len) }
     }

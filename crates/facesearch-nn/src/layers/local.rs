@@ -3,20 +3,22 @@
 use std::ops::Range;
 
 use crate::kernels::{
-    Level, Local, Panel, SLACK, Source, Squash, fill_panels, launch, split_panels,
+    FusedActivation, Level, Local, Panel, SLACK, Source, fill_panels, launch, split_panels,
 };
-use crate::layers::{Aligned, Map, both};
+use crate::layers::{Aligned, Map, join};
 use crate::network::{LocallyConnected, Window};
 
-/// Multiplications that are worth another thread that is awake.
-const LEAST_SHARE: usize = 150_000;
+/// A thread that is awake gets at least this many multiplications.
+const MIN_SHARE: usize = 150_000;
 
-/// A locally connected layer with a ReLU behind it or not.
+/// A locally connected layer, with a ReLU after it or without.
 #[derive(Debug)]
 pub(crate) struct LocalLayer {
     window: Window,
     in_channels: usize,
+    /// The panels of one place (an output pixel).
     panels: Vec<Panel>,
+    /// How many weights a place has.
     place: usize,
     weights: Aligned,
     biases: Vec<f32>,
@@ -33,13 +35,13 @@ impl LocalLayer {
     pub(crate) fn new(layer: &LocallyConnected, relu: bool, level: Level) -> Self {
         let out = layer.out_channels;
         let places = layer.out_size[0] * layer.out_size[1];
-        let row = layer.window.size[0] * layer.window.size[1] * layer.in_channels;
-        let (panels, place) = split_panels(level, 0, out, row, 0);
-        let taps: Vec<usize> = (0..row).map(|k| k * out).collect();
+        let row_len = layer.window.size[0] * layer.window.size[1] * layer.in_channels;
+        let (panels, place) = split_panels(level, 0, out, row_len, 0);
+        let offsets: Vec<usize> = (0..row_len).map(|k| k * out).collect();
         let mut weights = Aligned::zeros(places * place);
         for (p, into) in weights.chunks_exact_mut(place).enumerate() {
-            let weights = &layer.weight[p * row * out..];
-            let source = Source { weights, output: 1, places: &taps, scale: None };
+            let weights = &layer.weight[p * row_len * out..];
+            let source = Source { weights, output_stride: 1, offsets: &offsets, scale: None };
             fill_panels(level, &panels, &source, into);
         }
         let mut biases =
@@ -49,8 +51,8 @@ impl LocalLayer {
         Self { window, in_channels, panels, place, weights, biases, relu, level }
     }
 
-    /// Runs on `images` images. As many as `threads` threads share the places, not the images: each then reads
-    /// a part of the weights.
+    /// Runs on `images` images. Up to `threads` threads share the places, not the images, so that
+    /// each reads a part of the weights.
     pub(crate) fn run(
         &self,
         images: usize,
@@ -58,12 +60,12 @@ impl LocalLayer {
         (output, output_map): (&mut [f32], Map),
         threads: usize,
     ) {
-        let threads = threads.min(images * self.weights.len() / LEAST_SHARE).max(1);
+        let threads = threads.min(images * self.weights.len() / MIN_SHARE).max(1);
         let rows = output_map.height;
         self.run_rows(images, input, (output, output_map), 0..rows, threads);
     }
 
-    /// These rows of the output alone, the first of which is the first row of `output`.
+    /// Runs for these rows of the whole output. The first of them is the first row of `output`.
     fn run_rows(
         &self,
         images: usize,
@@ -73,24 +75,24 @@ impl LocalLayer {
         threads: usize,
     ) {
         if threads > 1 && rows.len() > 1 {
-            let some = (rows.len() * (threads / 2) / threads).max(1);
-            let below = Map { height: rows.len() - some, border: [0; 4], ..output_map };
+            let here = (rows.len() * (threads / 2) / threads).max(1);
+            let below = Map { height: rows.len() - here, border: [0; 4], ..output_map };
             let mut there = vec![0.0; images * below.image_stride()];
-            both(
+            join(
                 || {
                     let to = (&mut *output, output_map);
-                    let rows = rows.start..rows.start + some;
+                    let rows = rows.start..rows.start + here;
                     self.run_rows(images, input, to, rows, threads / 2);
                 },
                 || {
-                    let rows = rows.start + some..rows.end;
+                    let rows = rows.start + here..rows.end;
                     let to = (&mut *there, below);
                     self.run_rows(images, input, to, rows, threads - threads / 2);
                 },
             );
             for image in 0..images {
                 for y in 0..below.height {
-                    let to = &mut output[output_map.row(image, some + y)];
+                    let to = &mut output[output_map.row(image, here + y)];
                     to.copy_from_slice(&there[below.row(image, y)]);
                 }
             }
@@ -124,7 +126,7 @@ impl LocalLayer {
                 place: self.place,
                 weights: &self.weights,
                 biases: &self.biases,
-                squash: if self.relu { Squash::Relu } else { Squash::None },
+                activation: if self.relu { FusedActivation::Relu } else { FusedActivation::None },
             },
         );
     }

@@ -1,34 +1,37 @@
-//! Where the numbers of an activation lie.
+//! The memory layout of a value.
 
-/// The layout of one value: images one after the other, each with rows of pixels inside a border
-/// of zeros, each pixel with its channels together.
+/// The layout of one value: images one after the other. An image is rows of pixels inside a border
+/// of zeros, and the channels of a pixel are together.
 ///
-/// The border is what a convolution reads beyond the edge; it is as wide as the widest padding
-/// among the layers that read the value directly.
+/// The border is what convolutions read beyond the edge. It is as wide as the widest padding among
+/// the layers that read the value by the definition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Map {
     pub(crate) channels: usize,
     pub(crate) height: usize,
     pub(crate) width: usize,
-    /// Rows above, columns on the left, rows below, columns on the right.
+    /// Rows above, columns to the left, rows below, columns to the right.
     pub(crate) border: [usize; 4],
 }
 
 impl Map {
+    /// Numbers from a row to the next.
     pub(crate) fn row_stride(&self) -> usize {
         (self.width + self.border[1] + self.border[3]) * self.channels
     }
 
+    /// Numbers from an image to the next.
     pub(crate) fn image_stride(&self) -> usize {
         (self.height + self.border[0] + self.border[2]) * self.row_stride()
     }
 
-    /// From an image's first number to that of its pixel at `(y, x)`.
+    /// Numbers from the beginning of an image to its pixel at `(y, x)`.
     pub(crate) fn offset(&self, y: usize, x: usize) -> usize {
         (y + self.border[0]) * self.row_stride() + (x + self.border[1]) * self.channels
     }
 
-    /// Cuts an image above row `y`: how many numbers lie above the cut, and the maps of both sides.
+    /// Cuts an image above row `y`. Returns how many numbers are above the cut, and the maps of
+    /// both parts.
     pub(crate) fn cut(&self, y: usize) -> (usize, Map, Map) {
         let [above, left, below, right] = self.border;
         let upper = Map { height: y, border: [above, left, 0, right], ..*self };
@@ -36,13 +39,13 @@ impl Map {
         (upper.image_stride(), upper, lower)
     }
 
-    /// The numbers of row `y` of an image, border left out.
+    /// The range of row `y` of an image, without the border.
     pub(crate) fn row(&self, image: usize, y: usize) -> std::ops::Range<usize> {
         let start = image * self.image_stride() + self.offset(y, 0);
         start..start + self.width * self.channels
     }
 
-    /// Writes the border's zeros; memory is used again and again, for maps of other shapes too.
+    /// Writes the zeros of the border. Needed for each value, as memory is reused for other maps.
     pub(crate) fn clear_border(&self, images: &mut [f32]) {
         if self.border == [0; 4] {
             return;

@@ -1,7 +1,7 @@
-//! The layers that only move numbers or look at one at a time.
+//! The layers that only move numbers or change each by itself.
 //!
-//! Plain loops over rows: none of them is worth a kernel, because what can be is made part of the
-//! convolution before it. They are compiled for each kind of vector all the same.
+//! Plain loops over rows. None of them needs a kernel of its own, because what can be fused is part
+//! of the convolution before it. Still, some are compiled for each kind of vector.
 
 use std::ops::Range;
 
@@ -16,14 +16,14 @@ pub(crate) enum Pixels<'a> {
     U8(&'a [u8]),
 }
 
-/// The input as it came: numbers at any strides, brought into a map, `scale * x + shift` for each
-/// channel.
+/// Reads the network's input, at any strides, into a map: `scale * x + shift` for each channel.
 pub(crate) struct Load<'a> {
     pub(crate) pixels: Pixels<'a>,
-    /// From one number to the next: image, channel, row, column.
+    /// From a number to the next image's, channel's, row's and column's.
     pub(crate) strides: [usize; 4],
     pub(crate) scale: &'a [f32],
     pub(crate) shift: &'a [f32],
+    /// Which images of the input.
     pub(crate) images: Range<usize>,
     pub(crate) output: &'a mut [f32],
     pub(crate) map: Map,
@@ -34,7 +34,7 @@ impl Load<'_> {
         launch(level, self);
     }
 
-    /// One row, a channel at a time.
+    /// Reads one row, a channel at a time.
     #[inline(always)]
     fn row<T: Copy + Into<f32>>(&mut self, from: &[T], start: usize, to: Range<usize>) {
         let [_, down_channels, _, across] = self.strides;
@@ -55,7 +55,7 @@ impl Kernel for Load<'_> {
     fn run<S: Simd>(mut self) {
         let map = self.map;
         let c = map.channels;
-        let together = self.strides[1] == 1 && self.strides[3] == c;
+        let is_nhwc = self.strides[1] == 1 && self.strides[3] == c;
         let scales: Vec<f32> = self.scale.iter().copied().cycle().take(c * map.width).collect();
         let shifts: Vec<f32> = self.shift.iter().copied().cycle().take(c * map.width).collect();
         for (i, image) in self.images.clone().enumerate() {
@@ -63,11 +63,11 @@ impl Kernel for Load<'_> {
                 let start = image * self.strides[0] + y * self.strides[2];
                 let to = map.row(i, y);
                 match self.pixels {
-                    Pixels::U8(bytes) if together => {
+                    Pixels::U8(bytes) if is_nhwc => {
                         let from = &bytes[start..start + to.len()];
                         affine(from, &scales, &shifts, &mut self.output[to]);
                     }
-                    Pixels::F32(numbers) if together => {
+                    Pixels::F32(numbers) if is_nhwc => {
                         let from = &numbers[start..start + to.len()];
                         affine(from, &scales, &shifts, &mut self.output[to]);
                     }
@@ -79,7 +79,7 @@ impl Kernel for Load<'_> {
     }
 }
 
-/// `scale * x + shift`, number by number.
+/// `scale * x + shift` for each number.
 #[inline(always)]
 fn affine<T: Copy + Into<f32>>(from: &[T], scales: &[f32], shifts: &[f32], to: &mut [f32]) {
     for ((to, x), (scale, shift)) in to.iter_mut().zip(from).zip(scales.iter().zip(shifts)) {
@@ -87,7 +87,7 @@ fn affine<T: Copy + Into<f32>>(from: &[T], scales: &[f32], shifts: &[f32], to: &
     }
 }
 
-/// `activation(scale * x + shift)`, either part absent.
+/// `activation(scale * x + shift)`; either part may be absent.
 pub(crate) struct Scaled<'a> {
     pub(crate) affine: Option<(&'a [f32], &'a [f32])>,
     pub(crate) activation: Option<&'a Activation>,
@@ -116,8 +116,8 @@ impl Kernel for Scaled<'_> {
                     None => to.copy_from_slice(from),
                     Some((scale, shift)) => {
                         for (to, from) in to.chunks_exact_mut(c).zip(from.chunks_exact(c)) {
-                            let both = scale.iter().zip(shift);
-                            for ((to, x), (scale, shift)) in to.iter_mut().zip(from).zip(both) {
+                            let affine = scale.iter().zip(shift);
+                            for ((to, x), (scale, shift)) in to.iter_mut().zip(from).zip(affine) {
                                 *to = x * scale + shift;
                             }
                         }
@@ -151,7 +151,7 @@ fn activate(row: &mut [f32], channels: usize, activation: &Activation) {
     }
 }
 
-/// Calls `f` for every pixel of the output that lies in the input too, with both's channels.
+/// Calls `f` with the channels of every pixel that is both in the input and in the output.
 fn each_pixel(
     images: usize,
     (input, input_map): (&[f32], Map),
@@ -180,7 +180,7 @@ pub(crate) fn add(images: usize, inputs: [(&[f32], Map); 2], (output, map): (&mu
     }
 }
 
-/// The product of two values, of which the second may be a vector.
+/// The product of two values. The second may be a vector, with one number for each channel.
 pub(crate) fn multiply(
     images: usize,
     (a, a_map): (&[f32], Map),
@@ -205,7 +205,7 @@ pub(crate) fn multiply(
     }
 }
 
-/// All channels of several values, one value after the other.
+/// The channels of several values, one value after the other.
 pub(crate) fn concat(images: usize, inputs: &[(&[f32], Map)], output: (&mut [f32], Map)) {
     let (output, map) = output;
     let mut first = 0;
@@ -217,7 +217,7 @@ pub(crate) fn concat(images: usize, inputs: &[(&[f32], Map)], output: (&mut [f32
     }
 }
 
-/// Some channels of a value.
+/// The channels of a value from `first` on, as many as the output has.
 pub(crate) fn copy_channels(
     images: usize,
     first: usize,
@@ -250,17 +250,17 @@ pub(crate) fn upsample(
 /// `exp(x) / sum(exp(x))` over the channels of each pixel.
 pub(crate) fn softmax(images: usize, input: (&[f32], Map), output: (&mut [f32], Map)) {
     each_pixel(images, input, output, |from, to| {
-        let most = from.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let max = from.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let mut sum = 0.0;
         for (to, x) in to.iter_mut().zip(from) {
-            *to = (x - most).exp();
+            *to = (x - max).exp();
             sum += *to;
         }
         to.iter_mut().for_each(|x| *x /= sum);
     });
 }
 
-/// The mean of each channel's whole map.
+/// The mean of each channel over the whole map.
 pub(crate) fn global_average(
     images: usize,
     (input, input_map): (&[f32], Map),
@@ -280,7 +280,7 @@ pub(crate) fn global_average(
     }
 }
 
-/// The same numbers at other places: channel, row and column of the input to those of the output.
+/// Moves numbers: `place` maps channel, row and column of the input to those of the output.
 pub(crate) fn rearrange(
     images: usize,
     (input, input_map): (&[f32], Map),
@@ -315,7 +315,7 @@ pub(crate) fn flatten(
     });
 }
 
-/// A map as one of another size, both read channel by channel, row by row.
+/// A map of another size with the same numbers, both in the order channel, row, column.
 pub(crate) fn reshape(
     images: usize,
     (input, from): (&[f32], Map),
@@ -328,7 +328,7 @@ pub(crate) fn reshape(
     });
 }
 
-/// A value as the caller wants it: channel by channel, row by row, no border.
+/// A value as NCHW, without a border.
 pub(crate) fn store(images: usize, (input, map): (&[f32], Map), output: &mut [f32]) {
     let (c, plane) = (map.channels, map.height * map.width);
     for (image, output) in output.chunks_exact_mut(c * plane).take(images).enumerate() {

@@ -22,7 +22,7 @@ pub struct GraphBuilder {
 }
 
 impl GraphBuilder {
-    /// An empty description; [`input`](Self::input) comes first.
+    /// An empty description. [`input`](Self::input) comes first.
     pub fn new() -> Self {
         Self::default()
     }
@@ -152,12 +152,12 @@ impl GraphBuilder {
         self.unary(x, Op::Pool(pool))
     }
 
-    /// The mean of each channel's whole map.
+    /// The mean of each channel over the whole map.
     pub fn global_average(&mut self, x: NodeId) -> NodeId {
         self.unary(x, Op::GlobalAverage)
     }
 
-    /// A map becomes a vector.
+    /// Turns a map into a vector.
     pub fn flatten(&mut self, x: NodeId, order: FlattenOrder) -> NodeId {
         self.push(Op::Flatten(order), &[x], None)
     }
@@ -215,12 +215,12 @@ impl GraphBuilder {
         self.unary(x, Op::Upsample { factor })
     }
 
-    /// `exp(x) / sum(exp(x))` over the channels of each place.
+    /// `exp(x) / sum(exp(x))` over the channels of each pixel.
     pub fn softmax(&mut self, x: NodeId) -> NodeId {
         self.unary(x, Op::Softmax)
     }
 
-    /// Each number to the power `exponent`.
+    /// Each number to the power of `exponent`.
     pub fn power(&mut self, x: NodeId, exponent: f32) -> NodeId {
         self.unary(x, Op::Power(exponent))
     }
@@ -231,9 +231,9 @@ impl GraphBuilder {
         self.pool(x, Pool { kind: PoolKind::AverageWithPadding, window, ceil: false })
     }
 
-    /// The same numbers, in the order of channels, rows, columns, as a map of `shape`. Where that
-    /// is a vector this is [`flatten`](Self::flatten), and the length of the vector is known.
-    pub fn reshape(&mut self, x: NodeId, shape: Shape) -> NodeId {
+    /// The same numbers as a map of `shape`, in the order of channels, rows, columns. Where `shape`
+    /// is a vector, this is [`flatten`](Self::flatten) with a known length.
+    pub(crate) fn reshape(&mut self, x: NodeId, shape: Shape) -> NodeId {
         let op = match shape.is_vector() {
             true => Op::Flatten(FlattenOrder::ChannelsRowsColumns),
             false => Op::Reshape(shape),
@@ -242,7 +242,7 @@ impl GraphBuilder {
     }
 
     /// Channels (0), rows (1) and columns (2) in another order: axis `i` of the result is axis
-    /// `order[i]` of `x`. `channels` is how many channels that makes.
+    /// `order[i]` of `x`. The result has `channels` channels.
     ///
     /// # Errors
     ///
@@ -265,7 +265,7 @@ impl GraphBuilder {
     /// # Errors
     ///
     /// [`NetworkError::Shape`] where there is no input or no output, [`NetworkError::NotFinite`]
-    /// where a weight is no finite number, as damaged files have them.
+    /// where a weight is infinite or NaN, as in damaged files.
     pub fn finish(self, outputs: &[NodeId]) -> Result<Graph, NetworkError> {
         let Some(Node { op: Op::Input { channels }, .. }) = self.nodes.first() else {
             let what = "a network without an input".into();
@@ -276,11 +276,9 @@ impl GraphBuilder {
             return Err(NetworkError::Shape { layer: self.nodes.len(), kind: "output", what });
         }
         let input_channels = *channels;
-        // Pieces, each looked at whole: an end at the first number that is none would cost more than all others.
-        let is_finite = |numbers: &&Arc<[f32]>| {
-            let whole = |piece: &[f32]| piece.iter().fold(true, |all, v| all & v.is_finite());
-            numbers.chunks(1 << 12).all(whole)
-        };
+        // Chunks are checked without an early end, so that the compiler can vectorise the loop.
+        let are_finite = |chunk: &[f32]| chunk.iter().fold(true, |all, v| all & v.is_finite());
+        let is_finite = |numbers: &&Arc<[f32]>| numbers.chunks(1 << 12).all(are_finite);
         for (layer, node) in self.nodes.iter().enumerate() {
             if !node.op.weights().iter().flatten().all(is_finite) {
                 return Err(NetworkError::NotFinite { layer, kind: node.op.kind() });

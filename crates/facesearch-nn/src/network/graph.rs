@@ -1,9 +1,9 @@
 //! The description of a network: a list of layers, each naming the layers it reads.
 //!
-//! Plain data, so that a model file can write it, an importer of another format can produce it,
-//! and an executor can rewrite it. Layers stand in the order of execution: a layer reads only
-//! layers before it. Every value is `(channels, height, width)` for each photo of a batch; a
-//! vector is `(n, 1, 1)`.
+//! It is plain data, so that model code can build it, an importer of another format can produce it,
+//! and an executor can rewrite it. Layers are in the order of execution: a layer reads only layers
+//! before it. Every value is `(channels, height, width)` for each image of a batch. A vector is
+//! `(n, 1, 1)`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -55,16 +55,16 @@ impl Graph {
     }
 }
 
-/// Height and width, or top-to-bottom and left-to-right, of a window that slides over a map.
+/// A window that slides over a map. Of each pair, the first is vertical, the second horizontal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Rows and columns it covers.
+    /// Rows and columns of the kernel.
     pub size: [usize; 2],
     /// Rows and columns from one place to the next.
     pub stride: [usize; 2],
     /// Rows and columns added around the map: top, left, bottom, right.
     pub padding: [usize; 4],
-    /// Rows and columns between the points it looks at; 1 is a plain window.
+    /// The distance between the rows and columns that it reads; 1 for an ordinary window.
     pub dilation: [usize; 2],
 }
 
@@ -75,14 +75,14 @@ impl Window {
     }
 }
 
-/// A convolution, in truth a cross-correlation: the kernel is not flipped.
+/// A convolution. As in all frameworks it is a cross-correlation: the kernel is not flipped.
 #[derive(Debug, Clone)]
 pub struct Conv2d {
     /// `[out, in / groups, height, width]`, row-major.
     pub weight: Arc<[f32]>,
-    /// Channels made.
+    /// Channels of the output.
     pub out_channels: usize,
-    /// Channels each output channel reads: all of the input's, divided by the groups.
+    /// Channels that each output channel reads: those of the input, divided by the groups.
     pub group_channels: usize,
     /// One number for each output channel.
     pub bias: Option<Arc<[f32]>>,
@@ -123,14 +123,14 @@ impl Conv2d {
         self
     }
 
-    /// With the whole window said at once; its size must stay the kernel's.
+    /// With this window. Panics unless its size is that of the kernel.
     pub fn window(mut self, window: Window) -> Self {
         assert_eq!(window.size, self.window.size, "the window must be as large as the kernel");
         self.window = window;
         self
     }
 
-    /// With the channels divided into `groups`; as many as there are channels is a depthwise
+    /// With the channels divided into `groups`. With as many groups as channels, it is a depthwise
     /// convolution.
     pub fn groups(mut self, groups: usize) -> Self {
         self.groups = groups;
@@ -138,21 +138,21 @@ impl Conv2d {
     }
 }
 
-/// A convolution whose kernel is different at every place (DeepFace's L4, L5, L6).
+/// A convolution with its own kernel at every output pixel.
 #[derive(Debug, Clone)]
 pub struct LocallyConnected {
-    /// `[out height * out width, window height * window width * in, out]`, row-major: Keras's
-    /// order, in which a kernel's rows run over the window's rows, its columns, then channels.
+    /// `[out height * out width, window height * window width * in, out]`, row-major, as in Keras.
+    /// The middle axis runs over the window's rows, then its columns, then channels.
     pub weight: Arc<[f32]>,
     /// `[out height, out width, out]`, row-major.
     pub bias: Option<Arc<[f32]>>,
-    /// Channels read.
+    /// Channels of the input.
     pub in_channels: usize,
-    /// Channels made.
+    /// Channels of the output.
     pub out_channels: usize,
-    /// Rows and columns of the output; the input's size must lead to just these.
+    /// Rows and columns of the output. Only inputs that lead to this size can be run.
     pub out_size: [usize; 2],
-    /// How the kernel slides; no padding.
+    /// How the kernel slides. It must have no padding.
     pub window: Window,
 }
 
@@ -161,9 +161,9 @@ pub struct LocallyConnected {
 pub struct Dense {
     /// `[out, in]`, row-major.
     pub weight: Arc<[f32]>,
-    /// Numbers read.
+    /// Length of the input.
     pub in_features: usize,
-    /// Numbers made.
+    /// Length of the output.
     pub out_features: usize,
     /// One number for each output.
     pub bias: Option<Arc<[f32]>>,
@@ -187,42 +187,42 @@ impl Dense {
     }
 }
 
-/// What a pool makes of the numbers under its window.
+/// What a pool computes from the numbers under its window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoolKind {
-    /// The largest; padding never wins.
+    /// The largest. Padding is ignored.
     Max,
-    /// The mean of those inside the map; padding does not count.
+    /// The mean of those inside the map. Padding is ignored.
     Average,
-    /// The mean over the whole window; padding counts as zeros.
+    /// The mean over the whole window. Padding counts as zeros.
     AverageWithPadding,
 }
 
 /// A pooling layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pool {
-    /// What it takes of each window.
+    /// What it computes.
     pub kind: PoolKind,
     /// How the window slides.
     pub window: Window,
-    /// Whether a last window that hangs over the edge counts too (PyTorch's `ceil_mode`; a window
-    /// that would lie wholly in the padding never does).
+    /// Whether a last window that reaches beyond the edge counts too: PyTorch's `ceil_mode`. A
+    /// window that lies wholly in the padding never counts.
     pub ceil: bool,
 }
 
 impl Pool {
-    /// A max pool over `size x size` places every `stride`.
+    /// A max pool over `size x size` pixels, without padding.
     pub fn max(size: usize, stride: usize) -> Self {
         let window = Window { stride: [stride; 2], ..Window::new(size, size) };
         Self { kind: PoolKind::Max, window, ceil: false }
     }
 
-    /// A mean over `size x size` places every `stride`; padding does not count.
+    /// A mean over `size x size` pixels, without padding. Padding that is added later is ignored.
     pub fn average(size: usize, stride: usize) -> Self {
         Self { kind: PoolKind::Average, ..Self::max(size, stride) }
     }
 
-    /// With windows that hang over the edge.
+    /// With windows that reach beyond the edge.
     pub fn ceil(mut self) -> Self {
         self.ceil = true;
         self
@@ -244,11 +244,11 @@ pub enum Activation {
     PRelu(Arc<[f32]>),
     /// `max(x, 0) + slope * min(x, 0)`, one slope for all.
     LeakyRelu(f32),
-    /// `x` held between two bounds (ReLU6 is 0 and 6).
+    /// `x` clipped to two bounds (ReLU6: 0 and 6).
     Clip(f32, f32),
     /// `1 / (1 + exp(-x))`.
     Sigmoid,
-    /// `e` to the power of `x` (the sizes of a detector's boxes).
+    /// `e` to the power of `x`.
     Exp,
 }
 
@@ -259,8 +259,7 @@ pub enum FlattenOrder {
     ChannelsRowsColumns,
     /// Pixel by pixel, row by row, the channels of a pixel together (Keras).
     RowsColumnsChannels,
-    /// Column by column from the left, each from the top, the channels of a pixel together
-    /// (MTCNN's weights come from MATLAB).
+    /// Pixel by pixel, column by column, the channels of a pixel together (MATLAB).
     ColumnsRowsChannels,
 }
 
@@ -275,9 +274,10 @@ pub enum Op {
     },
     /// A convolution of one value.
     Conv2d(Conv2d),
-    /// A convolution with a kernel for every place.
+    /// A convolution with its own kernel at every output pixel.
     LocallyConnected(LocallyConnected),
-    /// `scale * x + shift`, a pair for each channel; a batch normalisation folds into this.
+    /// `scale * x + shift`, with a pair for each channel. Also a batch normalisation with running
+    /// statistics.
     Affine {
         /// One factor for each channel.
         scale: Arc<[f32]>,
@@ -288,19 +288,19 @@ pub enum Op {
     Activation(Activation),
     /// A pool over a sliding window.
     Pool(Pool),
-    /// The mean of each channel's whole map.
+    /// The mean of each channel over the whole map.
     GlobalAverage,
-    /// A map becomes a vector.
+    /// Turns a map into a vector.
     Flatten(FlattenOrder),
     /// `W x + b` of a vector.
     Dense(Dense),
-    /// The sum of two values. Where they differ in size the sum has the larger of each dimension,
-    /// and what the smaller one lacks counts as zero (dlib's `add_prev`).
+    /// The sum of two values. Where their sizes differ, the sum has the larger of each dimension,
+    /// and the missing numbers of the smaller one count as zeros (dlib's `add_prev`).
     Add,
-    /// The product of two values of as many channels; one of them may be a vector, which then
-    /// scales the channels of the other.
+    /// The product of two values with the same number of channels. One of them may be a vector,
+    /// which then scales the channels of the other.
     Multiply,
-    /// Values of one height and width, their channels one after the other.
+    /// The channels of several values of the same height and width, one value after the other.
     Concat,
     /// Some of the channels.
     Slice {
@@ -314,14 +314,14 @@ pub enum Op {
         /// How many times down and across.
         factor: usize,
     },
-    /// `exp(x) / sum(exp(x))` over the channels of each place.
+    /// `exp(x) / sum(exp(x))` over the channels of each pixel.
     Softmax,
-    /// Each number to this power. Where a number is below zero the result is not a number, as the
-    /// power's own definition has it, unless the exponent is whole.
+    /// Each number to this power. For a number below zero the result is NaN, unless the exponent is
+    /// whole.
     Power(f32),
-    /// The same numbers, in the order of channels, rows, columns, as a map of another size.
+    /// The same numbers as a map of another size, in the order of channels, rows, columns.
     Reshape(Shape),
-    /// Channels, rows and columns change places.
+    /// Channels, rows and columns in another order.
     Permute {
         /// Axis `i` of the output is axis `order[i]` of the input, where 0 is channels, 1 rows
         /// and 2 columns.
@@ -332,7 +332,7 @@ pub enum Op {
 }
 
 impl Op {
-    /// The numbers that came from a file, in two lists at most.
+    /// The weights, in two lists at most.
     pub(super) fn weights(&self) -> [Option<&Arc<[f32]>>; 2] {
         match self {
             Self::Conv2d(conv) => [Some(&conv.weight), conv.bias.as_ref()],

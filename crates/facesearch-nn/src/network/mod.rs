@@ -1,9 +1,8 @@
 //! Neural networks: one description, two ways to run it.
 //!
-//! A model file describes its network in the paper's terms with a [`GraphBuilder`]; the result, a
-//! [`Graph`], is plain data. A [`Network`] runs it: as ordinary candle operations on any device
-//! (the reference, and what a GPU uses), or on a CPU through kernels of our own that fold, fuse
-//! and vectorise the same description.
+//! A [`GraphBuilder`] describes a network in the terms of its paper. The result, a [`Graph`], is
+//! plain data. A [`Network`] runs it: on any device with candle's operations (the reference, and
+//! what a GPU uses), or on a CPU with this crate's own fused kernels.
 //!
 //! ```
 //! use candle_core::{Device, Tensor};
@@ -15,8 +14,8 @@
 //! let y = g.relu(y);
 //! let network = Network::new(g.finish(&[y])?, &Device::Cpu)?;
 //!
-//! let photos = Tensor::ones((2, 3, 5, 7), candle_core::DType::F32, &Device::Cpu)?;
-//! let outputs = network.forward(&photos)?;
+//! let images = Tensor::ones((2, 3, 5, 7), candle_core::DType::F32, &Device::Cpu)?;
+//! let outputs = network.forward(&images)?;
 //! assert_eq!(outputs[0].dims(), [2, 4, 5, 7]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -43,37 +42,39 @@ use crate::kernels::Level;
 use fast::Fast;
 use plain::Plain;
 
-/// What one stage of a network takes: a layer with what was made part of it.
+/// The time of a layer, with what is fused into it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LayerTime {
-    /// What it does, in which way, and the sizes it reads and makes.
+    /// The kind of layer, how it is run, and the sizes of its input and output.
     pub name: String,
-    /// What all images took together, in the fastest of the runs.
+    /// The time for all images together, in the fastest of the runs.
     pub time: std::time::Duration,
-    /// How many images that were.
+    /// How many images.
     pub images: usize,
     /// What it multiplies.
     pub precision: Precision,
-    /// Multiplications with addition for an image, as the layer is defined; those with padding do not count.
+    /// Multiplications with addition for an image by the layer's definition, without those with
+    /// padding.
     pub defined: u64,
-    /// The same, as they are carried out (fewer by Winograd's algorithm; transforms are not counted).
+    /// Multiplications with addition for an image as they are carried out. Winograd's algorithm has
+    /// fewer; its transforms are not counted.
     pub done: u64,
-    /// Bytes of packed weights, which are read at least once for the images that pass together.
+    /// Bytes of packed weights. They are read at least once for the images that pass together.
     pub weight_bytes: usize,
     /// Bytes of values read and written for an image.
     pub value_bytes: usize,
 }
 
-/// What the numbers are that convolutions multiply, on a CPU.
+/// The numbers that convolutions multiply on a CPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Precision {
     /// 32-bit floats.
     #[default]
     F32,
-    /// 16-bit integers, summed in 32 bits: each image's numbers by one scale for each layer, weights by one
-    /// for each output channel, without calibration. Depthwise, grouped, dense and locally connected layers,
-    /// and convolutions onto a few pixels, stay in floats. What comes out for an image does not depend on
-    /// the others.
+    /// 16-bit integers, summed in 32 bits. For each layer an image has one scale; weights have one
+    /// scale for each output channel. No calibration is needed. Depthwise, grouped, dense and
+    /// locally connected layers, and convolutions with a few output pixels, stay in `f32`. The
+    /// output for an image does not depend on the other images of its batch.
     Int16,
 }
 
@@ -86,7 +87,7 @@ impl Precision {
         }
     }
 
-    /// The one of this name.
+    /// The precision of this name.
     pub fn named(name: &str) -> Option<Self> {
         [Self::F32, Self::Int16].into_iter().find(|precision| precision.name() == name)
     }
@@ -103,7 +104,7 @@ pub enum NetworkError {
     /// The input tensor has the wrong rank, number type or number of channels.
     #[error("the network takes (batch, {channels}, height, width) of f32 or u8, not {got}")]
     Input { channels: usize, got: String },
-    /// A weight is infinite or not a number.
+    /// A weight is infinite or NaN.
     #[error(
         "layer {layer} ({kind}) of the network has a weight that is no finite number; its file is \
          damaged, fetch it again"
@@ -123,7 +124,7 @@ pub struct Network {
     executor: Executor,
 }
 
-/// The ways to run a graph.
+/// How a graph is run.
 #[derive(Debug)]
 enum Executor {
     Plain(Plain),
@@ -140,7 +141,7 @@ impl Network {
         Self::with_precision(graph, device, Precision::F32)
     }
 
-    /// The same with numbers of this precision, where `device` is a CPU; others always use floats.
+    /// As [`new`](Self::new), with this precision on a CPU. Other devices always use `f32`.
     ///
     /// # Errors
     ///
@@ -161,8 +162,8 @@ impl Network {
         Self { graph, device: Device::Cpu, executor }
     }
 
-    /// `graph` as plain candle operations: slow on a CPU, but every layer is a few readable lines.
-    /// What the fast kernels are tested against.
+    /// Runs `graph` with candle's operations. Slow on a CPU, but every layer is a few readable
+    /// lines. The fast kernels are tested against it.
     ///
     /// # Errors
     ///
@@ -172,17 +173,17 @@ impl Network {
         Ok(Self { graph, device: device.clone(), executor })
     }
 
-    /// The description this network was made from.
+    /// The graph that this network runs.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// Where it runs.
+    /// The device that it runs on.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// Gets ready for inputs of `height x width`, which the first of them would otherwise wait for.
+    /// Prepares for inputs of `height x width`. Otherwise the first such input waits for that.
     ///
     /// # Errors
     ///
@@ -194,15 +195,15 @@ impl Network {
         }
     }
 
-    /// What each stage takes, on the calling thread alone; `input` is as for
-    /// [`forward`](Self::forward), `runs` how often it is run. Empty where the network does not run on a
-    /// CPU through kernels of our own.
+    /// The time of each layer on the calling thread alone. `input` is as for
+    /// [`forward`](Self::forward); it is run `runs` times. Empty where the network does not run
+    /// with this crate's own kernels.
     ///
     /// # Errors
     ///
     /// As [`forward`](Self::forward).
     pub fn profile(&self, input: &Tensor, runs: usize) -> Result<Vec<LayerTime>, NetworkError> {
-        let input = self.fitting(input)?;
+        let input = self.checked(input)?;
         match &self.executor {
             Executor::Plain(_) => Ok(Vec::new()),
             Executor::Fast(fast) => fast.profile(&input, runs),
@@ -211,27 +212,27 @@ impl Network {
 
     /// Runs the network.
     ///
-    /// - **Input:** `(batch, channels, height, width)`, `f32` or `u8`, any strides: bytes in rows
-    ///   of `r g b` need no copying, only `permute((0, 3, 1, 2))`. Any batch from 1; any height
-    ///   and width that the layers allow.
+    /// - **Input:** `(batch, channels, height, width)`, `f32` or `u8`, at any strides. Bytes in
+    ///   rows of `r g b` need no copying, only `permute((0, 3, 1, 2))`. The batch may be any size
+    ///   from 1, height and width whatever the layers allow.
     /// - **Output:** one `(batch, channels, height, width)` `f32` tensor for each output of the
-    ///   graph, in its order; a vector comes as `(batch, n, 1, 1)`. On a CPU row `i` depends on
-    ///   photo `i` alone, bit for bit, whatever else is in the batch.
+    ///   graph, in its order. A vector is `(batch, n, 1, 1)`. On a CPU, row `i` depends on image
+    ///   `i` alone, bit for bit.
     ///
     /// # Errors
     ///
     /// [`NetworkError::Input`] or [`NetworkError::Shape`] where the input does not fit, and
     /// [`NetworkError::Candle`] where the device failed.
     pub fn forward(&self, input: &Tensor) -> Result<Vec<Tensor>, NetworkError> {
-        let input = self.fitting(input)?;
+        let input = self.checked(input)?;
         match &self.executor {
             Executor::Plain(plain) => plain.forward(&self.graph, &input),
             Executor::Fast(fast) => fast.forward(&input),
         }
     }
 
-    /// The input on the network's device, if it is one.
-    fn fitting(&self, input: &Tensor) -> Result<Tensor, NetworkError> {
+    /// Checks the input and brings it to the network's device.
+    fn checked(&self, input: &Tensor) -> Result<Tensor, NetworkError> {
         let channels = self.graph.input_channels();
         let fits = input.rank() == 4
             && input.dim(0)? > 0

@@ -1,8 +1,8 @@
 //! Runs a graph as ordinary candle operations, on any device.
 //!
-//! The reference: every layer is its definition in a few lines, none is fused with another. The
-//! only liberty is padding done by hand, because candle's own convolution and pools know only the
-//! symmetric kinds.
+//! This is the reference: every layer is its definition in a few lines, and none is fused with
+//! another. Only padding is done by hand, because candle's convolution and pools have none or
+//! symmetric padding.
 
 use std::sync::Arc;
 
@@ -64,30 +64,30 @@ impl Plain {
 fn tensors(op: &Op, device: &Device) -> Result<Vec<Tensor>> {
     let tensor = |data: &Arc<[f32]>, shape: &[usize]| Tensor::from_slice(data, shape, device);
     let channels = |data: &Arc<[f32]>| tensor(data, &[1, data.len(), 1, 1]);
-    let mut all = Vec::new();
+    let mut weights = Vec::new();
     match op {
         Op::Conv2d(conv) => {
             let [h, w] = conv.window.size;
-            all.push(tensor(&conv.weight, &[conv.out_channels, conv.group_channels, h, w])?);
-            all.extend(conv.bias.as_ref().map(channels).transpose()?);
+            weights.push(tensor(&conv.weight, &[conv.out_channels, conv.group_channels, h, w])?);
+            weights.extend(conv.bias.as_ref().map(channels).transpose()?);
         }
         Op::LocallyConnected(lc) => {
             let [h, w] = lc.out_size;
             let out = lc.out_channels;
-            all.push(tensor(&lc.weight, &[h * w, lc.weight.len() / (h * w * out), out])?);
+            weights.push(tensor(&lc.weight, &[h * w, lc.weight.len() / (h * w * out), out])?);
             if let Some(bias) = &lc.bias {
-                all.push(tensor(bias, &[h, w, out])?.permute((2, 0, 1))?.unsqueeze(0)?);
+                weights.push(tensor(bias, &[h, w, out])?.permute((2, 0, 1))?.unsqueeze(0)?);
             }
         }
         Op::Dense(dense) => {
-            all.push(tensor(&dense.weight, &[dense.out_features, dense.in_features])?.t()?);
-            all.extend(dense.bias.as_ref().map(channels).transpose()?);
+            weights.push(tensor(&dense.weight, &[dense.out_features, dense.in_features])?.t()?);
+            weights.extend(dense.bias.as_ref().map(channels).transpose()?);
         }
-        Op::Affine { scale, shift } => all.extend([channels(scale)?, channels(shift)?]),
-        Op::Activation(Activation::PRelu(slope)) => all.push(channels(slope)?),
+        Op::Affine { scale, shift } => weights.extend([channels(scale)?, channels(shift)?]),
+        Op::Activation(Activation::PRelu(slope)) => weights.push(channels(slope)?),
         _ => {}
     }
-    Ok(all)
+    Ok(weights)
 }
 
 fn run(op: &Op, inputs: &[&Tensor], weights: &[Tensor]) -> Result<Tensor> {
@@ -151,7 +151,7 @@ fn activate(x: &Tensor, activation: &Activation, weights: &[Tensor]) -> Result<T
     }
 }
 
-/// Adds `value` around a map.
+/// Pads a map with `value`.
 fn pad(x: &Tensor, [top, left, bottom, right]: [usize; 4], value: f32) -> Result<Tensor> {
     let mut x = x.clone();
     for (axis, before, after) in [(2, top, bottom), (3, left, right)] {
@@ -184,7 +184,7 @@ fn convolve(x: &Tensor, weight: &Tensor, window: &Window, groups: usize) -> Resu
     every(&every(&y, 2, sy)?, 3, sx)
 }
 
-/// Each `step`-th row or column, from the first.
+/// Every `step`-th row or column, from the first on.
 fn every(x: &Tensor, axis: usize, step: usize) -> Result<Tensor> {
     let indices: Vec<u32> = (0..x.dim(axis)? as u32).step_by(step).collect();
     x.contiguous()?.index_select(&Tensor::new(indices, x.device())?, axis)
@@ -199,7 +199,7 @@ fn pool(x: &Tensor, pool: &Pool) -> Result<Tensor> {
     let [kh, kw] = window.size;
     let [sy, sx] = window.stride;
     let [top, left, _, _] = window.padding;
-    // As much after the map as the last window needs, which may also be less than there is.
+    // The rows and columns that the last window needs. They may be fewer than the map has.
     let reach = |places: usize, stride: usize, size: usize| (places - 1) * stride + size;
     let (rows, columns) = (reach(oh, sy, kh), reach(ow, sx, kw));
     let fit = |x: &Tensor, value: f32| {
@@ -213,7 +213,8 @@ fn pool(x: &Tensor, pool: &Pool) -> Result<Tensor> {
             fit(x, f32::NEG_INFINITY)?.contiguous()?.max_pool2d_with_stride((kh, kw), (sy, sx))
         }
         PoolKind::AverageWithPadding => {
-            // A window that hangs over the padded map is divided by what of it lies on that map.
+            // The sum of a window that reaches beyond the padded map is divided by the number of
+            // its pixels on that map.
             let [_, _, bottom, right] = window.padding;
             let ones =
                 Tensor::ones((1, 1, h + top + bottom, w + left + right), DType::F32, x.device())?;
@@ -233,7 +234,8 @@ fn pool(x: &Tensor, pool: &Pool) -> Result<Tensor> {
     }
 }
 
-/// The patches under the window as a batch of matrices, times each place's own matrix.
+/// The patches under the window as a batch of matrices, each multiplied with the matrix of its
+/// place.
 fn locally_connected(x: &Tensor, weight: &Tensor, window: &Window) -> Result<Tensor> {
     let (n, _, h, w) = x.dims4()?;
     let Some((oh, ow)) = slide(h, w, window, false) else {
@@ -255,7 +257,7 @@ fn locally_connected(x: &Tensor, weight: &Tensor, window: &Window) -> Result<Ten
     y.permute((1, 2, 0))?.contiguous()?.reshape((n, (), oh, ow))
 }
 
-/// `a + b`, both first extended by zeros to the larger of each dimension.
+/// `a + b`, both padded by zeros to the larger of each dimension first.
 fn add_extended(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (mut a, mut b) = (a.clone(), b.clone());
     for axis in 1..4 {

@@ -3,10 +3,10 @@
 use super::NetworkError;
 use super::graph::{Graph, Node, Op, Pool, Window};
 
-/// The size of one value for one photo.
+/// The size of one value for one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
-    /// Channels; a vector has all its numbers here.
+    /// Channels. The length of a vector.
     pub channels: usize,
     /// Rows.
     pub height: usize,
@@ -20,23 +20,23 @@ impl Shape {
         Self { channels, height, width }
     }
 
-    /// How many numbers it has.
+    /// How many numbers there are.
     pub fn len(&self) -> usize {
         self.channels * self.height * self.width
     }
 
-    /// Whether it has no number at all.
+    /// Whether there are no numbers.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether it is a vector: one place only.
-    pub fn is_vector(&self) -> bool {
+    /// Whether it is a vector: a single pixel.
+    pub(crate) fn is_vector(&self) -> bool {
         self.height == 1 && self.width == 1
     }
 }
 
-/// Along one axis: how many places a window takes, `None` where it does not fit even once.
+/// How many places a window has along one axis; `None` where it does not fit even once.
 fn places(len: usize, axis: usize, window: &Window, ceil: bool) -> Option<usize> {
     let (before, after) = (window.padding[axis], window.padding[axis + 2]);
     let extent = (window.size[axis].checked_sub(1)?) * window.dilation[axis] + 1;
@@ -44,12 +44,12 @@ fn places(len: usize, axis: usize, window: &Window, ceil: bool) -> Option<usize>
     let room = (len + before + after).checked_sub(extent)?;
     let mut count = if ceil { room.div_ceil(stride) } else { room / stride } + 1;
     if ceil && (count - 1) * stride >= len + before {
-        count -= 1; // it would lie wholly in the padding
+        count -= 1; // The last window would lie wholly in the padding.
     }
     (count > 0).then_some(count)
 }
 
-/// Rows and columns of what a sliding window makes of a `height x width` map.
+/// Rows and columns of the output of a sliding window on a `height x width` map.
 pub(crate) fn slide(
     height: usize,
     width: usize,
@@ -80,7 +80,7 @@ impl Graph {
 
 fn node_shape(node: &Node, inputs: &[Shape], size: (usize, usize)) -> Result<Shape, String> {
     let x = inputs.first().copied().unwrap_or(Shape::new(0, size.0, size.1));
-    let slid = |window: &Window, ceil: bool| {
+    let slide_over = |window: &Window, ceil: bool| {
         slide(x.height, x.width, window, ceil).ok_or_else(|| {
             let [h, w] = window.size;
             format!("a window of {h}x{w} on a map of {}x{}", x.height, x.width)
@@ -93,18 +93,18 @@ fn node_shape(node: &Node, inputs: &[Shape], size: (usize, usize)) -> Result<Sha
         }
         Op::Input { channels } => Ok(Shape { channels: *channels, ..x }),
         Op::Conv2d(conv) => {
-            let (h, w) = slid(&conv.window, false)?;
+            let (h, w) = slide_over(&conv.window, false)?;
             Ok(Shape::new(conv.out_channels, h, w))
         }
         Op::LocallyConnected(lc) => {
-            let (h, w) = slid(&lc.window, false)?;
+            let (h, w) = slide_over(&lc.window, false)?;
             if [h, w] != lc.out_size {
                 return Err(format!("weights for {:?} places, but there are {h}x{w}", lc.out_size));
             }
             Ok(Shape::new(lc.out_channels, h, w))
         }
         Op::Pool(Pool { window, ceil, .. }) => {
-            let (h, w) = slid(window, *ceil)?;
+            let (h, w) = slide_over(window, *ceil)?;
             Ok(Shape::new(x.channels, h, w))
         }
         Op::Affine { .. } | Op::Activation(_) | Op::Softmax | Op::Power(_) => Ok(x),

@@ -1,4 +1,4 @@
-//! The plain executor against sums written out, and the checks of the builder.
+//! The reference executor against sums written out, and the checks of the builder.
 
 use candle_core::{Device, Tensor};
 
@@ -41,7 +41,7 @@ fn a_profile_has_every_layer_and_what_it_multiplies() {
     let names: Vec<&str> = layers.iter().map(|layer| layer.name.as_str()).collect();
     let convolution = "3x3 Winograd 4x4, 16x8x12 to 32x8x12";
     assert_eq!(names, ["input, 16x8x12", convolution, "pool, 32x8x12 to 32x4x6"]);
-    // Of the three rows and columns of a window the outermost lie in the padding once at each edge.
+    // The outermost of a window's three rows and columns lie in the padding once at each edge.
     assert_eq!(layers[1].defined, (3 * 8 - 2) * (3 * 12 - 2) * 16 * 32);
     assert_eq!(layers[1].done, 2 * 3 * 36 * 16 * 32);
     assert!(layers.iter().all(|layer| layer.images == 3 && !layer.time.is_zero()));
@@ -112,7 +112,7 @@ fn a_sum_of_different_sizes_is_extended_by_zeros() {
 }
 
 #[test]
-fn a_weight_that_is_no_finite_number_is_refused() {
+fn a_weight_that_is_not_finite_is_refused() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut g = GraphBuilder::new();
         let x = g.input(1);
@@ -196,7 +196,7 @@ fn weights_for_other_channels_are_refused() {
 }
 
 #[test]
-fn a_picture_too_small_for_the_layers_is_an_error() {
+fn an_image_too_small_for_the_layers_is_an_error() {
     let mut g = GraphBuilder::new();
     let x = g.input(1);
     let y = g.conv(x, Conv2d::new([1, 1, 3, 3], vec![1.0; 9])).unwrap();

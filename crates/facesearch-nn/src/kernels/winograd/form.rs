@@ -1,114 +1,118 @@
 //! The forms of the transform, and their three matrices.
 //!
-//! A form makes `tile` outputs of `tile + taps - 1` inputs with as many multiplications, for a window of
-//! `taps`: polynomials are multiplied at so many points, one of which is at infinity (Toom and Cook;
-//! Lavin and Gray for windows). Pieces of 6 are taken at 0, 1, -1, 2 and -2 whether they
-//! make 4 outputs of 3 taps or 3 of 4, so these two share `Bᵀ`; pieces of 5 do without -2, and those of 4 without 2.
-//! Further points would round more coarsely.
+//! In one dimension, a window of `taps` makes `n` outputs of `n + taps - 1` inputs, with as many
+//! multiplications as inputs. The method is that of Toom and Cook: polynomials are multiplied by
+//! their values at as many points, one of them at infinity. Input tiles of 6 use the points 0, 1,
+//! -1, 2 and -2, tiles of 5 leave out -2, and tiles of 4 leave out 2 as well. So the tiles of 6
+//! share `Bᵀ`, whether they make 4 outputs of 3 taps or 3 outputs of 4 taps. Larger tiles would
+//! need further points, which round more coarsely.
 
-use super::super::Simd;
+use crate::kernels::Simd;
 
-/// What a piece is, and which windows it is for.
+/// The size of a tile, and the windows that it is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Form {
-    /// 3x3, pieces of 2x2 output pixels.
-    Two,
-    /// 3x3, pieces of 4x4 output pixels.
-    Four,
-    /// 7x7 and 8x8 of stride 2, which are 4x4 of stride 1 over the four pixels of every two rows and columns
-    /// side by side as channels; pieces of 3x3 output pixels.
-    Halved,
-    /// Up to so many times 3x3, cut into as many parts of 3x3, down and across. A piece of 3x3 output pixels
-    /// is as wide as a part, so that what one part sees of a piece another sees of its neighbour, and
-    /// each piece is transformed once.
+    /// Windows of 3x3, output tiles of 2x2.
+    F2x2,
+    /// Windows of 3x3, output tiles of 4x4.
+    F4x4,
+    /// Windows of 7x7 and 8x8 with stride 2, output tiles of 3x3. The input goes through
+    /// space-to-depth first: each block of 2x2 pixels becomes one pixel of four times the channels.
+    /// On that input the window is 4x4 with stride 1.
+    SpaceToDepth,
+    /// Windows of up to `3n x 3n`, output tiles of 3x3. The window is cut into `n x n` parts of
+    /// 3x3. A tile is as wide as a part, so a part reads from a tile what the part before it reads
+    /// from the next tile. Hence each tile is transformed once.
     Parts(usize),
 }
 
 impl Form {
-    /// Output pixels of a piece, down and across.
-    pub(crate) const fn tile(self) -> usize {
+    /// Rows and columns of an output tile.
+    pub(crate) const fn output_tile(self) -> usize {
         match self {
-            Form::Two => 2,
-            Form::Four => 4,
-            Form::Halved | Form::Parts(_) => 3,
+            Form::F2x2 => 2,
+            Form::F4x4 => 4,
+            Form::SpaceToDepth | Form::Parts(_) => 3,
         }
     }
 
-    /// Rows and columns of the window that a piece is multiplied with.
+    /// Rows and columns of the window, or of one of its parts.
     pub(crate) const fn taps(self) -> usize {
         match self {
-            Form::Halved => 4,
-            Form::Two | Form::Four | Form::Parts(_) => 3,
+            Form::SpaceToDepth => 4,
+            Form::F2x2 | Form::F4x4 | Form::Parts(_) => 3,
         }
     }
 
-    /// Rows and columns of a piece of the input.
-    const fn piece(self) -> usize {
-        self.tile() + self.taps() - 1
+    /// Rows and columns of an input tile.
+    const fn input_tile(self) -> usize {
+        self.output_tile() + self.taps() - 1
     }
 
-    /// Numbers in a piece, each of which has a plane.
+    /// How many planes there are: one for each place of an input tile.
     pub(crate) const fn planes(self) -> usize {
-        self.piece() * self.piece()
+        self.input_tile() * self.input_tile()
     }
 
-    /// Parts of the window, down and across.
+    /// How many parts the window has, down and across.
     pub(crate) const fn parts(self) -> usize {
         match self {
             Form::Parts(parts) => parts,
-            Form::Two | Form::Four | Form::Halved => 1,
+            Form::F2x2 | Form::F4x4 | Form::SpaceToDepth => 1,
         }
     }
 
-    /// How many numbers one output of a plane sums for so many channels of the input.
-    pub(crate) const fn row(self, inputs: usize) -> usize {
+    /// How many products a sum of a plane has, for a number of input channels.
+    pub(crate) const fn row_len(self, inputs: usize) -> usize {
         match self {
-            Form::Halved => 4 * inputs,
-            Form::Two | Form::Four | Form::Parts(_) => self.parts() * self.parts() * inputs,
+            Form::SpaceToDepth => 4 * inputs,
+            Form::F2x2 | Form::F4x4 | Form::Parts(_) => self.parts() * self.parts() * inputs,
         }
     }
 
-    /// How many times larger than the largest number of a piece those of each of its places may become
-    /// by the transform.
+    /// How much the transform can enlarge numbers at the place of this plane: the largest result
+    /// divided by the largest number of the tile.
     pub(crate) fn gain(self, plane: usize) -> f32 {
-        let (down, across) = (plane / self.piece(), plane % self.piece());
+        let (down, across) = (plane / self.input_tile(), plane % self.input_tile());
         match self {
-            Form::Two => gain::<4>(down) * gain::<4>(across),
-            Form::Four | Form::Halved => gain::<6>(down) * gain::<6>(across),
+            Form::F2x2 => gain::<4>(down) * gain::<4>(across),
+            Form::F4x4 | Form::SpaceToDepth => gain::<6>(down) * gain::<6>(across),
             Form::Parts(_) => gain::<5>(down) * gain::<5>(across),
         }
     }
 }
 
-/// The sum of the sizes in a row of `Bᵀ`.
-pub(super) const fn gain<const PIECE: usize>(place: usize) -> f32 {
-    match PIECE {
+/// The sum of the absolute values in a row of `Bᵀ`.
+pub(super) const fn gain<const IN_TILE: usize>(place: usize) -> f32 {
+    match IN_TILE {
         4 => 2.0,
         5 => [6.0, 4.0, 6.0, 2.0, 6.0][place],
         _ => [10.0, 10.0, 10.0, 6.0, 6.0, 10.0][place],
     }
 }
 
-/// `Bᵀ d`: one row or column of a piece of the input.
+/// `Bᵀ d`: one row or column of an input tile.
 ///
 /// # Safety
 ///
 /// The CPU must have `S`'s instructions.
 #[inline(always)]
-pub(super) unsafe fn into_planes<S: Simd, const PIECE: usize>(d: [S::V; PIECE]) -> [S::V; PIECE] {
+pub(super) unsafe fn transform_input_1d<S: Simd, const IN_TILE: usize>(
+    d: [S::V; IN_TILE],
+) -> [S::V; IN_TILE] {
     let mut to = d;
     // SAFETY: the caller promises the instructions.
     unsafe {
         let two = S::splat(2.0);
         let minus = |a, b, c| S::sub(c, S::mul(a, b));
-        if PIECE == 4 {
+        if IN_TILE == 4 {
             to[0] = S::sub(d[0], d[2]);
             to[1] = S::add(d[1], d[2]);
             to[2] = S::sub(d[2], d[1]);
             to[3] = S::sub(d[1], d[3]);
             return to;
         }
-        if PIECE == 5 {
+        if IN_TILE == 5 {
             let (near, far) = (S::sub(d[3], d[1]), S::sub(d[0], d[2]));
             let sum = S::sub(d[3], d[2]);
             to[0] = S::fma(two, far, near);
@@ -133,26 +137,26 @@ pub(super) unsafe fn into_planes<S: Simd, const PIECE: usize>(d: [S::V; PIECE]) 
     to
 }
 
-/// `Aᵀ m`: one row or column of a piece's products.
+/// `Aᵀ m`: one row or column of the products of a tile.
 ///
 /// # Safety
 ///
 /// The CPU must have `S`'s instructions.
 #[inline(always)]
-pub(super) unsafe fn from_planes<S: Simd, const TILE: usize, const PIECE: usize>(
-    m: [S::V; PIECE],
-) -> [S::V; TILE] {
-    let mut to = [m[0]; TILE];
+pub(super) unsafe fn transform_output_1d<S: Simd, const OUT_TILE: usize, const IN_TILE: usize>(
+    m: [S::V; IN_TILE],
+) -> [S::V; OUT_TILE] {
+    let mut to = [m[0]; OUT_TILE];
     // SAFETY: the caller promises the instructions.
     unsafe {
         let (sum, difference) = (S::add(m[1], m[2]), S::sub(m[1], m[2]));
-        if PIECE == 4 {
+        if IN_TILE == 4 {
             to[0] = S::add(m[0], sum);
             to[1] = S::sub(difference, m[3]);
             return to;
         }
         let (two, four) = (S::splat(2.0), S::splat(4.0));
-        if PIECE == 5 {
+        if IN_TILE == 5 {
             to[0] = S::add(m[0], S::add(sum, m[3]));
             to[1] = S::fma(two, m[3], difference);
             to[2] = S::add(m[4], S::fma(four, m[3], sum));
@@ -162,7 +166,7 @@ pub(super) unsafe fn from_planes<S: Simd, const TILE: usize, const PIECE: usize>
         to[0] = S::add(m[0], S::add(sum, wide_sum));
         to[1] = S::fma(two, wide_difference, difference);
         to[2] = S::fma(four, wide_sum, sum);
-        if TILE == 3 {
+        if OUT_TILE == 3 {
             to[2] = S::add(m[5], to[2]);
         } else {
             to[3] = S::add(m[5], S::fma(S::splat(8.0), wide_difference, difference));
@@ -177,27 +181,27 @@ pub(super) unsafe fn from_planes<S: Simd, const TILE: usize, const PIECE: usize>
 ///
 /// The CPU must have `S`'s instructions.
 #[inline(always)]
-pub(super) unsafe fn weight_planes<S: Simd, const TAPS: usize, const PIECE: usize>(
+pub(super) unsafe fn transform_weights_1d<S: Simd, const TAPS: usize, const IN_TILE: usize>(
     g: [S::V; TAPS],
-) -> [S::V; PIECE] {
-    let mut to = [g[0]; PIECE];
+) -> [S::V; IN_TILE] {
+    let mut to = [g[0]; IN_TILE];
     // SAFETY: the caller promises the instructions.
     unsafe {
-        // At a point and at its opposite the even taps are the same, and the odd ones opposite.
+        // At a point and at its negative, even taps have the same value and odd taps opposite ones.
         let mut odd = g[1];
         if TAPS == 4 {
             odd = S::add(odd, g[3]);
         }
         let even = S::add(g[0], g[2]);
-        to[PIECE - 1] = g[TAPS - 1];
-        if PIECE == 4 {
+        to[IN_TILE - 1] = g[TAPS - 1];
+        if IN_TILE == 4 {
             let half = S::splat(0.5);
             to[1] = S::mul(half, S::add(even, odd));
             to[2] = S::mul(half, S::sub(even, odd));
             return to;
         }
         let (two, four, sixth) = (S::splat(2.0), S::splat(4.0), S::splat(1.0 / 6.0));
-        if PIECE == 5 {
+        if IN_TILE == 5 {
             let half = S::splat(0.5);
             to[0] = S::mul(half, g[0]);
             to[1] = S::mul(S::splat(-0.5), S::add(even, odd));

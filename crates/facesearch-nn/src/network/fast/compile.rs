@@ -1,14 +1,14 @@
-//! Rewrites a graph into steps: what can be part of a convolution becomes part of it.
+//! Rewrites a graph into steps, and fuses what follows a convolution into it.
 
 use crate::kernels::Level;
 use crate::layers::{Convolution, LocalLayer, Weights};
 use crate::network::Precision;
 use crate::network::graph::{Activation, FlattenOrder, Graph, Op, Pool};
 
-/// A value, named after the layer of the graph that makes it.
+/// A value: the index of the layer that computes it.
 pub(super) type Value = usize;
 
-/// One thing to do.
+/// A layer, or several fused into one.
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) work: Work,
@@ -16,15 +16,15 @@ pub(super) struct Step {
     pub(super) output: Value,
 }
 
-/// What a step does with its inputs.
+/// What a step computes from its inputs.
 #[derive(Debug)]
 pub(super) enum Work {
-    /// Brings in the network's input, `scale * x + shift`.
+    /// Reads the network's input: `scale * x + shift`.
     Load {
         scale: Vec<f32>,
         shift: Vec<f32>,
     },
-    /// Of the first input; a second one is added.
+    /// A convolution of the first input. A second input is a residual.
     Convolve(Box<Convolution>),
     Local(Box<LocalLayer>),
     Pool(Pool),
@@ -50,7 +50,7 @@ pub(super) enum Work {
 }
 
 impl Work {
-    /// What it is, for people.
+    /// The name for profiles.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Load { .. } => "input",
@@ -73,11 +73,11 @@ impl Work {
     }
 }
 
-/// A layer and those behind it that are done with it.
+/// A layer and the layers after it that are fused into it.
 struct Chain {
     /// The convolution, dense or locally connected layer.
     head: usize,
-    /// The last layer that is part of it.
+    /// The last layer that is fused.
     tail: usize,
     affine: Option<(Vec<f32>, Vec<f32>)>,
     residual: Option<usize>,
@@ -89,15 +89,15 @@ pub(super) fn compile(graph: &Graph, level: Level, precision: Precision) -> Vec<
     let compiler = Compiler::new(graph);
     let mut chains: Vec<Option<Chain>> = Vec::new();
     chains.resize_with(graph.nodes.len(), || None);
-    // Layers that run as part of a chain, its tail included.
-    let mut absorbed = vec![false; graph.nodes.len()];
+    // Layers that run as part of a chain, including its tail.
+    let mut fused = vec![false; graph.nodes.len()];
     for head in 0..graph.nodes.len() {
-        if let Some(chain) = compiler.chain(head, &mut absorbed) {
+        if let Some(chain) = compiler.chain(head, &mut fused) {
             let tail = chain.tail;
             chains[tail] = Some(chain);
         }
     }
-    let flattens_for_dense = compiler.absorb_flattens(&mut absorbed);
+    let flattens_for_dense = compiler.fuse_flattens(&mut fused);
     let load_tail = compiler.load_tail();
     let mut steps = Vec::new();
     for (i, node) in graph.nodes.iter().enumerate() {
@@ -109,7 +109,7 @@ pub(super) fn compile(graph: &Graph, level: Level, precision: Precision) -> Vec<
             steps.push(compiler.load(i));
         } else if let Some(chain) = chains[i].take() {
             steps.push(compiler.chain_step(chain, &flattens_for_dense, (level, precision)));
-        } else if !absorbed[i] {
+        } else if !fused[i] {
             steps.push(Step { work: plain_work(&node.op), inputs, output: i });
         }
     }
@@ -118,7 +118,7 @@ pub(super) fn compile(graph: &Graph, level: Level, precision: Precision) -> Vec<
 
 struct Compiler<'a> {
     graph: &'a Graph,
-    /// For each layer, the layers that read it.
+    /// For each layer, the layers that read its value.
     readers: Vec<Vec<usize>>,
     is_output: Vec<bool>,
 }
@@ -142,7 +142,7 @@ impl<'a> Compiler<'a> {
         self.graph.nodes[layer].inputs[0].index()
     }
 
-    /// The one layer that reads this one, if nobody else ever sees its value.
+    /// The only reader of this layer's value; `None` where it has several or is an output.
     fn only_reader(&self, layer: usize) -> Option<usize> {
         match (self.is_output[layer], self.readers[layer].as_slice()) {
             (false, [reader]) => Some(*reader),
@@ -150,65 +150,66 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// The chain that begins with a convolution, dense or locally connected layer.
-    fn chain(&self, head: usize, absorbed: &mut [bool]) -> Option<Chain> {
-        let (can_scale, can_add, can_squash) = match self.op(head) {
-            Op::Conv2d(conv) => (true, conv.groups == 1, true),
-            Op::Dense(_) => (true, true, true),
-            Op::LocallyConnected(_) => (false, false, true),
+    /// The chain that begins with this layer, if it is a convolution, a dense or a locally
+    /// connected layer.
+    fn chain(&self, head: usize, fused: &mut [bool]) -> Option<Chain> {
+        let (can_scale, can_add) = match self.op(head) {
+            Op::Conv2d(conv) => (true, conv.groups == 1),
+            Op::Dense(_) => (true, true),
+            Op::LocallyConnected(_) => (false, false),
             _ => return None,
         };
-        absorbed[head] = true;
+        fused[head] = true;
         let mut chain = Chain { head, tail: head, affine: None, residual: None, activation: None };
         while let Some(next) = self.only_reader(chain.tail) {
             match self.op(next) {
                 Op::Affine { scale, shift } if can_scale && chain.residual.is_none() => {
-                    chain.affine = Some(after(chain.affine.take(), scale, shift));
+                    chain.affine = Some(compose(chain.affine.take(), scale, shift));
                 }
-                Op::Add if can_add && chain.residual.is_none() && !absorbed[next] => {
+                Op::Add if can_add && chain.residual.is_none() && !fused[next] => {
                     let inputs = &self.graph.nodes[next].inputs;
                     let other = inputs.iter().map(|id| id.index()).find(|id| *id != chain.tail);
                     let Some(other) = other else { break };
                     chain.residual = Some(other);
                 }
-                Op::Activation(activation) if can_squash && self.squashes(head, activation) => {
+                Op::Activation(activation) if self.can_fuse(head, activation) => {
                     chain.activation = Some(activation.clone());
-                    absorbed[next] = true;
+                    fused[next] = true;
                     chain.tail = next;
                     break;
                 }
                 _ => break,
             }
-            absorbed[next] = true;
+            fused[next] = true;
             chain.tail = next;
         }
         Some(chain)
     }
 
-    fn squashes(&self, head: usize, activation: &Activation) -> bool {
+    fn can_fuse(&self, head: usize, activation: &Activation) -> bool {
         match self.op(head) {
             Op::LocallyConnected(_) => matches!(activation, Activation::Relu),
-            _ => Convolution::takes(activation),
+            _ => Convolution::can_fuse(activation),
         }
     }
 
-    /// A dense layer reads the map itself, whatever its order, so a flatten that only dense layers
-    /// read is no step. For each layer: the flatten that its dense layer reads through.
-    fn absorb_flattens(&self, absorbed: &mut [bool]) -> Vec<Option<FlattenOrder>> {
+    /// Drops each flatten that only dense layers read: a dense layer can read the map itself, in
+    /// any order. Returns for each dense layer the order of the flatten that was dropped.
+    fn fuse_flattens(&self, fused: &mut [bool]) -> Vec<Option<FlattenOrder>> {
         let mut orders = vec![None; self.graph.nodes.len()];
         for (i, node) in self.graph.nodes.iter().enumerate() {
             let Op::Flatten(order) = node.op else { continue };
             let readers = &self.readers[i];
             let only_dense = readers.iter().all(|r| matches!(self.op(*r), Op::Dense(_)));
             if only_dense && !self.is_output[i] && !readers.is_empty() {
-                absorbed[i] = true;
+                fused[i] = true;
                 readers.iter().for_each(|r| orders[*r] = Some(order));
             }
         }
         orders
     }
 
-    /// The input, or the affine layer that alone reads it: done as the pixels come in.
+    /// The input, or the affine layer after it if that is its only reader. The two are one step.
     fn load_tail(&self) -> usize {
         match self.only_reader(0) {
             Some(next) if matches!(self.op(next), Op::Affine { .. }) && next == 1 => next,
@@ -233,14 +234,14 @@ impl<'a> Compiler<'a> {
     ) -> Step {
         let mut input = self.input(chain.head);
         let weights = match self.op(chain.head) {
-            Op::Conv2d(conv) => Weights::Kernel(conv.clone()),
+            Op::Conv2d(conv) => Weights::Conv(conv.clone()),
             Op::Dense(dense) => {
                 let order = flattens[chain.head];
                 if order.is_some() {
                     input = self.input(input);
                 }
                 let order = order.unwrap_or(FlattenOrder::ChannelsRowsColumns);
-                Weights::Whole(dense.clone(), order)
+                Weights::Dense(dense.clone(), order)
             }
             Op::LocallyConnected(layer) => {
                 let layer = LocalLayer::new(layer, chain.activation.is_some(), how.0);
@@ -255,8 +256,8 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// `scale * x + shift` behind what may be one already.
-fn after(
+/// `scale * x + shift` after `first`, as one affine layer.
+fn compose(
     first: Option<(Vec<f32>, Vec<f32>)>,
     scale: &[f32],
     shift: &[f32],
@@ -288,7 +289,7 @@ fn plain_work(op: &Op) -> Work {
         Op::Reshape(_) => Work::Reshape,
         Op::Permute { order, .. } => Work::Permute(*order),
         Op::Input { .. } | Op::Conv2d(_) | Op::Dense(_) | Op::LocallyConnected(_) => {
-            unreachable!("the input is loaded, and these begin chains")
+            unreachable!("the input is loaded, and these layers begin chains")
         }
     }
 }

@@ -1,10 +1,15 @@
-//! Runs a graph on a CPU through kernels of our own.
+//! Runs a graph on a CPU with this crate's own kernels.
 //!
-//! Three stages. [`compile`] rewrites the graph once: what follows a convolution (a factor and a
-//! summand for each channel, a sum, an activation) becomes part of it. [`plan`] settles, once for
-//! each input size, where every value lies, how each convolution is run, and how many images go
-//! through how many layers together, so that what they pass on is still in the cache. [`run`]
-//! carries a plan out. On the outside it is one candle operation for the whole network.
+//! There are three stages:
+//!
+//! 1. [`compile`] rewrites the graph, once. What follows a convolution (a factor and a summand for
+//!    each channel, a sum, an activation) is fused into it.
+//! 2. [`plan`] decides, once for each input size, where every value is stored, how each convolution
+//!    is run, and how many images pass through which layers together, so that the values between
+//!    these stay in the cache.
+//! 3. [`run`] executes a plan.
+//!
+//! To candle, the whole network is one operation.
 
 mod compile;
 mod plan;
@@ -22,15 +27,15 @@ use rayon::prelude::*;
 use super::graph::Graph;
 use super::{NetworkError, Precision};
 use crate::kernels::Level;
-use crate::layers::{Pixels, awake};
+use crate::layers::{Pixels, with_awake_threads};
 use compile::{Step, compile};
 use plan::{Plan, pack, plan};
 use run::{Input, Workspace};
 
-/// Plans kept, the most recently used last: a detector sees many sizes of photo.
-const PLANS: usize = 64;
+/// How many plans are kept: a detector sees photos of many sizes.
+const MAX_PLANS: usize = 64;
 
-/// A plan and the height and width it is for.
+/// A plan, and the height and width that it is for.
 type Planned = ((usize, usize), Arc<Plan>);
 
 /// A compiled graph with its packed weights.
@@ -39,6 +44,7 @@ pub(super) struct Fast {
     graph: Graph,
     steps: Vec<Step>,
     level: Level,
+    /// The most recently used last.
     plans: Mutex<Vec<Planned>>,
     workspaces: Mutex<Vec<Workspace>>,
 }
@@ -54,13 +60,13 @@ impl Fast {
     pub(super) fn forward(&self, input: &Tensor) -> Result<Vec<Tensor>, NetworkError> {
         let (batch, _, height, width) = input.dims4()?;
         let plan = self.plan(height, width)?;
-        let all = input.apply_op1_no_bwd(&Operation { network: self, plan: &plan })?;
+        let numbers = input.apply_op1_no_bwd(&Operation { network: self, plan: &plan })?;
         let mut start = 0;
         let mut outputs = Vec::with_capacity(plan.outputs.len());
         for output in &plan.outputs {
             let s = plan.shape(*output);
             let dims = (batch, s.channels, s.height, s.width);
-            outputs.push(all.narrow(0, start, batch * s.len())?.reshape(dims)?);
+            outputs.push(numbers.narrow(0, start, batch * s.len())?.reshape(dims)?);
             start += batch * s.len();
         }
         Ok(outputs)
@@ -83,50 +89,52 @@ impl Fast {
             }
             plans.is_empty()
         };
-        // Without the lock: a thread that waits for others may be given a photo meanwhile.
+        // Without the lock, because this waits for other threads of the pool. While it waits, rayon
+        // may run another image on this thread, which would take the lock.
         if is_first {
             pack(&self.graph, &self.steps, height, width)?;
         }
         let plan = Arc::new(plan(&self.graph, &self.steps, height, width)?);
         let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        if plans.len() == PLANS {
+        if plans.len() == MAX_PLANS {
             plans.remove(0);
         }
         plans.push((size, plan.clone()));
         Ok(plan)
     }
 
-    /// Images in one go on one thread: evenly over the threads, no more than the plan likes. With
-    /// fewer images than threads, several threads share an image, and with many weights and few images all do.
+    /// Runs the images in groups, a group on each thread. A group has at most the plan's
+    /// `max_images`. With fewer images than threads, several threads share an image. With many
+    /// weights and few images, several threads share a group.
     fn run(&self, plan: &Plan, input: &Input<'_>, batch: usize) -> Vec<f32> {
         let threads = rayon::current_num_threads();
-        let goes = batch.div_ceil(plan.capacity);
-        let (chunk, bands) = if plan.is_heavy && 2 * goes <= threads {
-            (batch.div_ceil(goes.max(1)).max(1), threads / goes.max(1))
+        let groups = batch.div_ceil(plan.max_images).max(1);
+        let (group, threads_per_group) = if plan.is_heavy && 2 * groups <= threads {
+            (batch.div_ceil(groups).max(1), threads / groups)
         } else {
-            let chunk = batch.div_ceil(threads).clamp(1, plan.capacity);
-            (chunk, (threads / batch.max(1)).max(1))
+            let group = batch.div_ceil(threads).clamp(1, plan.max_images);
+            (group, (threads / batch.max(1)).max(1))
         };
-        let starts: Vec<usize> = (0..batch).step_by(chunk).collect();
-        let one = |start: &usize| {
+        let starts: Vec<usize> = (0..batch).step_by(group).collect();
+        let run_group = |start: &usize| {
             let mut workspace = self.take_workspace();
-            let images = *start..batch.min(start + chunk);
-            let how = (self.level, bands);
-            let outputs = awake(bands - 1, || {
+            let images = *start..batch.min(start + group);
+            let how = (self.level, threads_per_group);
+            let outputs = with_awake_threads(threads_per_group - 1, || {
                 run::run(&self.steps, plan, input, images, &mut workspace, how, None)
             });
             self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
             outputs
         };
         let parts: Vec<Vec<Vec<f32>>> = match starts.as_slice() {
-            [start] => vec![one(start)],
-            starts => starts.par_iter().map(one).collect(),
+            [start] => vec![run_group(start)],
+            starts => starts.par_iter().map(run_group).collect(),
         };
-        let mut all = Vec::new();
+        let mut numbers = Vec::new();
         for output in 0..plan.outputs.len() {
-            parts.iter().for_each(|part| all.extend_from_slice(&part[output]));
+            parts.iter().for_each(|part| numbers.extend_from_slice(&part[output]));
         }
-        all
+        numbers
     }
 
     fn take_workspace(&self) -> Workspace {
@@ -135,8 +143,8 @@ impl Fast {
     }
 }
 
-/// How an input is read.
-fn reading<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<Input<'a>> {
+/// The numbers of a candle tensor.
+fn read_input<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<Input<'a>> {
     let pixels = match storage {
         CpuStorage::F32(numbers) => Pixels::F32(&numbers[layout.start_offset()..]),
         CpuStorage::U8(bytes) => Pixels::U8(&bytes[layout.start_offset()..]),
@@ -148,8 +156,8 @@ fn reading<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<
     Ok(Input { pixels, strides: [image, channel, row, column] })
 }
 
-/// The whole network as one operation of candle: every output, one after the other, as one row of
-/// numbers.
+/// The whole network as one operation of candle. Its result is every output, one after the other,
+/// in one vector.
 struct Operation<'a> {
     network: &'a Fast,
     plan: &'a Plan,
@@ -165,8 +173,8 @@ impl CustomOp1 for Operation<'_> {
         storage: &CpuStorage,
         layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, TensorShape)> {
-        let all = self.network.run(self.plan, &reading(storage, layout)?, layout.dims()[0]);
-        let shape = TensorShape::from(all.len());
-        Ok((CpuStorage::F32(all), shape))
+        let numbers = self.network.run(self.plan, &read_input(storage, layout)?, layout.dims()[0]);
+        let shape = TensorShape::from(numbers.len());
+        Ok((CpuStorage::F32(numbers), shape))
     }
 }

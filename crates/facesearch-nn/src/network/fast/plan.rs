@@ -1,78 +1,80 @@
-//! Settles for one input size where values lie and how many images pass through together.
+//! Decides for one input size where values are stored and how many images pass through together.
 
 use rayon::prelude::*;
 
 use super::compile::{Step, Value, Work};
-use crate::layers::{Map, Prepared};
+use crate::layers::{Convolution, Map, Prepared};
 use crate::network::graph::Graph;
 use crate::network::shape::Shape;
 use crate::network::{Activation, NetworkError, Precision};
 
-/// Numbers that the inputs and the output of a step should fit in, for the images that pass
-/// through it together: half of a level-2 cache of 1 MiB.
-const CACHED: usize = 128 * 1024;
+/// The inputs and the output of a step should have no more numbers than this, for all images that
+/// pass through it together: half of a level-2 cache of 1 MiB.
+const MAX_CACHED: usize = 128 * 1024;
 
-/// The most images in one go. Those behind a network's last halvings are small, and a batch of
-/// them shares the reading of the weights.
-const MOST_IMAGES: usize = 16;
+/// The most images that pass through together. Late layers have small values, and a batch of them
+/// shares the reading of the weights.
+const MAX_IMAGES: usize = 16;
 
-/// A plan.
+/// How a network is run for inputs of one size.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// The most images in one go.
-    pub(super) capacity: usize,
+    /// The most images that pass through together.
+    pub(super) max_images: usize,
     pub(super) stages: Vec<Stage>,
     pub(super) values: Vec<Place>,
     pub(super) outputs: Vec<Value>,
-    /// Numbers of scratch that some step needs.
+    /// The most numbers of scratch that a step needs.
     pub(super) scratch: usize,
     /// How many slots the values share.
     pub(super) slots: usize,
-    /// Whether the weights that are read once for all images together are so many that each thread should read
-    /// a part of them, instead of all of them for a part of the images.
+    /// Whether very many weights are read once for all images together. Then each thread should
+    /// read a part of the weights, instead of all weights for a part of the images.
     pub(super) is_heavy: bool,
 }
 
-/// So many weights are more than stays in a processor's caches from one group of images to the next.
+/// From this many weights on, they do not stay in the processor's caches from one group of images
+/// to the next.
 const HEAVY: usize = 8 << 20;
 
-/// Steps that the images pass through together, a few at a time.
+/// Neighbouring steps. `images` images pass through all of them before the next images do.
 #[derive(Debug)]
 pub(super) struct Stage {
     pub(super) images: usize,
     pub(super) tasks: Vec<Task>,
 }
 
-/// A step as it is done for this size.
+/// A step, or a part of one, for this size.
 #[derive(Debug)]
 pub(super) struct Task {
-    /// Which step; its inputs and output may be other values here.
+    /// Which step. The inputs and output of the task may be other values than the step's.
     pub(super) step: usize,
     pub(super) kind: Kind,
     pub(super) inputs: Vec<Value>,
     pub(super) output: Value,
 }
 
-/// What of a step a task does.
+/// Which part of a step a task does.
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// All, and there is nothing to say.
+    /// The whole step.
     Whole,
-    /// A convolution; `squash` says whether its activation is part of it.
-    Convolve { prepared: Prepared, squash: bool },
-    /// The sum that the convolution before could not do, because the sizes differ.
+    /// A convolution. `activate` says whether its activation is part of the task.
+    Convolve { prepared: Prepared, activate: bool },
+    /// The sum with a residual that the convolution could not add, because the sizes differ.
     Add,
-    /// The activation that should have followed that sum.
+    /// The activation after that sum.
     Activate(Activation),
 }
 
-/// Where a value lies.
+/// Where a value is stored.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     pub(super) map: Map,
-    /// Which of the workspace's slots it uses.
+    /// Its slot in the workspace.
     pub(super) slot: usize,
-    /// Whether it lives only while a few images are in its stage; otherwise it is kept for all.
+    /// Whether it is needed inside its stage only. Then it has room for the images of the stage;
+    /// otherwise for all images.
     pub(super) is_local: bool,
 }
 
@@ -83,8 +85,8 @@ impl Plan {
     }
 }
 
-/// Packs the weights of all convolutions for inputs of `height x width`, on all threads: most of the time
-/// to a first result.
+/// Packs the weights of all convolutions for inputs of `height x width`, on all threads. This takes
+/// most of the time until the first result.
 pub(super) fn pack(
     graph: &Graph,
     steps: &[Step],
@@ -120,17 +122,17 @@ pub(super) fn plan(
     for (i, step) in steps.iter().enumerate() {
         add_tasks(i, step, &mut maps, &mut tasks);
     }
-    let once = |task: &Task| match (&task.kind, &steps[task.step].work) {
+    let weights_read_once = |task: &Task| match (&task.kind, &steps[task.step].work) {
         (Kind::Convolve { prepared, .. }, _) if prepared.reads_weights_once() => prepared.weights(),
         (_, Work::Local(layer)) => layer.weights(),
         _ => 0,
     };
-    let is_heavy = tasks.iter().map(once).sum::<usize>() >= HEAVY;
+    let is_heavy = tasks.iter().map(weights_read_once).sum::<usize>() >= HEAVY;
     let scratch = tasks.iter().map(|task| task.scratch()).max().unwrap_or(0);
     let outputs: Vec<Value> = graph.outputs.iter().map(|id| id.index()).collect();
     let stages = stages(tasks, steps, &maps);
     let (values, slots) = places(&stages, &maps, &outputs);
-    Ok(Plan { capacity: MOST_IMAGES, stages, values, outputs, scratch, slots, is_heavy })
+    Ok(Plan { max_images: MAX_IMAGES, stages, values, outputs, scratch, slots, is_heavy })
 }
 
 impl Task {
@@ -151,32 +153,33 @@ impl Task {
 }
 
 fn add_tasks(i: usize, step: &Step, maps: &mut Vec<Map>, tasks: &mut Vec<Task>) {
-    let whole = |kind| Task { step: i, kind, inputs: step.inputs.clone(), output: step.output };
+    let task_of = |kind| Task { step: i, kind, inputs: step.inputs.clone(), output: step.output };
     let Work::Convolve(convolution) = &step.work else {
-        tasks.push(whole(Kind::Whole));
+        tasks.push(task_of(Kind::Whole));
         return;
     };
     let input = step.inputs[0];
     let output = maps[step.output];
     let Some(&residual) = step.inputs.get(1) else {
         let prepared = prepare(convolution, input, output, maps);
-        tasks.push(whole(Kind::Convolve { prepared, squash: true }));
+        tasks.push(task_of(Kind::Convolve { prepared, activate: true }));
         return;
     };
-    // The sum has the larger of each dimension; the convolution's own size is known only here.
+    // The sum has the larger of each dimension, so the size of the convolution itself is known only
+    // here.
     let own = convolution.output(&maps[input]);
     let added = maps[residual];
     let fits =
         (own.height, own.width) == (added.height, added.width) && added.channels <= own.channels;
     if fits {
         let prepared = prepare(convolution, input, output, maps);
-        tasks.push(whole(Kind::Convolve { prepared, squash: true }));
+        tasks.push(task_of(Kind::Convolve { prepared, activate: true }));
         return;
     }
     let prepared = prepare(convolution, input, own, maps);
     maps.push(own);
     let product = maps.len() - 1;
-    let kind = Kind::Convolve { prepared, squash: false };
+    let kind = Kind::Convolve { prepared, activate: false };
     tasks.push(Task { step: i, kind, inputs: vec![input], output: product });
     let mut sum = step.output;
     if convolution.activation().is_some() {
@@ -191,13 +194,8 @@ fn add_tasks(i: usize, step: &Step, maps: &mut Vec<Map>, tasks: &mut Vec<Task>) 
     }
 }
 
-/// Prepares the convolution, and widens its input's border to what it reads.
-fn prepare(
-    convolution: &crate::layers::Convolution,
-    input: Value,
-    output: Map,
-    maps: &mut [Map],
-) -> Prepared {
+/// Prepares the convolution, and widens the border of its input to what it reads.
+fn prepare(convolution: &Convolution, input: Value, output: Map, maps: &mut [Map]) -> Prepared {
     let map = &mut maps[input];
     let size = [map.channels, map.height, map.width];
     let prepared = convolution.prepare(size, [output.height, output.width]);
@@ -207,19 +205,19 @@ fn prepare(
     prepared
 }
 
-/// Groups neighbouring tasks through which as many images should pass together.
+/// Groups neighbouring tasks into stages: those through which as many images should pass together.
 fn stages(tasks: Vec<Task>, steps: &[Step], maps: &[Map]) -> Vec<Stage> {
     let mut stages: Vec<Stage> = Vec::new();
     for task in tasks {
         let touched = task.inputs.iter().chain([&task.output]);
         let numbers: usize = touched.map(|value| maps[*value].image_stride()).sum();
         let fit = match &steps[task.step].work {
-            // Its weights are far larger than its values, and read once for all images.
-            Work::Local(_) => MOST_IMAGES,
-            _ => (CACHED / numbers.max(1)).clamp(1, MOST_IMAGES),
+            // Its weights are far larger than its values, and are read once for all images.
+            Work::Local(_) => MAX_IMAGES,
+            _ => (MAX_CACHED / numbers.max(1)).clamp(1, MAX_IMAGES),
         };
         let together = match &task.kind {
-            Kind::Convolve { prepared, .. } => prepared.together.min(MOST_IMAGES),
+            Kind::Convolve { prepared, .. } => prepared.images_together.min(MAX_IMAGES),
             _ => 1,
         };
         let images = 1 << fit.max(together).ilog2();
@@ -234,7 +232,7 @@ fn stages(tasks: Vec<Task>, steps: &[Step], maps: &[Map]) -> Vec<Stage> {
 /// Gives each value a slot that is free for as long as the value is needed.
 fn places(stages: &[Stage], maps: &[Map], outputs: &[Value]) -> (Vec<Place>, usize) {
     const NEVER: usize = usize::MAX;
-    // For each value the stage that makes it and the last place that reads it, as (stage, task).
+    // For each value the stage that computes it, and the last task that reads it, as (stage, task).
     let mut made = vec![NEVER; maps.len()];
     let mut read = vec![(0, 0); maps.len()];
     let mut is_local = vec![true; maps.len()];
@@ -251,8 +249,8 @@ fn places(stages: &[Stage], maps: &[Map], outputs: &[Value]) -> (Vec<Place>, usi
     for output in outputs {
         (read[*output], is_local[*output]) = ((NEVER, NEVER), false);
     }
-    // A value kept for all images is read until the end of a stage: the first images' last task
-    // comes before the last images' first.
+    // A value for all images is read until the end of a stage: the first images run through all its
+    // tasks before the last images do.
     for (value, read) in read.iter_mut().enumerate() {
         if !is_local[value] {
             read.1 = NEVER;
@@ -267,8 +265,8 @@ fn places(stages: &[Stage], maps: &[Map], outputs: &[Value]) -> (Vec<Place>, usi
     let mut slots = 0;
     let mut live: Vec<Value> = Vec::new();
     for (s, stage) in stages.iter().enumerate() {
-        // A kept value made here must not take a slot that is freed within the stage, nor one
-        // of a value local to it, for the next images would find it overwritten.
+        // A value for all images must not share a slot with a value of this stage, not even with
+        // one that is not needed any more: the next images would overwrite it.
         let kept = stage.tasks.iter().map(|task| task.output).filter(|v| !is_local[*v]);
         for value in kept {
             places[value].slot = free.pop().unwrap_or_else(|| {

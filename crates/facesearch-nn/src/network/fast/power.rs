@@ -1,19 +1,19 @@
-//! Each number to a power, as response normalisation and pools of squares need it.
+//! Raises each number to a power, for response normalisation and pools of squares.
 
 use crate::layers::Map;
 
-/// `x` to the power of `exponent`, number by number. Halves and quarters are roots, which a
-/// processor has.
+/// `x` to the power of `exponent` for each number. Where the exponent allows it, by square roots,
+/// for which the processor has an instruction.
 pub(super) fn power(images: usize, exponent: f32, input: (&[f32], Map), output: (&mut [f32], Map)) {
     match exponent {
-        0.5 => each(images, input, output, f32::sqrt),
-        -0.5 => each(images, input, output, |x| 1.0 / x.sqrt()),
-        -0.75 => each(images, input, output, |x| 1.0 / (x.sqrt() * x.sqrt().sqrt())),
-        _ => each(images, input, output, |x| x.powf(exponent)),
+        0.5 => for_each(images, input, output, f32::sqrt),
+        -0.5 => for_each(images, input, output, |x| 1.0 / x.sqrt()),
+        -0.75 => for_each(images, input, output, |x| 1.0 / (x.sqrt() * x.sqrt().sqrt())),
+        _ => for_each(images, input, output, |x| x.powf(exponent)),
     }
 }
 
-fn each(
+fn for_each(
     images: usize,
     (input, input_map): (&[f32], Map),
     (output, map): (&mut [f32], Map),

@@ -1,4 +1,4 @@
-//! Where the time of a network goes.
+//! Measures the time of each layer.
 
 use std::time::Duration;
 
@@ -6,12 +6,13 @@ use candle_core::{Storage, Tensor};
 
 use super::compile::Work;
 use super::plan::{Kind, Task};
-use super::{Fast, reading, run};
-use crate::layers::Map;
+use super::{Fast, read_input, run};
+use crate::layers::{LayerWork, Map};
 use crate::network::{LayerTime, NetworkError};
 
 impl Fast {
-    /// Runs the input `runs` times on this thread; see [`Network::profile`](crate::Network::profile).
+    /// Runs the input `runs` times on this thread. See
+    /// [`Network::profile`](crate::Network::profile).
     pub(in crate::network) fn profile(
         &self,
         input: &Tensor,
@@ -25,28 +26,28 @@ impl Fast {
         let Storage::Cpu(storage) = &*storage else {
             unreachable!("the caller has brought the input to the CPU")
         };
-        let source = reading(storage, layout)?;
+        let source = read_input(storage, layout)?;
         let mut workspace = self.take_workspace();
-        // Once more than asked: the first run finds nothing in the cache.
+        // Once more than asked, because the first run finds nothing in the cache.
         for _ in 0..=runs {
             let mut times = vec![Duration::ZERO; tasks.len()];
-            for first in (0..batch).step_by(plan.capacity) {
-                let images = first..batch.min(first + plan.capacity);
+            for first in (0..batch).step_by(plan.max_images) {
+                let images = first..batch.min(first + plan.max_images);
                 let (steps, how) = (&self.steps, (self.level, 1));
                 run::run(steps, &plan, &source, images, &mut workspace, how, Some(&mut times));
             }
             best.iter_mut().zip(times).for_each(|(best, time)| *best = time.min(*best));
         }
         let map = |value: usize| &plan.values[value].map;
-        let each = tasks.iter().zip(best).map(|(task, time)| {
+        let layer_time = |(task, time): (&&Task, Duration)| {
             let (input, output) = (task.inputs.first().map(|v| map(*v)), map(task.output));
-            let (method, defined, done, weights) = self.work(task, input, output);
+            let LayerWork { name, defined, done, weights } = self.work(task, input, output);
             let size = |map: &Map| format!("{}x{}x{}", map.channels, map.height, map.width);
             let input_size = input.map_or_else(String::new, |map| size(map) + " to ");
             let numbers = |map: &Map| map.channels * map.height * map.width;
             let values: usize = task.inputs.iter().map(|v| numbers(map(*v))).sum();
             LayerTime {
-                name: format!("{method}, {input_size}{}", size(output)),
+                name: format!("{name}, {input_size}{}", size(output)),
                 time,
                 precision: task.precision(),
                 images: batch,
@@ -55,13 +56,12 @@ impl Fast {
                 weight_bytes: 4 * weights,
                 value_bytes: 4 * (values + numbers(output)),
             }
-        });
-        Ok(each.collect())
+        };
+        Ok(tasks.iter().zip(best).map(layer_time).collect())
     }
 
-    /// What a task does, how many multiplications with addition that is for an image by the definition
-    /// and as it is done, and how many weights it reads.
-    fn work(&self, task: &Task, input: Option<&Map>, output: &Map) -> (String, u64, u64, usize) {
+    /// What a task does for an image.
+    fn work(&self, task: &Task, input: Option<&Map>, output: &Map) -> LayerWork {
         let work = &self.steps[task.step].work;
         match (&task.kind, work, input) {
             (Kind::Convolve { prepared, .. }, Work::Convolve(convolution), Some(input)) => {
@@ -69,11 +69,16 @@ impl Fast {
             }
             (Kind::Whole, Work::Local(layer), _) => {
                 let weights = layer.weights();
-                ("locally connected".to_owned(), weights as u64, weights as u64, weights)
+                let (defined, done) = (weights as u64, weights as u64);
+                LayerWork { name: "locally connected".to_owned(), defined, done, weights }
             }
-            (Kind::Add, ..) => ("sum".to_owned(), 0, 0, 0),
-            (Kind::Activate(_), ..) => ("activation".to_owned(), 0, 0, 0),
-            (_, work, _) => (work.name().to_owned(), 0, 0, 0),
+            (Kind::Add, ..) => without_products("sum"),
+            (Kind::Activate(_), ..) => without_products("activation"),
+            (_, work, _) => without_products(work.name()),
         }
     }
+}
+
+fn without_products(name: &str) -> LayerWork {
+    LayerWork { name: name.to_owned(), defined: 0, done: 0, weights: 0 }
 }

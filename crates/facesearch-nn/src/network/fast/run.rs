@@ -1,4 +1,4 @@
-//! Carries out a plan on some images.
+//! Runs a plan on some images.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -7,48 +7,47 @@ use super::compile::{Step, Value, Work};
 use super::plan::{Kind, Plan, Task};
 use super::power::power;
 use crate::kernels::{Level, PoolMap, Residual, launch};
-use crate::layers::{self, Aligned, Load, Map, Pixels, Scaled};
+use crate::layers::{self, Aligned, Io, Load, Map, Pixels, Scaled};
 
-/// The network's input: numbers and how far one is from the next image's, channel's, row's and
+/// The network's input, with the strides from a number to the next image's, channel's, row's and
 /// column's.
 pub(super) struct Input<'a> {
     pub(super) pixels: Pixels<'a>,
     pub(super) strides: [usize; 4],
 }
 
-/// Memory that is used again and again.
+/// Memory that is reused from run to run.
 #[derive(Debug, Default)]
 pub(super) struct Workspace {
     slots: Vec<Aligned>,
     scratch: Aligned,
-    /// Inputs as integers, or laid out anew.
+    /// Inputs as integers or after space-to-depth.
     spare: Aligned,
 }
 
-/// Runs the images of this range on as many as `bands` threads; each output comes as
-/// `(images, channels, height, width)`. What each task takes, in the order of the plan, is added to
-/// `times`.
+/// Runs the images of this range on up to `threads` threads. Each output is `(images, channels,
+/// height, width)`. The time of each task, in the order of the plan, is added to `times`.
 pub(super) fn run(
     steps: &[Step],
     plan: &Plan,
     input: &Input<'_>,
     images: Range<usize>,
     workspace: &mut Workspace,
-    (level, bands): (Level, usize),
+    (level, threads): (Level, usize),
     mut times: Option<&mut [Duration]>,
 ) -> Vec<Vec<f32>> {
     if workspace.slots.len() < plan.slots {
         workspace.slots.resize_with(plan.slots, Aligned::default);
     }
-    workspace.scratch.grow(plan.scratch * bands);
+    workspace.scratch.grow(plan.scratch * threads);
     let total = images.len();
     let mut done = 0;
     for stage in &plan.stages {
         for first in (0..total).step_by(stage.images) {
-            let few = first..total.min(first + stage.images);
+            let together = first..total.min(first + stage.images);
             for (i, task) in stage.tasks.iter().enumerate() {
                 let mut runner =
-                    Runner { plan, workspace, images: few.clone(), total, level, bands };
+                    Runner { plan, workspace, images: together.clone(), total, level, threads };
                 let start = times.is_some().then(Instant::now);
                 runner.run(task, &steps[task.step].work, input, images.start);
                 if let (Some(times), Some(start)) = (&mut times, start) {
@@ -68,7 +67,7 @@ pub(super) fn run(
     plan.outputs.iter().map(output).collect()
 }
 
-/// One task on a few images.
+/// Runs a task on the images that pass through together.
 struct Runner<'a> {
     plan: &'a Plan,
     workspace: &'a mut Workspace,
@@ -77,8 +76,8 @@ struct Runner<'a> {
     /// How many this run has in all.
     total: usize,
     level: Level,
-    /// How many threads may share the images, or a single one.
-    bands: usize,
+    /// How many threads may share the work.
+    threads: usize,
 }
 
 impl Runner<'_> {
@@ -89,13 +88,15 @@ impl Runner<'_> {
         let images = self.images.len();
         // The output is taken out of the workspace so that the inputs can be read beside it.
         let mut slot = std::mem::take(&mut self.workspace.slots[place.slot]);
-        let (have, from) =
-            if place.is_local { (images, 0) } else { (self.total, self.images.start) };
+        let (have, from) = match place.is_local {
+            true => (images, 0),
+            false => (self.total, self.images.start),
+        };
         slot.grow(have * stride);
         let out = &mut slot[from * stride..(from + images) * stride];
         map.clear_border(out);
         match &task.kind {
-            Kind::Convolve { prepared, squash } => {
+            Kind::Convolve { prepared, activate } => {
                 let Work::Convolve(convolution) = work else {
                     unreachable!("only convolutions are prepared")
                 };
@@ -105,11 +106,15 @@ impl Runner<'_> {
                     let (data, map) = self.value(*value);
                     Residual { data, map }
                 });
-                let x = self.value(task.inputs[0]);
-                let out = (out, map);
-                let bands = self.bands;
-                let room = (&mut *scratch, &mut spare);
-                convolution.run(prepared, images, x, out, residual, *squash, room, bands);
+                let io = Io {
+                    images,
+                    input: self.value(task.inputs[0]),
+                    output: (out, map),
+                    residual,
+                    scratch: &mut scratch,
+                    spare: &mut spare,
+                };
+                convolution.run(prepared, io, *activate, self.threads);
                 self.workspace.scratch = scratch;
                 self.workspace.spare = spare;
             }
@@ -132,7 +137,7 @@ impl Runner<'_> {
         self.workspace.slots[place.slot] = slot;
     }
 
-    /// The numbers of an input for the images at hand.
+    /// The numbers of a value for these images.
     fn value(&self, value: Value) -> (&[f32], Map) {
         let place = &self.plan.values[value];
         let stride = place.map.image_stride();
@@ -159,7 +164,7 @@ impl Runner<'_> {
             }
             Work::Convolve(_) => unreachable!("convolutions are prepared"),
             Work::Local(layer) => {
-                layer.run(images, input(0), (output, output_map), self.bands);
+                layer.run(images, input(0), (output, output_map), self.threads);
             }
             Work::Pool(pool) => {
                 let ((input, input_map), pool) = (input(0), *pool);

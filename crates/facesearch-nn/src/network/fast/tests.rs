@@ -1,4 +1,4 @@
-//! Every layer on the fast engine against the same layer as plain candle operations, at each kind
+//! Every layer of the fast executor against the same layer with candle's operations, with each kind
 //! of vector that this CPU has.
 
 use candle_core::{DType, Device, Tensor};
@@ -30,14 +30,14 @@ fn flat(x: &Tensor) -> Vec<f32> {
     x.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-/// How far from plain candle a number may be, as a part of the largest one. Winograd's transforms
-/// round more coarsely than the definition: among the many numbers of a property test one was 2.3e-5
-/// off. A wrong index or weight is off by as much as the numbers themselves.
+/// The largest error against candle, relative to the largest number. The transforms of Winograd
+/// round more coarsely than the definition: the property tests have shown 2.3e-5. A wrong index or
+/// weight makes errors as large as the numbers.
 const TOLERANCE: f32 = 1e-4;
 
-/// The same where integers are multiplied: an input of the transform of 6x6 numbers is rounded to one of
-/// 16,383 parts of a hundred times the largest number.
-const SHORT_TOLERANCE: f32 = 2e-2;
+/// The largest error with integers. An input of a transform of 6x6 numbers is rounded to one of
+/// 16,383 steps of a hundred times the largest number.
+const INT16_TOLERANCE: f32 = 2e-2;
 
 /// Runs both executors on random numbers and compares all outputs, relative to the largest.
 fn check(graph: Graph, batch: usize, height: usize, width: usize) {
@@ -46,21 +46,21 @@ fn check(graph: Graph, batch: usize, height: usize, width: usize) {
 }
 
 fn check_at(precision: Precision, graph: &Graph, batch: usize, [height, width]: [usize; 2]) {
-    let tolerance = if precision == Precision::F32 { TOLERANCE } else { SHORT_TOLERANCE };
+    let tolerance = if precision == Precision::F32 { TOLERANCE } else { INT16_TOLERANCE };
     let dims = (batch, graph.input_channels(), height, width);
     let x = numbers(batch * graph.input_channels() * height * width, 99);
     let x = Tensor::from_vec(x, dims, &Device::Cpu).unwrap();
     let want = Network::reference(graph.clone(), &Device::Cpu).unwrap().forward(&x).unwrap();
     for level in LEVELS {
         let network = Network::fast(graph.clone(), Level::at_most(level), precision);
-        // Twice: the second run finds memory that the first has used.
+        // Twice, because the second run reuses the memory of the first.
         network.forward(&x).unwrap();
         let got = network.forward(&x).unwrap();
         assert_eq!(got.len(), want.len());
         for (output, (got, want)) in got.iter().zip(&want).enumerate() {
             assert_eq!(got.dims(), want.dims(), "output {output} at {level:?}");
             let (got, want) = (flat(got), flat(want));
-            let scale = want.iter().fold(1f32, |most, x| most.max(x.abs()));
+            let scale = want.iter().fold(1f32, |largest, x| largest.max(x.abs()));
             for (i, (g, w)) in got.iter().zip(&want).enumerate() {
                 let off = (g - w).abs() / scale;
                 assert!(
@@ -69,7 +69,7 @@ fn check_at(precision: Precision, graph: &Graph, batch: usize, [height, width]: 
                 );
             }
         }
-        // Each image alone gives the same bits as in the batch.
+        // Each image alone must give the same bits as in the batch.
         for image in 0..batch {
             let alone = network.forward(&x.narrow(0, image, 1).unwrap()).unwrap();
             for (alone, got) in alone.iter().zip(&got) {
@@ -80,7 +80,7 @@ fn check_at(precision: Precision, graph: &Graph, batch: usize, [height, width]: 
     }
 }
 
-/// A graph of one input and what `layers` makes of it.
+/// A graph of one input and the layers that `layers` adds.
 fn graph(channels: usize, layers: impl FnOnce(&mut GraphBuilder, NodeId) -> NodeId) -> Graph {
     let mut g = GraphBuilder::new();
     let x = g.input(channels);
@@ -88,7 +88,7 @@ fn graph(channels: usize, layers: impl FnOnce(&mut GraphBuilder, NodeId) -> Node
     g.finish(&[y]).unwrap()
 }
 
-/// Its weights are as large as a trained network's: a sum stays as large as what it sums.
+/// A convolution with weights of the size of a trained network's: sums are as large as the inputs.
 fn conv(shape: [usize; 4], seed: u64) -> Conv2d {
     let n: usize = shape.iter().product();
     let scale = (3.0 * shape[0] as f32 / n as f32).sqrt();
@@ -100,7 +100,7 @@ fn activation(kind: usize, channels: usize) -> Option<Activation> {
     match kind {
         0 => None,
         1 => Some(Activation::Relu),
-        // Slopes above one, too: the larger of `x` and `slope * x` would be wrong.
+        // Slopes above one too: for them, `max(x, slope * x)` would be wrong.
         2 => Some(Activation::PRelu(numbers(channels, 5).iter().map(|s| s * 2.0).collect())),
         3 => Some(Activation::LeakyRelu(0.1)),
         4 => Some(Activation::Clip(-0.5, 0.75)),
@@ -232,8 +232,8 @@ proptest! {
     ) {
         let graph = graph(channels, |g, x| {
             let squares = g.multiply(x, x);
-            let some = g.affine(squares, vec![1.0; channels], vec![0.1; channels]).unwrap();
-            let powers = g.power(some, exponent);
+            let positive = g.affine(squares, vec![1.0; channels], vec![0.1; channels]).unwrap();
+            let powers = g.power(positive, exponent);
             let y = g.multiply(powers, x);
             g.pad(y, padding)
         });
@@ -307,11 +307,12 @@ proptest! {
         let scaled = g.multiply(mean, large);
         let soft = g.softmax(scaled);
         let flat = g.flatten(x, FlattenOrder::ColumnsRowsChannels);
-        let turned = g.permute(x, [2, 0, 1], width).unwrap();
-        let turned = g.activation(turned, Activation::Exp);
-        let folded = g.reshape(turned, Shape::new(height, width, channels));
+        let permuted = g.permute(x, [2, 0, 1], width).unwrap();
+        let permuted = g.activation(permuted, Activation::Exp);
+        let reshaped = g.reshape(permuted, Shape::new(height, width, channels));
         let padded = g.conv(soft, conv([5, 3 * channels - 2 * start - 2, 3, 3], 3).padding(2));
-        let graph = g.finish(&[turned, folded, large, scaled, soft, flat, padded.unwrap(), part]).unwrap();
+        let outputs = [permuted, reshaped, large, scaled, soft, flat, padded.unwrap(), part];
+        let graph = g.finish(&outputs).unwrap();
         check(graph, batch, height, width);
     }
 }
@@ -370,7 +371,7 @@ fn any_strides_of_the_input_are_read() {
 fn an_image_alone_is_shared_by_threads() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(5).build().unwrap();
     for (height, width) in [(37, 41), (30, 30), (9, 50)] {
-        let one = graph(20, |g, x| {
+        let graph = graph(20, |g, x| {
             let x = g.conv(x, conv([40, 20, 3, 3], 1).padding(1)).unwrap();
             let x = g.relu(x);
             let y = g.conv(x, conv([40, 40, 3, 3], 2).padding(1)).unwrap();
@@ -378,16 +379,16 @@ fn an_image_alone_is_shared_by_threads() {
             let y = g.conv(y, conv([40, 40, 5, 5], 6).padding(2)).unwrap();
             let y = g.add(y, x);
             let y = g.conv(y, conv([40, 1, 3, 3], 3).groups(40).padding(1)).unwrap();
-            let halved = g.conv(y, conv([32, 40, 7, 7], 5).stride(2).padding(3)).unwrap();
-            let y = g.upsample(halved, 2);
+            let strided = g.conv(y, conv([32, 40, 7, 7], 5).stride(2).padding(3)).unwrap();
+            let y = g.upsample(strided, 2);
             let y = g.conv(y, conv([40, 32, 1, 1], 7)).unwrap();
             g.conv(y, conv([100, 40, 5, 5], 4).stride(2)).unwrap()
         });
-        pool.install(|| check(one, 1, height, width));
+        pool.install(|| check(graph, 1, height, width));
     }
 }
 
-/// As many weights as make each thread read a part of them.
+/// So many weights that each thread reads a part of them.
 #[test]
 fn images_of_a_network_of_many_weights_are_shared_by_threads() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(5).build().unwrap();
@@ -421,8 +422,8 @@ fn images_of_a_network_of_many_weights_are_shared_by_threads() {
     }
 }
 
-/// Several kinds of convolution that multiply integers, with no activation that would hide NaN.
-fn short_layers() -> Graph {
+/// Several kinds of convolution that multiply integers, without an activation that would hide NaN.
+fn int16_layers() -> Graph {
     graph(17, |g, x| {
         let x = g.conv(x, conv([32, 17, 3, 3], 1).padding(1)).unwrap();
         let y = g.conv(x, conv([33, 32, 3, 3], 2).stride(2)).unwrap();
@@ -431,20 +432,20 @@ fn short_layers() -> Graph {
 }
 
 #[test]
-fn integers_of_images_of_any_size_of_numbers() {
+fn int16_with_numbers_of_any_magnitude() {
     let numbers = numbers(17 * 13 * 13, 4);
     for level in LEVELS {
-        let network = Network::fast(short_layers(), Level::at_most(level), Precision::Int16);
-        let reference = Network::reference(short_layers(), &Device::Cpu).unwrap();
+        let network = Network::fast(int16_layers(), Level::at_most(level), Precision::Int16);
+        let reference = Network::reference(int16_layers(), &Device::Cpu).unwrap();
         for size in [0.0, 1e-35, 1e-20, 1.0, 1e20] {
             let x: Vec<f32> = numbers.iter().map(|x| x * size).collect();
             let x = Tensor::from_vec(x, (1, 17, 13, 13), &Device::Cpu).unwrap();
             let (got, want) = (network.forward(&x).unwrap(), reference.forward(&x).unwrap());
             let (got, want) = (flat(&got[0]), flat(&want[0]));
-            let most = want.iter().fold(0f32, |most, x| most.max(x.abs()));
+            let largest = want.iter().fold(0f32, |largest, x| largest.max(x.abs()));
             for (g, w) in got.iter().zip(&want) {
                 assert!(
-                    (g - w).abs() <= SHORT_TOLERANCE * most,
+                    (g - w).abs() <= INT16_TOLERANCE * largest,
                     "{size} at {level:?}: {g}, not {w}"
                 );
             }
@@ -453,10 +454,10 @@ fn integers_of_images_of_any_size_of_numbers() {
 }
 
 #[test]
-fn integers_do_not_hide_what_is_no_number() {
+fn int16_makes_an_image_with_nan_or_infinity_nan() {
     let image = 17 * 13 * 13;
     for level in LEVELS {
-        let network = Network::fast(short_layers(), Level::at_most(level), Precision::Int16);
+        let network = Network::fast(int16_layers(), Level::at_most(level), Precision::Int16);
         let run = |x: Vec<f32>| {
             let x = Tensor::from_vec(x, (3, 17, 13, 13), &Device::Cpu).unwrap();
             flat(&network.forward(&x).unwrap()[0])

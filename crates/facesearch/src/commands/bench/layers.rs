@@ -5,9 +5,8 @@ use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};
 use clap::Args;
-use facesearch_vision::{
-    DeepFace, DlibResNet, LayerTime, MachineLimits, Network, Precision, Weights, import_onnx,
-};
+use facesearch_nn::{LayerTime, MachineLimits, Network, Precision, Weights, import_onnx};
+use facesearch_vision::{DeepFace, DlibResNet};
 use facesearch_zoo::{FetchOptions, ModelKind, Zoo};
 
 use crate::args::Global;
@@ -76,7 +75,7 @@ pub(crate) fn run(args: &LayersArgs, global: &Global, out: &mut Printer) -> anyh
     out.line(format!(
         "one thread at most: {:.1} GFLOP/s, {:.1} of 16-bit integers; reads {:.0} GB/s of 0.5 MiB, {:.0} of 8 MiB, {:.0} of 256 MiB",
         giga(limits.flops),
-        giga(limits.short_flops),
+        giga(limits.int16_flops),
         giga(limits.near_bytes),
         giga(limits.far_bytes),
         giga(limits.memory_bytes)
@@ -97,7 +96,7 @@ pub(crate) fn run(args: &LayersArgs, global: &Global, out: &mut Printer) -> anyh
         let rate = |amount: f64| giga(amount / group.seconds);
         let peak = match group.precision {
             Precision::F32 => limits.flops,
-            Precision::Int16 => limits.short_flops,
+            Precision::Int16 => limits.int16_flops,
         };
         out.line(format!(
             "| {} | {} | {:.1} % | {:.0} | {:.1} | {:.0} % | {:.1} | {:.1} |",

@@ -25,8 +25,8 @@ pub use network::{
     Network, NetworkError, Node, NodeId, Op, Pool, PoolKind, Precision, Shape, Window,
 };
 pub use weights::{
-    MappedWeights, ModelFormat, StateDict, WeightArray, Weights, WeightsError, map, read_keras,
-    read_torch, recognise_model, take_array, unpack, write_safetensors,
+    MappedWeights, ModelFormat, StateDict, WeightArray, Weights, WeightsError, map_file,
+    read_keras, read_torch, recognise_model, take_array, unpack, write_safetensors,
 };
 
 /// dlib's serialised files.

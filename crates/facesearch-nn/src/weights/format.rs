@@ -1,4 +1,4 @@
-//! Which format a model's file has, told by its content.
+//! Recognises the format of a model's file by its content.
 
 /// A format of weights or networks that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -6,22 +6,22 @@
 pub enum ModelFormat {
     /// HDF5, as Keras saves it (`.h5`).
     Keras,
-    /// PyTorch's zip archive or its older row of pickles (`.pt`, `.pth`, `.ckpt`).
+    /// PyTorch's zip archive or its older sequence of pickles (`.pt`, `.pth`, `.ckpt`).
     Torch,
     /// safetensors, the cache's own format.
     Safetensors,
     /// A graph with its weights (`.onnx`).
     Onnx,
-    /// The graph of an OpenVINO IR; its weights are in the `.bin` beside the `.xml`.
+    /// The graph of an OpenVINO IR. Its weights are in the `.bin` beside the `.xml`.
     OpenVino,
     /// dlib's serialised objects (`.dat`).
     Dlib,
-    /// A file compressed by bzip2, as dlib's are published; what is inside is not looked at.
+    /// A file compressed by bzip2, as dlib's are published. Its content is not checked.
     Bzip2,
 }
 
 impl ModelFormat {
-    /// Its name for people.
+    /// The name for messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Keras => "Keras HDF5",
@@ -35,12 +35,11 @@ impl ModelFormat {
     }
 }
 
-/// The format of a file that begins with `start`; a few hundred bytes are enough. `None` where it
-/// is none that can be read.
+/// The format of a file that begins with `start`, for which a few hundred bytes are enough. `None`
+/// where it cannot be read.
 ///
-/// Formats with a signature are told by it. ONNX has none: a protobuf message whose first field is
-/// the number of a version is taken for it. dlib's objects begin with the number 1 to 9, written
-/// as a length and a byte.
+/// ONNX has no signature: a protobuf message whose first field is a version number is taken for it.
+/// dlib's objects begin with a number from 1 to 9, written as a length and a byte.
 pub fn recognise_model(start: &[u8]) -> Option<ModelFormat> {
     let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start).trim_ascii_start();
     if start.starts_with(b"\x89HDF\r\n\x1a\n") {
@@ -62,8 +61,8 @@ pub fn recognise_model(start: &[u8]) -> Option<ModelFormat> {
         return Some(ModelFormat::Safetensors);
     }
     match start {
-        // Field 1, a whole number: the version of the format, of which there are not twenty; then
-        // a field that an ONNX model has.
+        // Field 1, an integer, is the version of the format, which is below 20. Then comes a field
+        // that an ONNX model has.
         [0x08, 1..=20, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42, ..] => {
             Some(ModelFormat::Onnx)
         }
@@ -97,16 +96,16 @@ mod tests {
 
     #[test]
     fn signatures_are_told_apart() {
-        let of = recognise_model;
-        assert_eq!(of(b"\x89HDF\r\n\x1a\n\0\0"), Some(ModelFormat::Keras));
-        assert_eq!(of(b"PK\x03\x04rest"), Some(ModelFormat::Torch));
-        assert_eq!(of(b"\x40\0\0\0\0\0\0\0{\"a.bias\":"), Some(ModelFormat::Safetensors));
-        assert_eq!(of(b"\xef\xbb\xbf <?xml version=\"1.0\"?>"), Some(ModelFormat::OpenVino));
-        assert_eq!(of(b"\x01\x01\x01\x02"), Some(ModelFormat::Dlib));
+        let format_of = recognise_model;
+        assert_eq!(format_of(b"\x89HDF\r\n\x1a\n\0\0"), Some(ModelFormat::Keras));
+        assert_eq!(format_of(b"PK\x03\x04rest"), Some(ModelFormat::Torch));
+        assert_eq!(format_of(b"\x40\0\0\0\0\0\0\0{\"a.bias\":"), Some(ModelFormat::Safetensors));
+        assert_eq!(format_of(b"\xef\xbb\xbf <?xml version=\"1.0\"?>"), Some(ModelFormat::OpenVino));
+        assert_eq!(format_of(b"\x01\x01\x01\x02"), Some(ModelFormat::Dlib));
         for nothing in
             [&b""[..], b"\x08", b"\xff\xd8\xff", b"GIF89a", b"{\"json\":1}", b"\x08\x63\x12"]
         {
-            assert_eq!(of(nothing), None, "{nothing:?}");
+            assert_eq!(format_of(nothing), None, "{nothing:?}");
         }
     }
 }

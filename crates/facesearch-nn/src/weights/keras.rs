@@ -2,11 +2,11 @@
 //!
 //! - **Input:** what `model.save_weights("….h5")` or `model.save("….h5")` of Keras 2 writes: a
 //!   group for each layer, in it the arrays by name (`C1/C1/kernel:0`).
-//! - **Output:** `C1.kernel` and so on, as `f32`. Kernels are turned round: a convolution's is
-//!   `[out, in, rows, columns]` (in the file: rows, columns, in, out), a depthwise one's
-//!   `[channels * multiplier, 1, rows, columns]`, a dense layer's `[out, in]`. A locally connected
-//!   layer's three-dimensional kernel is left as it is.
-//! - **Trap:** Keras flattens a map pixel by pixel, the channels of a pixel together; a dense layer
+//! - **Output:** `C1.kernel` and so on, as `f32`. Kernels are transposed: a convolution's to
+//!   `[out, in, rows, columns]` (in the file: rows, columns, in, out), a depthwise convolution's to
+//!   `[channels * multiplier, 1, rows, columns]`, a dense layer's to `[out, in]`. The
+//!   three-dimensional kernel of a locally connected layer stays as it is.
+//! - **Trap:** Keras flattens a map pixel by pixel, the channels of a pixel together. A dense layer
 //!   after a flatten needs `FlattenOrder::RowsColumnsChannels`.
 
 use std::path::Path;
@@ -16,16 +16,16 @@ use hdf5_reader::{Dataset, Datatype, Hdf5File, OpenOptions};
 
 use super::{StateDict, WeightArray, WeightsError};
 
-/// Groups in groups: a layer, its name once more, and a name with slashes or two.
+/// The deepest nesting of groups: a layer, its name once more, and a few names with slashes.
 const MAX_DEPTH: usize = 8;
 
-/// Groups and arrays looked at, before a file is taken for a trap.
+/// The most groups and arrays that are visited. A file with more is refused as a trap.
 const MAX_VISITS: usize = 1 << 16;
 
-/// Reads the arrays of a Keras file, but for the layers that `skip` names.
+/// Reads the arrays of a Keras file, except for the layers that `skip` names.
 ///
-/// - **Memory:** the arrays, which together may be no longer than twice the file (files may be
-///   compressed), and the largest of them once more while it is turned round.
+/// - **Memory:** the arrays, which together may have at most twice the size of the file (files may
+///   be compressed), and the largest of them once more while it is transposed.
 ///
 /// # Errors
 ///
@@ -89,7 +89,7 @@ impl Walk {
             let name = dataset.name();
             let name = joined(name.strip_suffix(":0").unwrap_or(name));
             let array = self.array(&dataset)?;
-            let array = turned(&name, array);
+            let array = transposed(&name, array);
             self.arrays.insert(name, array);
         }
         Ok(())
@@ -123,8 +123,8 @@ impl Walk {
     }
 }
 
-/// A kernel in the layout of this crate's layers; anything else as it is.
-fn turned(name: &str, array: WeightArray) -> WeightArray {
+/// A kernel in the layout of this crate's layers. Other arrays stay as they are.
+fn transposed(name: &str, array: WeightArray) -> WeightArray {
     let kind = name.rsplit('.').next().unwrap_or(name);
     match (kind, array.shape[..].len()) {
         ("kernel", 4) => permuted(&array, [3, 2, 0, 1]),

@@ -1,15 +1,15 @@
 //! The cache's own format of weights: safetensors, mapped into memory.
 //!
-//! What other programs wrote is converted once, into the layout of this crate's layers, and from
-//! then on needs no parsing: opening looks at a few kilobytes of header, and numbers are read from
-//! the disk's cache when a layer takes them.
+//! Files of other programs are converted once, into the layout of this crate's layers. After that
+//! they need no parsing: opening reads a few kilobytes of header, and the numbers are read when a
+//! layer takes them.
 //!
-//! - **Trap:** a mapped file that another program shortens takes the process with it. The cache
-//!   writes a file under another name and renames it, and never writes into one that is there.
+//! - **Trap:** if another program shortens a mapped file, this process crashes. So the cache writes
+//!   a file under another name and renames it, and never writes into a file that exists.
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,17 +18,21 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::{StateDict, WeightsError};
 
-/// The bytes of a file of the cache.
+/// Maps a file of the cache into memory. Nobody may change the file while it is mapped.
 ///
 /// # Errors
 ///
 /// [`WeightsError::Read`] where there is no such file.
-pub fn map(path: &Path) -> Result<Mmap, WeightsError> {
+pub fn map_file(path: &Path) -> Result<impl Deref<Target = [u8]> + use<>, WeightsError> {
+    map(path)
+}
+
+fn map(path: &Path) -> Result<Mmap, WeightsError> {
     let unread = |source| WeightsError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(unread)?;
     // SAFETY: `Mmap::map` asks that nobody changes the file while it is mapped. Files of the
-    // cache are written under another name and renamed when complete (see the header), and
-    // the map is only read.
+    // cache are written under another name and renamed when complete (see the header), and the
+    // map is only read.
     unsafe { Mmap::map(&file) }.map_err(unread)
 }
 
@@ -130,7 +134,7 @@ mod tests {
     use super::super::WeightArray;
     use super::*;
 
-    fn some_weights() -> StateDict {
+    fn sample_weights() -> StateDict {
         let array = |shape: &[usize], start: f32| {
             let n = shape.iter().product::<usize>();
             WeightArray {
@@ -148,10 +152,10 @@ mod tests {
     fn what_is_written_is_read() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("weights.safetensors");
-        write_safetensors(&some_weights(), &path).unwrap();
+        write_safetensors(&sample_weights(), &path).unwrap();
         let mapped = MappedWeights::open(&path).unwrap();
         assert_eq!(mapped.parameters(), 15);
-        for (name, array) in some_weights() {
+        for (name, array) in sample_weights() {
             assert_eq!(*mapped.array(&name, &array.shape).unwrap(), *array.values);
         }
         assert!(matches!(mapped.array("b", &[1]), Err(WeightsError::Missing { .. })));
@@ -163,7 +167,7 @@ mod tests {
     fn damaged_files_are_errors_or_other_numbers() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("weights.safetensors");
-        write_safetensors(&some_weights(), &path).unwrap();
+        write_safetensors(&sample_weights(), &path).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         let check = |bytes: &[u8]| {
             std::fs::write(&path, bytes).unwrap();

@@ -1,4 +1,4 @@
-//! Files of weights, read without trusting them: numbers by name, and nothing that runs.
+//! Reads files of weights without trusting them: arrays by name, and nothing is executed.
 
 pub(crate) mod dlib;
 mod format;
@@ -15,20 +15,20 @@ use std::sync::Arc;
 
 pub use format::{ModelFormat, recognise_model};
 pub use keras::read_keras;
-pub use mapped::{MappedWeights, map, write_safetensors};
+pub use mapped::{MappedWeights, map_file, write_safetensors};
 pub use packed::unpack;
 pub use torch::read_torch;
 
-/// One array of a weights file, in the order of its rows (the last index runs fastest).
+/// One array of a weights file, row-major (the last index runs fastest).
 #[derive(Debug, Clone, PartialEq)]
 pub struct WeightArray {
     /// Size of each dimension; empty for a single number.
     pub shape: Vec<usize>,
-    /// As many numbers as the shape has places, brought to `f32`.
+    /// As many numbers as the shape has places, as `f32`.
     pub values: Vec<f32>,
 }
 
-/// The arrays of a model by name, as its author's framework calls them (`conv1.weight`).
+/// The arrays of a model by the names of its author's framework (`conv1.weight`).
 pub type StateDict = BTreeMap<String, WeightArray>;
 
 /// Why a file of weights cannot be read.
@@ -58,18 +58,18 @@ impl WeightsError {
     }
 }
 
-/// Weights wherever they are; a model takes its arrays one by one.
+/// Weights in memory or in a mapped file. A model takes its arrays one by one.
 #[derive(Debug)]
 pub enum Weights {
     /// In memory, as an importer reads them.
     Read(StateDict),
-    /// In the cache.
+    /// In a file of the cache, mapped.
     Mapped(MappedWeights),
 }
 
 impl Weights {
-    /// Opens a file of Keras, of PyTorch or of the cache, whichever it is by its content. Layers
-    /// named in `skip` are passed over in a Keras file, where they would cost time and memory.
+    /// Opens a file of Keras, of PyTorch or of the cache, recognised by its content. Layers named
+    /// in `skip` are not read from a Keras file, to save time and memory.
     ///
     /// # Errors
     ///
@@ -93,9 +93,9 @@ impl Weights {
         }
     }
 
-    /// As [`open`](Self::open), but what another program wrote is converted once into `cached` and
-    /// mapped from there, then and whenever `cached` is there already. Name `cached` after the
-    /// content of the file, its SHA-256 say: nothing else tells whether the two belong together.
+    /// As [`open`](Self::open), but a file of another program is converted into `cached` once, and
+    /// mapped from there whenever `cached` exists. Name `cached` after the content of the file, for
+    /// example its SHA-256: nothing else says whether the two belong together.
     ///
     /// # Errors
     ///
@@ -122,7 +122,7 @@ impl Weights {
         }
     }
 
-    /// Whether there is an array of this name, not yet taken.
+    /// Whether there is an array of this name. An array in memory that was taken is gone.
     pub fn has(&self, name: &str) -> bool {
         match self {
             Self::Read(weights) => weights.contains_key(name),
@@ -130,8 +130,7 @@ impl Weights {
         }
     }
 
-    /// The array of this name, which must have exactly the shape that a model needs. Can be had
-    /// once.
+    /// The array of this name, which must have exactly this shape. Each can be taken once.
     ///
     /// # Errors
     ///
@@ -144,7 +143,7 @@ impl Weights {
     }
 }
 
-/// Takes an array out of a state dict, which must have exactly the shape that a model needs.
+/// Takes an array out of a state dict. It must have exactly this shape.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Files as they are published, compressed by bzip2 (dlib's).
+//! Files compressed by bzip2, as dlib's are published.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -7,21 +7,21 @@ use bzip2::read::MultiBzDecoder;
 
 use super::WeightsError;
 
-/// How many times its own length a compressed file may become. dlib's become 1.05 to 1.7 times as
-/// long; one that becomes much longer holds no weights.
-const MOST: usize = 2;
+/// A compressed file may unpack to at most this many times its length. dlib's files have a factor
+/// of 1.05 to 1.7; a file with a much larger one holds no weights.
+const MAX_RATIO: usize = 2;
 
-/// The bytes of a file of weights, unpacked where bzip2 packed them.
+/// The bytes of a file of weights, unpacked if they are compressed by bzip2.
 ///
 /// # Errors
 ///
-/// [`WeightsError::Damaged`] where a packed file is cut or changed, or would become more than twice
-/// as long.
+/// [`WeightsError::Damaged`] where a compressed file is cut or changed, or would unpack to more
+/// than twice its length.
 pub fn unpack(bytes: &[u8]) -> Result<Cow<'_, [u8]>, WeightsError> {
     if !bytes.starts_with(b"BZh") {
         return Ok(Cow::Borrowed(bytes));
     }
-    let limit = bytes.len().saturating_mul(MOST);
+    let limit = bytes.len().saturating_mul(MAX_RATIO);
     let mut unpacked = Vec::with_capacity(limit);
     let mut packed = MultiBzDecoder::new(bytes).take(limit as u64);
     packed

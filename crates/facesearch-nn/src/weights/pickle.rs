@@ -1,150 +1,34 @@
-//! The part of Python's pickle language in which state dicts are written, as data.
+//! Reads the part of Python's pickle format that state dicts use, without running anything.
 //!
-//! A pickle is a program for a stack machine, and Python's own machine calls whatever function the
-//! program names: opening a stranger's `.pt` file there runs the stranger's code. This machine has no
-//! way to call anything. A name is looked up in the short list [`Global`]; the only "calls" are
-//! the two in [`Machine::reduce`], which make a dict and describe a tensor. Everything else is
-//! refused with its name.
+//! A pickle is a program for a stack machine. Python's machine calls any function that the program
+//! names, so opening a stranger's `.pt` file there runs the stranger's code. This machine cannot
+//! call anything. A name must be in the list [`Global`], and [`Machine::reduce`] only makes dicts
+//! and describes tensors. Everything else is refused by its name.
 //!
-//! - **Source:** the opcodes as described in the comments of CPython's `pickletools`; which of them occur was
-//!   taken from real files.
-//! - **Limits:** the program's length, the number of objects ([`most_objects`]), and no recursion:
-//!   objects live in one list and point to each other by number, so neither a deep nor a circular
-//!   structure costs stack.
+//! - **Source:** the opcodes are described in the comments of CPython's `pickletools`. Those that
+//!   occur in real files are read.
+//! - **Limits:** the length of the program and the number of objects ([`max_objects`]). There is no
+//!   recursion: objects are in one list and refer to each other by index, so neither deep nor
+//!   circular structures need stack.
+
+mod values;
 
 use super::WeightsError;
+use values::Global;
+pub(super) use values::{Element, Object, Pickle, Storage, TensorView, Value};
 
-/// Most objects that a pickle in a file of this length may make, values its stack may hold, and
-/// values it may remember. A thousand arrays make some ten thousand, mostly in files of megabytes;
-/// an object may take 128 bytes of memory and a single one in the file.
-fn most_objects(file_len: usize) -> usize {
+/// How many objects a pickle in a file of this length may make, how many values its stack may hold,
+/// and how many it may memoise. A thousand arrays make about ten thousand objects, mostly in files
+/// of megabytes. An object takes up to 128 bytes of memory, and as little as one byte of the file.
+fn max_objects(file_len: usize) -> usize {
     ((1 << 14) + file_len / 128).min(1 << 20)
 }
 
-/// Something on the stack: small, copied freely.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Value {
-    None,
-    Bool(bool),
-    Int(i64),
-    /// Any float or very long integer: of no interest, but it has to be something.
-    Number,
-    /// Number of an object in [`Objects`].
-    Object(usize),
-}
-
-/// Something that others point to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Object {
-    Text(String),
-    Tuple(Vec<Value>),
-    List(Vec<Value>),
-    Dict(Vec<(Value, Value)>),
-    Global(Global),
-    Storage(Storage),
-    Tensor(TensorView),
-}
-
-/// The names that a state dict may speak of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Global {
-    OrderedDict,
-    RebuildTensor,
-    RebuildParameter,
-    Storage(Element),
-}
-
-/// The number format of a storage, little-endian.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Element {
-    F64,
-    F32,
-    F16,
-    Bf16,
-    I64,
-    I32,
-    I16,
-    I8,
-    U8,
-    Bool,
-}
-
-impl Element {
-    pub(super) fn bytes(self) -> usize {
-        match self {
-            Self::F64 | Self::I64 => 8,
-            Self::F32 | Self::I32 => 4,
-            Self::F16 | Self::Bf16 | Self::I16 => 2,
-            Self::I8 | Self::U8 | Self::Bool => 1,
-        }
-    }
-
-    /// The number at the start of `bytes`, of which there must be enough.
-    pub(super) fn read(self, bytes: &[u8]) -> f32 {
-        match self {
-            Self::F64 => f64::from_le_bytes(first(bytes)) as f32,
-            Self::F32 => f32::from_le_bytes(first(bytes)),
-            Self::F16 => half::f16::from_le_bytes(first(bytes)).to_f32(),
-            Self::Bf16 => half::bf16::from_le_bytes(first(bytes)).to_f32(),
-            Self::I64 => i64::from_le_bytes(first(bytes)) as f32,
-            Self::I32 => i32::from_le_bytes(first(bytes)) as f32,
-            Self::I16 => f32::from(i16::from_le_bytes(first(bytes))),
-            Self::I8 => f32::from(i8::from_le_bytes(first(bytes))),
-            Self::U8 => f32::from(bytes[0]),
-            Self::Bool => f32::from(u8::from(bytes[0] != 0)),
-        }
-    }
-}
-
-fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    *bytes.first_chunk().expect("the caller has checked that the number lies inside its storage")
-}
-
-/// A run of numbers elsewhere in the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Storage {
-    pub(super) element: Element,
-    pub(super) key: String,
-    /// How many numbers the whole run has, as the pickle claims.
-    pub(super) len: usize,
-}
-
-/// A window into a storage.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct TensorView {
-    pub(super) storage: Storage,
-    pub(super) offset: usize,
-    pub(super) shape: Vec<usize>,
-    pub(super) strides: Vec<usize>,
-}
-
-/// What a pickle made: its last value, and all objects.
-pub(super) struct Pickle {
-    pub(super) value: Value,
-    pub(super) objects: Vec<Object>,
-}
-
-impl Pickle {
-    pub(super) fn object(&self, value: Value) -> Option<&Object> {
-        match value {
-            Value::Object(index) => self.objects.get(index),
-            _ => None,
-        }
-    }
-
-    pub(super) fn text(&self, value: Value) -> Option<&str> {
-        match self.object(value) {
-            Some(Object::Text(text)) => Some(text),
-            _ => None,
-        }
-    }
-}
-
-/// Runs the pickle at the start of `bytes`, which come from a file of `file_len`; returns what it
-/// made and how many bytes it took.
+/// Runs the pickle at the start of `bytes`, which come from a file of `file_len` bytes. Returns its
+/// result and how many bytes it has.
 pub(super) fn load(bytes: &[u8], file_len: usize) -> Result<(Pickle, usize), WeightsError> {
     let mut machine = Machine {
-        most: most_objects(file_len),
+        max: max_objects(file_len),
         bytes,
         at: 0,
         objects: Vec::new(),
@@ -157,8 +41,8 @@ pub(super) fn load(bytes: &[u8], file_len: usize) -> Result<(Pickle, usize), Wei
 }
 
 struct Machine<'a> {
-    /// Objects, values on the stack, marks, and memories: of each no more than these.
-    most: usize,
+    /// The limit for objects, for values on the stack, for marks and for memo slots.
+    max: usize,
     bytes: &'a [u8],
     at: usize,
     objects: Vec<Object>,
@@ -174,13 +58,13 @@ impl Machine<'_> {
             let opcode = self.take(1)?[0];
             match opcode {
                 b'.' => return self.pop(),
-                // Protocol and frame headers tell nothing that is needed.
+                // Protocol and frame headers are not needed.
                 0x80 => drop(self.take(1)?),
                 0x95 => drop(self.take(8)?),
                 b'(' => self.set_mark()?,
-                b'q' => self.remember_by(1)?,
-                b'r' => self.remember_by(4)?,
-                0x94 => self.remember(self.memo.len())?,
+                b'q' => self.memoise_at(1)?,
+                b'r' => self.memoise_at(4)?,
+                0x94 => self.memoise(self.memo.len())?,
                 b'h' => self.recall(1)?,
                 b'j' => self.recall(4)?,
                 b'N' => self.push(Value::None)?,
@@ -222,7 +106,7 @@ impl Machine<'_> {
     }
 
     fn push(&mut self, value: Value) -> Result<(), WeightsError> {
-        if self.stack.len() == self.most {
+        if self.stack.len() == self.max {
             return Err(WeightsError::damaged("the pickle's stack is too deep"));
         }
         self.stack.push(value);
@@ -230,7 +114,7 @@ impl Machine<'_> {
     }
 
     fn pop(&mut self) -> Result<Value, WeightsError> {
-        // What lies below a mark belongs to whoever set it.
+        // A mark protects the values below it.
         let floor = self.marks.last().copied().unwrap_or(0);
         if self.stack.len() <= floor {
             return Err(WeightsError::damaged("the pickle takes more than it has"));
@@ -239,7 +123,7 @@ impl Machine<'_> {
     }
 
     fn make(&mut self, object: Object) -> Result<(), WeightsError> {
-        if self.objects.len() == self.most {
+        if self.objects.len() == self.max {
             return Err(WeightsError::damaged("the pickle makes too many objects"));
         }
         self.objects.push(object);
@@ -247,7 +131,7 @@ impl Machine<'_> {
     }
 
     fn set_mark(&mut self) -> Result<(), WeightsError> {
-        if self.marks.len() == self.most {
+        if self.marks.len() == self.max {
             return Err(WeightsError::damaged("the pickle sets too many marks"));
         }
         self.marks.push(self.stack.len());
@@ -260,13 +144,13 @@ impl Machine<'_> {
         Ok(self.stack.split_off(mark))
     }
 
-    fn remember_by(&mut self, width: usize) -> Result<(), WeightsError> {
+    fn memoise_at(&mut self, width: usize) -> Result<(), WeightsError> {
         let slot = self.take_uint(width)?;
-        self.remember(slot)
+        self.memoise(slot)
     }
 
-    fn remember(&mut self, slot: usize) -> Result<(), WeightsError> {
-        if slot >= self.most {
+    fn memoise(&mut self, slot: usize) -> Result<(), WeightsError> {
+        if slot >= self.max {
             return Err(WeightsError::damaged("the pickle remembers too much"));
         }
         let value = self.stack.last().copied();
@@ -324,7 +208,7 @@ impl Machine<'_> {
         self.make(Object::Tuple(items))
     }
 
-    /// The object that the items above it on the stack are put into.
+    /// The object on top of the stack, which items are added to.
     fn container(&mut self) -> Result<&mut Object, WeightsError> {
         let holder = self.stack.last();
         match holder {
@@ -390,7 +274,8 @@ impl Machine<'_> {
         self.make(Object::Global(global))
     }
 
-    /// A persistent id: `("storage", type, key, device, length, view)`, the last one not in zip files.
+    /// A persistent id: `("storage", type, key, device, length, view)`, the last one not in zip
+    /// files.
     fn storage(&mut self) -> Result<(), WeightsError> {
         let id = self.pop()?;
         let storage = self.storage_of(id);
@@ -470,7 +355,7 @@ impl Machine<'_> {
         Some(TensorView { storage: storage.clone(), offset: to_usize(*offset)?, shape, strides })
     }
 
-    /// The state of an ordered dict (PyTorch's `_metadata`) says nothing of the numbers.
+    /// Drops the state of an ordered dict. PyTorch's `_metadata` is not about the numbers.
     fn build(&mut self) -> Result<(), WeightsError> {
         self.pop()?;
         match self.container()? {
@@ -508,7 +393,7 @@ fn to_usize(value: Value) -> Option<usize> {
     }
 }
 
-/// A little-endian two's complement integer; one that `i64` does not hold is only [`Value::Number`].
+/// A little-endian two's complement integer; [`Value::Number`] where it does not fit into `i64`.
 fn long(bytes: &[u8]) -> Value {
     if bytes.len() > 8 {
         return Value::Number;

@@ -1,15 +1,16 @@
 //! PyTorch's files of weights: a state dict becomes arrays by name.
 //!
-//! Two containers hold the same thing, a pickle that describes tensors and the raw numbers of their
-//! storages. The old one (before PyTorch 1.6, and what MTCNN comes in) is five pickles in a row, the
-//! fifth a list of storage keys, then each storage as a count and its bytes. The new one is a zip
-//! archive, stored without compression, with `data.pkl` and one file for each storage.
+//! There are two containers. Both hold a pickle, which describes tensors, and the raw numbers of
+//! their storages. The old one, from before PyTorch 1.6, is five pickles in a row, the fifth a list
+//! of storage keys, then each storage as a count and its bytes. The new one is an uncompressed zip
+//! archive with `data.pkl` and one file for each storage.
 //!
-//! - **Input:** `state_dict()` saved, alone or inside dicts (`{"epoch": 3, "model": {…}}`); names of nested dicts
-//!   are joined with dots. A whole module saved is refused: it is code, not weights.
-//! - **Output:** every array as `f32`, packed, whatever its strides were.
-//! - **Trap:** the file is a stranger's. Nothing in it is executed (see `pickle.rs`), every length is checked
-//!   against the file's own size before memory is taken, and a window into a storage must lie inside it.
+//! - **Input:** a saved `state_dict()`, alone or inside dicts (`{"epoch": 3, "model": {…}}`). Names
+//!   of nested dicts are joined with dots. A saved module is refused: it is code, not weights.
+//! - **Output:** every array as contiguous `f32`, whatever its strides were.
+//! - **Trap:** the file is a stranger's. Nothing in it is executed (see `pickle.rs`). Every length
+//!   is checked against the file's size before memory is allocated, and a view of a storage must
+//!   lie inside it.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -21,13 +22,13 @@ use super::{StateDict, WeightArray, WeightsError};
 /// The first pickle of the old container holds this integer, here in the bytes of its pickle.
 const OLD_MAGIC: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 
-/// Dicts in dicts: a training checkpoint has two or three.
+/// The deepest nesting of dicts. A training checkpoint has two or three levels.
 const MAX_DEPTH: usize = 16;
 
-/// Entries of dicts looked at, before a file is taken for a trap.
+/// The most entries of dicts that are visited. A file with more is refused as a trap.
 const MAX_VISITS: usize = 1 << 20;
 
-/// Arrays of more dimensions are none that a network has.
+/// The most dimensions of an array.
 const MAX_RANK: usize = 8;
 
 /// The raw bytes of the storages by key.
@@ -35,9 +36,11 @@ type Storages<'a> = HashMap<String, Cow<'a, [u8]>>;
 
 /// Reads the arrays of a PyTorch file (`.pt`, `.pth`, `.ckpt`), old container or zip.
 ///
-/// - **Output:** arrays by name; integers (counters of batch normalisation, say) as `f32` too.
-/// - **Memory:** the arrays together take at most two and a half times the file, which is enough
-///   for halves shared by a few names, and a zip archive's storages once the file.
+/// - **Output:** arrays by name. Integers, such as the counters of batch normalisation, become
+///   `f32` too.
+/// - **Memory:** the arrays together take at most two and a half times the size of the file. That
+///   is enough for half-precision arrays shared by a few names. The storages of a zip archive take
+///   the size of the file once more.
 ///
 /// # Errors
 ///
@@ -106,8 +109,8 @@ fn read_zip(bytes: &[u8]) -> Result<StateDict, WeightsError> {
     collect(&model, bytes.len(), &storages)
 }
 
-/// One file of the archive. PyTorch stores without compression, so all of them together are no
-/// longer than the archive: `bytes_left` of it.
+/// One file of the archive. PyTorch does not compress, so all files together are no longer than the
+/// archive, of which `bytes_left` are left.
 fn read_entry(
     archive: &mut zip::ZipArchive<Cursor<&[u8]>>,
     name: &str,
@@ -139,15 +142,15 @@ fn ends_early() -> WeightsError {
     WeightsError::damaged("the file ends early")
 }
 
-/// Walks the dicts and turns every tensor into an array.
+/// Visits all dicts and turns every tensor into an array.
 fn collect(
     model: &Pickle,
     file_len: usize,
     storages: &Storages<'_>,
 ) -> Result<StateDict, WeightsError> {
     let mut arrays = StateDict::new();
-    // Arrays may overlap in a storage and dicts may hold each other, so the file's size alone
-    // bounds neither; these do.
+    // Arrays may overlap in a storage and dicts may contain each other, so the file's size does not
+    // limit them. These counters do.
     let mut numbers_left = file_len / 8 * 5;
     let mut visits_left = MAX_VISITS;
     let mut waiting = vec![(String::new(), model.value, 0)];
@@ -180,7 +183,7 @@ fn joined(prefix: &str, key: &str) -> String {
     if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") }
 }
 
-/// Copies a window out of its storage, rows first, whatever its strides.
+/// Copies a view out of its storage in row-major order, whatever its strides are.
 fn read_view(
     view: &TensorView,
     numbers_left: &mut usize,

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use facesearch_core::{BoundingBox, Photo, VisionError};
 use facesearch_nn::dlib::{DlibError, Reader};
-use facesearch_nn::{map, unpack};
+use facesearch_nn::{map_file, unpack};
 
 use crate::align::Similarity;
 
@@ -97,7 +97,7 @@ impl ShapePredictor5 {
     ///
     /// [`VisionError::Model`] where the file cannot be read or is not such a predictor's.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, VisionError> {
-        Self::from_bytes(&map(path.as_ref()).map_err(broken)?)
+        Self::from_bytes(&map_file(path.as_ref()).map_err(broken)?)
     }
 
     /// The predictor from the bytes of `shape_predictor_5_face_landmarks.dat`, or of the same

@@ -78,7 +78,7 @@ fn weights_are_converted_once_and_mapped_from_then_on() {
     let first = Weights::open_cached(&source, &[], &cached).unwrap();
     assert!(matches!(first, Weights::Mapped(_)));
     assert_eq!(*take(first), *wanted["dense.kernel"].values);
-    // Where the cache is whole the source is not looked at; where it is not, it is made again.
+    // A whole cache is used without the source. A damaged one is made again.
     std::fs::remove_file(&source).unwrap();
     assert!(Weights::open_cached(&source, &[], &cached).is_ok());
     std::fs::write(&cached, b"cut").unwrap();

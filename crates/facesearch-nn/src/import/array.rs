@@ -1,10 +1,10 @@
-//! Constants of a network's file: arrays of real or whole numbers.
+//! Constants of a network's file: arrays of floats or integers.
 
 use std::sync::Arc;
 
 use super::ImportError;
 
-/// A constant. `f16`, `bf16` and `f64` are brought to `f32`, whole numbers to `i64`.
+/// A constant. `f16`, `bf16` and `f64` become `f32`, integers become `i64`.
 #[derive(Debug, Clone)]
 pub(super) struct Array {
     /// Size of each dimension; empty for a single number.
@@ -20,7 +20,7 @@ pub(super) enum Numbers {
     Whole(Arc<[i64]>),
 }
 
-/// How numbers stand in a file.
+/// A number format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Element {
     F32,
@@ -58,7 +58,7 @@ impl Array {
         Self { dims, numbers: Numbers::Whole(numbers.into()) }
     }
 
-    /// From little-endian bytes, which must be just as many as the dimensions ask for.
+    /// From little-endian bytes, whose number must fit the dimensions.
     pub(super) fn from_bytes(
         dims: Vec<usize>,
         element: Element,
@@ -97,7 +97,7 @@ impl Array {
         }
     }
 
-    /// The numbers as whole ones; fractions are cut off.
+    /// The numbers as integers. Fractions are cut off.
     pub(super) fn wholes(&self) -> Arc<[i64]> {
         match &self.numbers {
             Numbers::Real(v) => v.iter().map(|v| *v as i64).collect(),

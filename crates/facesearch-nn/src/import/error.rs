@@ -2,7 +2,7 @@
 
 use crate::network::NetworkError;
 
-/// What can go wrong when a network is imported.
+/// Why a network cannot be imported.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the messages are the documentation")]

@@ -1,13 +1,13 @@
-//! Networks in the formats that other programs write, as a [`Graph`](crate::Graph).
+//! Imports networks of other programs as a [`Graph`](crate::Graph).
 //!
 //! Two front ends read ONNX (`onnx.rs`) and OpenVINO's IR (`openvino.rs`) into one neutral list of
-//! nodes (`model.rs`), in ONNX's vocabulary. `lower/` walks the list once: what depends on
-//! constants alone it computes, what depends on the picture becomes layers of the project's own.
+//! nodes (`model.rs`) with ONNX's operators. `lower/` goes through the list once. It computes what
+//! depends on constants alone; what depends on the image becomes layers of a graph.
 //!
-//! - **Input size:** fixed when the file is read, because shapes are computed then. A file that
-//!   leaves it open needs it said.
-//! - **Trap:** a file's batch dimension means nothing here. A network is read for one picture and
-//!   runs on any number; an operation that would mix pictures is refused.
+//! - **Input size:** fixed when the file is read, because shapes are computed then. Where a file
+//!   leaves it open, the caller must give it.
+//! - **Trap:** the batch dimension of a file is ignored. A network is read for one image and runs
+//!   on any number of them. An operation that would mix images is refused.
 
 mod array;
 mod error;
@@ -22,14 +22,14 @@ pub use error::ImportError;
 
 use crate::network::Graph;
 
-/// A network that was read from a file, and what goes in and comes out.
+/// A network that was read from a file, with its input and outputs.
 #[derive(Debug, Clone)]
 pub struct ImportedNetwork {
     /// The network.
     pub graph: Graph,
-    /// Channels, rows and columns of a picture.
+    /// Channels, rows and columns of an image.
     pub input: [usize; 3],
-    /// What comes out, in the order of [`Graph::outputs`].
+    /// The outputs, in the order of [`Graph::outputs`].
     pub outputs: Vec<ImportedOutput>,
 }
 
@@ -38,20 +38,20 @@ pub struct ImportedNetwork {
 pub struct ImportedOutput {
     /// Its name in the file.
     pub name: String,
-    /// Its size for one picture, as the file counts it, without the batch: `[1600, 4]`, say.
+    /// Its dimensions for one image in the file, without the batch: for example `[1600, 4]`.
     pub shape: Vec<usize>,
 }
 
 /// Reads an ONNX file.
 ///
-/// - **Input:** the file's bytes; `size` is the rows and columns of the picture, needed where the
-///   file leaves them open, and used in place of the file's own where it does not.
+/// - **Input:** the file's bytes. `size` is the rows and columns of the image. It replaces the size
+///   in the file, and is needed where the file leaves it open.
 /// - **Memory:** the weights once more, as `f32`.
 ///
 /// # Errors
 ///
-/// [`ImportError::Operator`] names the first operator that is not known; [`ImportError::Damaged`]
-/// where the bytes are cut, changed or no ONNX file.
+/// [`ImportError::Operator`] names the first unknown operator. [`ImportError::Damaged`] where the
+/// bytes are cut, changed or not an ONNX file. [`ImportError::Size`] where `size` is needed.
 pub fn import_onnx(bytes: &[u8], size: Option<[usize; 2]>) -> Result<ImportedNetwork, ImportError> {
     lower::lower(onnx::read(bytes)?, size, bytes.len())
 }

@@ -5,18 +5,18 @@ use std::collections::HashMap;
 use super::ImportError;
 use super::array::Array;
 
-/// A network as its file tells it.
+/// A network as its file describes it.
 #[derive(Debug, Default)]
 pub(super) struct Model {
-    /// The version of ONNX's operators that the nodes speak.
+    /// The version of ONNX's operators.
     pub(super) version: i64,
-    /// Name and dimensions of the picture; `None` for a dimension left open.
+    /// Name and dimensions of the image; `None` for a dimension that is left open.
     pub(super) input: Option<(String, Vec<Option<usize>>)>,
-    /// The names of what comes out.
+    /// The names of the outputs.
     pub(super) outputs: Vec<String>,
     /// Weights and other constants.
     pub(super) constants: HashMap<String, Array>,
-    /// What is computed, in an order in which it can be.
+    /// The operations, each after those that it reads.
     pub(super) nodes: Vec<Node>,
 }
 
@@ -27,9 +27,9 @@ pub(super) struct Node {
     pub(super) name: String,
     /// ONNX's name of the operator.
     pub(super) operator: String,
-    /// Names of what it reads; empty for an optional input that is left out.
+    /// The names of its inputs. An optional input that is left out has an empty name.
     pub(super) inputs: Vec<String>,
-    /// Names of what it makes.
+    /// The names of its outputs.
     pub(super) outputs: Vec<String>,
     /// Its options.
     pub(super) attributes: HashMap<String, Attribute>,
@@ -45,7 +45,7 @@ pub(super) enum Attribute {
     Array(Array),
 }
 
-/// Strides, paddings and the like beyond this are damage, and would overflow later.
+/// The largest stride, padding and so on. Larger ones come from damage, and would overflow later.
 const LARGEST_OPTION: i64 = 1 << 16;
 
 impl Node {
@@ -91,7 +91,7 @@ impl Node {
         self.whole(name).unwrap_or(0) != 0
     }
 
-    /// `N` sizes that are neither negative nor huge; `default` where the option is left out.
+    /// `N` sizes, which must be neither negative nor huge; `default` where the option is left out.
     pub(super) fn sizes<const N: usize>(
         &self,
         name: &str,

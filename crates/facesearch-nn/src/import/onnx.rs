@@ -1,9 +1,9 @@
 //! ONNX files: a protobuf message of nodes and constants.
 //!
-//! - **Source:** `onnx.proto`, <https://github.com/onnx/onnx>; only the fields that an inference
-//!   network needs are declared (`onnx/proto.rs`), the decoder passes over the others.
-//! - **Trap:** old exporters list every weight among the inputs too; the picture is the one input
-//!   that is no constant.
+//! - **Source:** `onnx.proto`, <https://github.com/onnx/onnx>. Only the fields that inference needs
+//!   are declared (`onnx/proto.rs`). The decoder skips the others.
+//! - **Trap:** old exporters list every weight among the inputs too. The image is the one input
+//!   that is not a constant.
 
 pub(super) mod proto;
 
@@ -18,7 +18,7 @@ use super::model::{Attribute, Model, Node};
 
 /// Reads the bytes of an ONNX file.
 pub(super) fn read(bytes: &[u8]) -> Result<Model, ImportError> {
-    // `Bytes` lets the decoder point into one copy of the file instead of copying each weight.
+    // With `Bytes` the decoder can point into one copy of the file instead of copying each weight.
     let file = proto::Model::decode(Bytes::copy_from_slice(bytes))
         .map_err(|error| ImportError::damaged(format!("it is no ONNX file ({error})")))?;
     let graph = file.graph.ok_or_else(|| ImportError::damaged("it holds no graph"))?;
@@ -33,14 +33,14 @@ pub(super) fn read(bytes: &[u8]) -> Result<Model, ImportError> {
         let name = tensor.name.clone();
         model.constants.insert(name, array(tensor)?);
     }
-    let mut pictures = graph.input.into_iter().filter(|i| !model.constants.contains_key(&i.name));
-    let picture = pictures.next();
-    if let Some(second) = pictures.next() {
+    let mut images = graph.input.into_iter().filter(|i| !model.constants.contains_key(&i.name));
+    let image = images.next();
+    if let Some(second) = images.next() {
         let what = format!("the network has a second input, {}", second.name);
         return Err(ImportError::damaged(what));
     }
-    drop(pictures);
-    model.input = picture.map(|picture| (picture.name.clone(), dimensions(picture)));
+    drop(images);
+    model.input = image.map(|image| (image.name.clone(), dimensions(image)));
     for node in graph.node {
         let operator = match standard(&node.domain) {
             true => node.op_type,
@@ -70,7 +70,7 @@ fn attribute(a: proto::Attribute) -> Result<(String, Attribute), ImportError> {
         (4, Some(tensor)) => Attribute::Array(array(tensor)?),
         (6, _) => Attribute::Array(Array::real(vec![a.floats.len()], a.floats)),
         (7, _) => Attribute::Wholes(a.ints),
-        // Subgraphs and the like: whatever operator has them is not known here.
+        // Subgraphs and so on: the operators that have them are unknown here.
         (kind, _) => Attribute::Text(format!("an option of type {kind}")),
     };
     Ok((a.name, value))

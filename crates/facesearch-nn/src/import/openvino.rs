@@ -1,8 +1,8 @@
-//! OpenVINO's IR: a graph in XML and its weights in a file of bare numbers.
+//! OpenVINO's IR: a graph in XML, and its weights as raw numbers in a second file.
 //!
 //! - **Source:** <https://docs.openvino.ai/2024/documentation/openvino-ir-format.html>, versions 10
-//!   and 11. Layers have numbered ports, edges join them; a `Const` layer is a window into the
-//!   weights' file.
+//!   and 11. Layers have numbered ports, which edges connect. A `Const` layer is a range of the
+//!   file of weights.
 //! - **Output:** the same network in ONNX's operators. Weights in `f16` become `f32`.
 //! - **Trap:** a grouped convolution's weights have five dimensions here, `[groups, out, in, rows,
 //!   columns]`, and a `PReLU`'s slopes belong to the channels whatever their shape.
@@ -39,8 +39,8 @@ pub(super) fn read(xml: &[u8], bin: &[u8]) -> Result<Model, ImportError> {
     Ok(model)
 }
 
-/// Refuses a text whose tree would be out of proportion to the two files. A tag may take 240 bytes
-/// while the tree grows, blanks behind it included, an attribute 64.
+/// Refuses a text whose tree would take far more memory than the two files. While the tree grows, a
+/// tag may take 240 bytes, including the whitespace after it, and an attribute 64.
 fn bounded(text: &str, bin: usize) -> Result<(), ImportError> {
     let count = |what: u8| text.bytes().filter(|byte| *byte == what).count();
     let tree = 240 * count(b'<') + 64 * count(b'=');
@@ -52,20 +52,20 @@ fn bounded(text: &str, bin: usize) -> Result<(), ImportError> {
     Ok(())
 }
 
-/// For each layer, by its port, the layer and port that it reads.
+/// For each port of each layer: the layer and port that it reads.
 type Sources<'a> = HashMap<&'a str, HashMap<&'a str, (&'a str, &'a str)>>;
 
 fn sources<'a>(edges: Element<'a, 'a>) -> Sources<'a> {
     let mut sources = Sources::new();
     for edge in edges.children().filter(|e| e.has_tag_name("edge")) {
-        let of = |name: &str| edge.attribute(name).unwrap_or_default();
-        let from = (of("from-layer"), of("from-port"));
-        sources.entry(of("to-layer")).or_default().insert(of("to-port"), from);
+        let attribute = |name: &str| edge.attribute(name).unwrap_or_default();
+        let from = (attribute("from-layer"), attribute("from-port"));
+        sources.entry(attribute("to-layer")).or_default().insert(attribute("to-port"), from);
     }
     sources
 }
 
-/// The layers, each after those it reads; files list them in any order.
+/// The layers, each after those that it reads. Files list them in any order.
 fn in_order<'a>(
     layers: Element<'a, 'a>,
     sources: &Sources<'a>,
@@ -140,12 +140,14 @@ impl<'a> Layer<'a, '_> {
         self.layer.attribute("name").unwrap_or_default().to_owned()
     }
 
-    /// What the layer reads, by port; a result is known by the names of its maker.
+    /// The names of the values that the layer reads, by port.
     fn inputs(&self, id: &str) -> Vec<String> {
         let sources = self.sources.get(id);
-        let of = |port: &str| sources.and_then(|s| s.get(port));
+        let source_of = |port: &str| sources.and_then(|s| s.get(port));
         self.ports("input")
-            .map(|port| of(port).map(|(layer, port)| value_name(layer, port)).unwrap_or_default())
+            .map(|port| {
+                source_of(port).map(|(layer, port)| value_name(layer, port)).unwrap_or_default()
+            })
             .collect()
     }
 
@@ -202,8 +204,8 @@ impl<'a> Layer<'a, '_> {
         }
     }
 
-    /// The layer as a node with ONNX's operator and options. A layer type that is not known here
-    /// keeps its name, by which it is refused later.
+    /// The layer as a node with ONNX's operator and options. An unknown type keeps its name, by
+    /// which it is refused later.
     fn node(&self, inputs: Vec<String>, outputs: Vec<String>) -> Result<Node, ImportError> {
         let mut node = Node { name: self.name(), inputs, outputs, ..Node::default() };
         let mut set = |name: &str, value: Attribute| {
@@ -261,7 +263,7 @@ impl<'a> Layer<'a, '_> {
                 }
             }
             "Gather" | "StridedSlice" | "Interpolate" | "Pad" | "Clip" | "Gemm" | "Slice" => {
-                // Names that ONNX has too, with other inputs and options.
+                // ONNX has these names too, with other inputs and options.
                 return Err(ImportError::Operator {
                     operator: self.kind().to_owned(),
                     node: self.name(),

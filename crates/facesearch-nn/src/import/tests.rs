@@ -1,5 +1,5 @@
-//! Damaged files give errors, operators that are not known are named, and what real files do not
-//! do is checked on small ones written here.
+//! Damaged files are errors, unknown operators are named, and small files written here check what
+//! real ones do not use.
 
 use candle_core::{Device, Tensor};
 use proptest::prelude::*;
@@ -102,7 +102,7 @@ fn a_size_left_open_must_be_said() {
 
 #[test]
 fn shapes_computed_at_run_time_are_constants_here() {
-    // y = reshape(x, [shape(x)[0], -1, shape(x)[1]]) of the transposed picture.
+    // y = reshape(x, [shape(x)[0], -1, shape(x)[1]]) of the transposed image.
     let nodes = vec![
         with(node("Transpose", &["x"], "t"), "perm", &[0, 2, 3, 1]),
         node("Shape", &["x"], "s"),
@@ -157,8 +157,8 @@ fn a_dense_layer_in_either_order_of_its_weights_is_the_same() {
 }
 
 #[test]
-fn a_picture_with_its_channels_last_is_the_same_picture() {
-    // TensorFlow's exporters: channels last outside, first inside.
+fn an_image_with_its_channels_last_is_the_same_image() {
+    // As TensorFlow's exporters do it: channels last outside, first inside.
     let nodes = vec![
         with(node("Transpose", &["x"], "t"), "perm", &[0, 3, 1, 2]),
         node("Relu", &["t"], "r"),
@@ -198,7 +198,7 @@ fn parts_cut_and_joined_along_any_axis_stay_in_place() {
 }
 
 #[test]
-fn what_mixes_the_pictures_of_a_batch_is_refused() {
+fn what_mixes_the_images_of_a_batch_is_refused() {
     let moved = with(node("Transpose", &["x"], "y"), "perm", &[1, 0, 2, 3]);
     let flat = with(node("Flatten", &["x"], "y"), "axis", &[0]);
     let rows = node("Reshape", &["x", "rows"], "y");
@@ -207,7 +207,7 @@ fn what_mixes_the_pictures_of_a_batch_is_refused() {
         let error = import_onnx(&file(&[1, 2, 2, 2], vec![node], constants), None).unwrap_err();
         assert!(matches!(error, ImportError::Use { .. }), "{error}");
     }
-    // One picture's numbers as one row: harmless, because the row is the picture.
+    // The numbers of one image as one row are harmless, because the row is the image.
     assert!(import_onnx(&file(&[1, 2, 2, 2], vec![flat], vec![]), None).is_ok());
 }
 
@@ -264,15 +264,15 @@ fn real_files_cut_anywhere_are_errors() {
     }
 }
 
-/// Changes that leave a file a network, though another one, are no errors; whatever comes of a
-/// change, it is no panic, and the network fits its own input.
+/// A changed file may still be a network, though another one. No change may cause a panic, and a
+/// network must fit its own input.
 #[test]
 fn real_files_with_flipped_bits_never_panic() {
     let files = real_files();
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     for (first, second) in files {
-        // Most of an ONNX file is weights, in which a flipped bit is only another number; the rest
-        // says what is computed. Flips near both ends meet the latter more often.
+        // Most of an ONNX file is weights, where a flipped bit is only another number. The
+        // structure is near both ends, so more bits are flipped there.
         let len = first.len();
         let place = prop_oneof![0..len.min(40_000), len.saturating_sub(40_000)..len, 0..len];
         let flips = proptest::collection::vec((place, 0u8..8), 1..6);

@@ -1,4 +1,4 @@
-//! Sums and products of values, and of values with constants.
+//! Sums and products of two values, or of a value and a constant.
 
 use super::{IN_ORDER, Lowering, Map, Value};
 use crate::import::ImportError;
@@ -10,9 +10,9 @@ impl Lowering {
     pub(super) fn arithmetic(&mut self, node: &Node) -> Result<Map, ImportError> {
         let (a, b) = (self.value(node, 0)?.cloned(), self.value(node, 1)?.cloned());
         match (a, b) {
-            (Some(Value::Map(a)), Some(Value::Map(b))) => self.of_two(node, a, b),
+            (Some(Value::Map(a)), Some(Value::Map(b))) => self.combine_maps(node, a, b),
             (Some(Value::Map(x)), Some(Value::Constant(c))) => {
-                let c = self.spread(node, &c, &x)?;
+                let c = self.broadcast(node, &c, &x)?;
                 match node.operator.as_str() {
                     "Add" => self.scale_and_shift(x, c, |c| (1.0, c)),
                     "Sub" => self.scale_and_shift(x, c, |c| (1.0, -c)),
@@ -21,7 +21,7 @@ impl Lowering {
                 }
             }
             (Some(Value::Constant(c)), Some(Value::Map(x))) => {
-                let c = self.spread(node, &c, &x)?;
+                let c = self.broadcast(node, &c, &x)?;
                 match node.operator.as_str() {
                     "Add" => self.scale_and_shift(x, c, |c| (1.0, c)),
                     "Sub" => self.scale_and_shift(x, c, |c| (-1.0, c)),
@@ -33,7 +33,8 @@ impl Lowering {
         }
     }
 
-    fn of_two(&mut self, node: &Node, a: Map, b: Map) -> Result<Map, ImportError> {
+    /// Two values that depend on the image.
+    fn combine_maps(&mut self, node: &Node, a: Map, b: Map) -> Result<Map, ImportError> {
         let (a, b) = match a.order == b.order {
             true => (a, b),
             false => (self.in_order(&a)?, self.in_order(&b)?),
@@ -45,7 +46,7 @@ impl Lowering {
         match node.operator.as_str() {
             "Add" if same => Ok(Map { id: self.g.add(a.id, b.id), ..a }),
             "Sub" if same => {
-                let minus = self.scale_and_shift(b, Spread::Everywhere(0.0), |_| (-1.0, 0.0))?;
+                let minus = self.scale_and_shift(b, Broadcast::Everywhere(0.0), |_| (-1.0, 0.0))?;
                 Ok(Map { id: self.g.add(a.id, minus.id), ..a })
             }
             "Mul" if same || scales(&a, &b) => Ok(Map { id: self.g.multiply(a.id, b.id), ..a }),
@@ -54,21 +55,21 @@ impl Lowering {
         }
     }
 
-    /// `x * factor + summand`, where `pair` makes both of each number of the constant.
+    /// `x * scale + shift`, where `pair` makes scale and shift from each number of the constant.
     fn scale_and_shift(
         &mut self,
         x: Map,
-        constant: Spread,
+        constant: Broadcast,
         pair: impl Fn(f32) -> (f32, f32),
     ) -> Result<Map, ImportError> {
         match constant {
-            Spread::Everywhere(c) => {
+            Broadcast::Everywhere(c) => {
                 let (scale, shift) = pair(c);
                 let channels = x.layer_sizes()[0];
                 let (scale, shift) = (vec![scale; channels], vec![shift; channels]);
                 Ok(Map { id: self.g.affine(x.id, scale, shift)?, ..x })
             }
-            Spread::Along(axis, numbers) => {
+            Broadcast::Along(axis, numbers) => {
                 let others = |skip: usize| (0..3).filter(move |a| *a != skip);
                 let x = match x.order[axis] {
                     0 => x,
@@ -80,7 +81,7 @@ impl Lowering {
                 let (scale, shift): (Vec<_>, Vec<_>) = numbers.into_iter().map(pair).unzip();
                 Ok(Map { id: self.g.affine(x.id, scale, shift)?, ..x })
             }
-            Spread::Each(numbers) => {
+            Broadcast::Each(numbers) => {
                 let x = self.in_order(&x)?;
                 let [c, h, w] = x.sizes();
                 let (scale, shift): (Vec<_>, Vec<_>) = numbers.into_iter().map(pair).unzip();
@@ -91,14 +92,14 @@ impl Lowering {
         }
     }
 
-    /// A constant as it applies to the numbers of `x`: dimensions are counted from the end, and
-    /// one of size 1 is repeated.
-    fn spread(&mut self, node: &Node, c: &Array, x: &Map) -> Result<Spread, ImportError> {
+    /// Broadcasts a constant to `x`: dimensions are aligned at the end, and those of size 1 are
+    /// repeated.
+    fn broadcast(&mut self, node: &Node, c: &Array, x: &Map) -> Result<Broadcast, ImportError> {
         let numbers = c.reals();
-        if let [one] = *numbers
+        if let [number] = *numbers
             && c.dims.len() <= x.dims.len()
         {
-            return Ok(Spread::Everywhere(one));
+            return Ok(Broadcast::Everywhere(number));
         }
         let refuse = || node.unknown_use(format!("a constant of {:?} and {:?}", c.dims, x.dims));
         let missing = x.dims.len().checked_sub(c.dims.len()).ok_or_else(refuse)?;
@@ -109,7 +110,7 @@ impl Lowering {
         }
         let varies: Vec<usize> = (0..dims.len()).filter(|axis| dims[*axis] != 1).collect();
         if let [axis] = varies[..] {
-            return Ok(Spread::Along(axis - 1, numbers.to_vec()));
+            return Ok(Broadcast::Along(axis - 1, numbers.to_vec()));
         }
         self.allow(x.len())?;
         let mut strides = vec![0; dims.len()];
@@ -126,16 +127,16 @@ impl Lowering {
             }
             numbers[place]
         };
-        Ok(Spread::Each((0..x.len()).map(at).collect()))
+        Ok(Broadcast::Each((0..x.len()).map(at).collect()))
     }
 }
 
-/// How a constant applies to the numbers of a value.
-enum Spread {
-    /// The same number to all.
+/// How the numbers of a constant are broadcast to a value.
+enum Broadcast {
+    /// The same number everywhere.
     Everywhere(f32),
-    /// A number for each place along one axis; axes without the batch.
+    /// A number for each place along one axis. The batch is not counted as an axis.
     Along(usize, Vec<f32>),
-    /// A number for each.
+    /// A number for each number of the value.
     Each(Vec<f32>),
 }

@@ -11,7 +11,7 @@ impl Lowering {
         let x = self.in_order(&x)?;
         let weight = self.needed(node, 1)?;
         let (shape, groups) = match weight.dims[..] {
-            [o, i, h, w] => ([o, i, h, w], node.sizes_or_one("group")?),
+            [o, i, h, w] => ([o, i, h, w], node.size_or_one("group")?),
             // OpenVINO's grouped convolution: the groups come first.
             [g, o, i, h, w] => ([g.saturating_mul(o), i, h, w], g),
             _ => return Err(node.unknown_use(format!("weights of {:?}", weight.dims))),
@@ -33,7 +33,7 @@ impl Lowering {
             }
             conv = conv.bias(bias.reals());
         }
-        let made = self.slid(node, &x, &window, false, shape[0])?;
+        let made = self.slide_over(node, &x, &window, false, shape[0])?;
         Ok(Map { id: self.g.conv(x.id, conv)?, ..made })
     }
 
@@ -55,7 +55,7 @@ impl Lowering {
             (_, true) => PoolKind::AverageWithPadding,
             (_, false) => PoolKind::Average,
         };
-        let made = self.slid(node, &x, &window, ceil, channels)?;
+        let made = self.slide_over(node, &x, &window, ceil, channels)?;
         let whole = [rows, columns] == size && window.padding == [0; 4];
         if whole && kind != PoolKind::Max {
             return Ok(Map { id: self.g.global_average(x.id), ..made });
@@ -63,8 +63,8 @@ impl Lowering {
         Ok(Map { id: self.g.pool(x.id, Pool { kind, window, ceil }), ..made })
     }
 
-    /// What a sliding window makes of `x`, but for the layer.
-    fn slid(
+    /// The output of a sliding window over `x`, still with the layer of `x`.
+    fn slide_over(
         &self,
         node: &Node,
         x: &Map,
@@ -139,7 +139,7 @@ impl Lowering {
             };
             return Ok(Map { id: self.g.dense(x.id, dense)?, dims, order: IN_ORDER });
         }
-        // The numbers multiplied become channels; a convolution of 1x1 multiplies them everywhere.
+        // The multiplied numbers become channels. A convolution of 1x1 multiplies them everywhere.
         let wanted = if x.dims.len() == 3 { [1, 0, 2] } else { [2, 0, 1] };
         let x = self.reordered(&x, wanted)?;
         let conv = Conv2d::new([outputs, inputs, 1, 1], weight);
@@ -152,8 +152,8 @@ impl Lowering {
 }
 
 impl Node {
-    /// A single size that is 1 where the option is left out.
-    fn sizes_or_one(&self, name: &str) -> Result<usize, ImportError> {
+    /// A size, 1 where the option is left out.
+    fn size_or_one(&self, name: &str) -> Result<usize, ImportError> {
         let value = self.whole(name).unwrap_or(1);
         usize::try_from(value).map_err(|_| self.unknown_use(format!("{name} {value}")))
     }

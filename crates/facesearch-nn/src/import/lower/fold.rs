@@ -1,6 +1,6 @@
-//! What does not depend on the picture is computed while the file is read.
+//! Constant folding: what does not depend on the image is computed while the file is read.
 //!
-//! Exporters compute shapes at run time (`Shape`, `Gather`, `Concat` before a `Reshape`); here the
+//! Exporters compute shapes at run time (`Shape`, `Gather`, `Concat` before a `Reshape`). Here the
 //! shapes are known, so all of that becomes constants.
 
 use super::{Lowering, Value, array_option};
@@ -9,28 +9,11 @@ use crate::import::array::{Array, Numbers, count};
 use crate::import::model::{Attribute, Node};
 
 impl Lowering {
-    /// The value of a node that depends on constants alone; `None` for any other.
+    /// The value of a node that depends on constants alone; `None` for other nodes.
     pub(super) fn folded(&mut self, node: &Node) -> Result<Option<Array>, ImportError> {
         match node.operator.as_str() {
             "Constant" => return self.literal(node).map(Some),
-            "Shape" => {
-                let dims = match self.value(node, 0)? {
-                    Some(Value::Map(map)) => map.dims.clone(),
-                    Some(Value::Constant(array)) => array.dims.clone(),
-                    None => return Err(node.unknown_use("no input")),
-                };
-                // Bounds count from the end where they are negative, and are cut to what there is.
-                let rank = dims.len() as i64;
-                let bound = |name, default| {
-                    let bound = node.whole(name).unwrap_or(default);
-                    let from_end = if bound < 0 { bound.saturating_add(rank) } else { bound };
-                    from_end.clamp(0, rank) as usize
-                };
-                let (start, end) = (bound("start", 0), bound("end", rank));
-                let dims = dims.get(start..end).unwrap_or_default();
-                let dims: Vec<i64> = dims.iter().map(|d| *d as i64).collect();
-                return Ok(Some(Array::whole(vec![dims.len()], dims)));
-            }
+            "Shape" => return self.shape_of(node).map(Some),
             _ => {}
         }
         let mut inputs = Vec::new();
@@ -81,7 +64,7 @@ impl Lowering {
                 let other = inputs.get(1).ok_or_else(|| node.unknown_use("no second input"))?;
                 self.combined(node, x, other)?
             }
-            // Anything else on constants alone is nothing that a face network does.
+            // Real networks do nothing else on constants alone.
             _ => {
                 return Err(ImportError::Operator {
                     operator: node.operator.clone(),
@@ -90,6 +73,26 @@ impl Lowering {
             }
         };
         Ok(Some(folded))
+    }
+
+    /// The value of a `Shape` node.
+    fn shape_of(&self, node: &Node) -> Result<Array, ImportError> {
+        let dims = match self.value(node, 0)? {
+            Some(Value::Map(map)) => map.dims.clone(),
+            Some(Value::Constant(array)) => array.dims.clone(),
+            None => return Err(node.unknown_use("no input")),
+        };
+        // Negative bounds count from the end, and all are clamped to the rank.
+        let rank = dims.len() as i64;
+        let bound = |name, default| {
+            let bound = node.whole(name).unwrap_or(default);
+            let from_end = if bound < 0 { bound.saturating_add(rank) } else { bound };
+            from_end.clamp(0, rank) as usize
+        };
+        let (start, end) = (bound("start", 0), bound("end", rank));
+        let dims = dims.get(start..end).unwrap_or_default();
+        let dims: Vec<i64> = dims.iter().map(|d| *d as i64).collect();
+        Ok(Array::whole(vec![dims.len()], dims))
     }
 
     fn literal(&self, node: &Node) -> Result<Array, ImportError> {
@@ -172,7 +175,7 @@ impl Lowering {
         Ok(Array::whole(dims, numbers))
     }
 
-    /// Arithmetic of two constants of one shape, or with a single number.
+    /// Arithmetic of two constants with the same shape, or with a single number.
     fn combined(&mut self, node: &Node, a: &Array, b: &Array) -> Result<Array, ImportError> {
         let dims = match (a.len(), b.len()) {
             _ if a.dims == b.dims => a.dims.clone(),
@@ -205,13 +208,13 @@ impl Lowering {
     }
 }
 
-/// Whether a `Cast` gives real numbers, of whatever width; all are f32 here.
+/// Whether a `Cast` makes floating point numbers of any width. All are `f32` here.
 pub(super) fn is_real(cast: &Node) -> bool {
     matches!(cast.whole("to"), Some(1 | 10 | 11 | 16))
 }
 
-/// An array of `dims` whose number at each place is that of `x` at the place `from` tells; the
-/// caller sees to it that it lies inside.
+/// An array of `dims`. Its number at each place is that of `x` at the place that `from` returns,
+/// which must lie in `x`.
 fn picked(x: &Array, dims: &[usize], from: impl Fn(&[usize]) -> Vec<usize>) -> Array {
     let n = count(dims).expect("the caller has counted them");
     let mut place = vec![0; dims.len()];

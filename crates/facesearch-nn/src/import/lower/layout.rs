@@ -100,7 +100,7 @@ impl Lowering {
         Ok(axes)
     }
 
-    /// The value with `axis` (the batch not counted) as the channels of a layer.
+    /// The value with `axis`, not counting the batch, as the channels of a layer.
     fn with_channels(&mut self, x: &Map, axis: usize) -> Result<Map, ImportError> {
         if x.order[axis] == 0 {
             return Ok(x.clone());
@@ -109,7 +109,7 @@ impl Lowering {
         self.reordered(x, [axis, rest[0], rest[1]])
     }
 
-    /// An axis of a map by its number in the file, the batch not counted.
+    /// An axis of the file as an axis of a map, where the batch is not counted.
     fn map_axis(&self, node: &Node, axis: i64, rank: usize) -> Result<usize, ImportError> {
         let axis = self.axis(node, axis, rank)?;
         axis.checked_sub(1).ok_or_else(|| node.unknown_use("it works across the batch"))
@@ -140,7 +140,7 @@ impl Lowering {
                     self.reordered(map, [axis, rest[0], rest[1]])?
                 }
             };
-            // Parts that are cut to different orders would not fit; all follow the first.
+            // All parts must have the order of the first.
             let part = match order {
                 Some(order) if part.order != order => {
                     return Err(node.unknown_use("parts in different orders"));
@@ -169,7 +169,7 @@ impl Lowering {
         Ok(made)
     }
 
-    /// `len` places from `start` along an axis, the batch not counted.
+    /// `len` places from `start` along an axis, not counting the batch.
     fn part(&mut self, x: &Map, axis: usize, start: usize, len: usize) -> Result<Map, ImportError> {
         let x = self.with_channels(x, axis)?;
         let id = self.g.slice(x.id, start, len)?;
@@ -178,7 +178,7 @@ impl Lowering {
         Ok(Map { id, dims, order: x.order })
     }
 
-    /// Axis, start and end of each cut of a `Slice`; steps other than 1 are refused.
+    /// Axis, start and end of each cut of a `Slice`. Steps other than 1 are refused.
     pub(super) fn cuts(
         &self,
         node: &Node,
@@ -230,7 +230,7 @@ impl Lowering {
         Ok(())
     }
 
-    /// Zeros around a map: a convolution of 1x1 that changes nothing, with padding.
+    /// Pads a map with zeros.
     pub(super) fn pad(&mut self, node: &Node) -> Result<Map, ImportError> {
         let x = self.map(node, 0)?;
         let x = self.in_order(&x)?;
@@ -253,7 +253,7 @@ impl Lowering {
         Ok(Map { id, dims, order: IN_ORDER })
     }
 
-    /// An enlargement that repeats each number a whole number of times.
+    /// Enlarges a map by a whole factor, by repeating each number.
     pub(super) fn resize(&mut self, node: &Node) -> Result<Map, ImportError> {
         let x = self.map(node, 0)?;
         let x = self.in_order(&x)?;
@@ -310,7 +310,7 @@ impl Lowering {
     }
 }
 
-/// ONNX's rules: 0 keeps a dimension, -1 is what is left.
+/// The dimensions by ONNX's rules: 0 keeps a dimension, -1 takes what is left.
 fn reshaped(node: &Node, dims: &[usize], wanted: &[i64]) -> Result<Vec<usize>, ImportError> {
     let refuse = || node.unknown_use(format!("{dims:?} becomes {wanted:?}"));
     let mut made = Vec::new();

@@ -1,13 +1,13 @@
 //! From nodes to layers: constants are computed, the rest becomes a graph.
 //!
-//! A value that depends on the picture is a layer of the graph together with the dimensions that
-//! the file gives it. The graph knows only channels, rows and columns, so `[1, a, b, c]` is a map
-//! of those three, `[1, a, b]` one of a single column and `[1, a]` a vector. A transposition is
-//! only noted ([`Value::order`]) and done when somebody needs the numbers in their new place; most
-//! cancel out or end in the order of a flatten.
+//! A value that depends on the image is a layer of the graph, with the dimensions that the file
+//! gives it. The graph has only channels, rows and columns. So `[1, a, b, c]` is a map of these
+//! three, `[1, a, b]` a map of a single column, and `[1, a]` a vector. A transposition is only
+//! recorded ([`Map::order`]). It is carried out when a layer needs the numbers in their new order;
+//! most cancel out or end in the order of a flatten.
 //!
-//! - **Trap:** the first dimension stays 1 from end to end. A node that would move the pictures of
-//!   a batch elsewhere is refused, because the network runs on many of them.
+//! - **Trap:** the first dimension, the batch, stays 1. A node that would mix the images of a batch
+//!   is refused, because the network runs on many at once.
 
 mod arithmetic;
 mod convolution;
@@ -22,38 +22,38 @@ use super::model::{Attribute, Model, Node};
 use super::{ImportError, ImportedNetwork, ImportedOutput};
 use crate::network::{Activation, GraphBuilder, NodeId, Shape};
 
-/// No value of a face network has as many numbers for one picture; damaged sizes quickly do.
+/// The most numbers of a value for one image. Damaged sizes soon exceed it.
 const MOST_NUMBERS: usize = 1 << 27;
 
-/// What a name of the file stands for.
+/// What a name in the file stands for.
 #[derive(Debug, Clone)]
 enum Value {
     Constant(Array),
     Map(Map),
 }
 
-/// A value that depends on the picture.
+/// A value that depends on the image.
 #[derive(Debug, Clone)]
 struct Map {
-    /// The layer that makes it.
+    /// The layer that computes it.
     id: NodeId,
-    /// Its dimensions as the file counts them, after `order`; the first is 1.
+    /// Its dimensions in the file, after `order`. The first is 1.
     dims: Vec<usize>,
-    /// Axis `i` of what is meant is axis `order[i]` of what the layer makes; axes without the
-    /// batch, three of them.
+    /// Axis `i` of the value is axis `order[i]` of the layer's output. The three axes do not
+    /// include the batch.
     order: [usize; 3],
 }
 
 const IN_ORDER: [usize; 3] = [0, 1, 2];
 
 impl Map {
-    /// Sizes of the three axes without the batch, as meant.
+    /// The sizes of the value's three axes.
     fn sizes(&self) -> [usize; 3] {
         let size = |axis: usize| self.dims.get(axis).copied().unwrap_or(1);
         [size(1), size(2), size(3)]
     }
 
-    /// Channels, rows and columns of what the layer makes.
+    /// Channels, rows and columns of the layer's output.
     fn layer_sizes(&self) -> [usize; 3] {
         let sizes = self.sizes();
         let mut made = [0; 3];
@@ -66,8 +66,8 @@ impl Map {
     }
 }
 
-/// Builds the graph of `model` for a picture of `size`; `file_len` bounds what constants may grow
-/// to.
+/// Builds the graph of `model` for an image of `size`. `file_len` limits how large constants may
+/// grow.
 pub(super) fn lower(
     model: Model,
     size: Option<[usize; 2]>,
@@ -75,7 +75,7 @@ pub(super) fn lower(
 ) -> Result<ImportedNetwork, ImportError> {
     let Model { version, input, outputs, constants, nodes } = model;
     let (name, dims) = input.ok_or_else(|| ImportError::damaged("the network has no input"))?;
-    let (map, input, g) = picture(&dims, size)?;
+    let (map, input, g) = image_input(&dims, size)?;
     let values = constants.into_iter().map(|(name, array)| (name, Value::Constant(array)));
     let mut lowering =
         Lowering { g, version, values: values.collect(), numbers_left: file_len / 2 + (1 << 16) };
@@ -86,8 +86,8 @@ pub(super) fn lower(
     lowering.finish(input, &outputs)
 }
 
-/// The picture as a value: `[batch, channels, rows, columns]`, or with the channels last.
-fn picture(
+/// The image as a value: `[batch, channels, rows, columns]`, or with the channels last.
+fn image_input(
     dims: &[Option<usize>],
     size: Option<[usize; 2]>,
 ) -> Result<(Map, [usize; 3], GraphBuilder), ImportError> {
@@ -127,8 +127,8 @@ struct Lowering {
     g: GraphBuilder,
     version: i64,
     values: HashMap<String, Value>,
-    /// How many more numbers constants that are computed may have, so that a few bytes of nodes
-    /// cannot ask for all memory.
+    /// How many more numbers computed constants may have, so that a few bytes of nodes cannot take
+    /// all memory.
     numbers_left: usize,
 }
 
@@ -156,7 +156,7 @@ impl Lowering {
         Ok(ImportedNetwork { graph, input, outputs: named })
     }
 
-    /// One node: its outputs get their values.
+    /// Computes the outputs of a node.
     fn node(&mut self, node: &Node) -> Result<(), ImportError> {
         if node.operator == "Split" {
             return self.split(node);
@@ -173,7 +173,7 @@ impl Lowering {
     fn layers(&mut self, node: &Node) -> Result<Map, ImportError> {
         match node.operator.as_str() {
             "Identity" | "Dropout" => self.map(node, 0),
-            // Halves become f32, too, as their weights do.
+            // Half precision becomes `f32`, as for the weights.
             "Cast" if fold::is_real(node) => self.map(node, 0),
             "Cast" => Err(node.unknown_use("numbers of the picture made whole")),
             "Relu" => self.activation(node, Activation::Relu),
@@ -209,7 +209,7 @@ impl Lowering {
         }
     }
 
-    /// What input `i` stands for; `None` where it is left out.
+    /// The value of input `i`; `None` where it is left out.
     fn value(&self, node: &Node, i: usize) -> Result<Option<&Value>, ImportError> {
         let Some(name) = node.inputs.get(i).filter(|name| !name.is_empty()) else {
             return Ok(None);
@@ -221,7 +221,7 @@ impl Lowering {
         self.values.get(name).map(Some).ok_or_else(missing)
     }
 
-    /// Input `i`, which depends on the picture.
+    /// Input `i`, which must depend on the image.
     fn map(&self, node: &Node, i: usize) -> Result<Map, ImportError> {
         match self.value(node, i)? {
             Some(Value::Map(map)) => Ok(map.clone()),
@@ -230,7 +230,7 @@ impl Lowering {
         }
     }
 
-    /// Input `i`, which does not; `None` where it is left out.
+    /// Input `i`, which must be a constant; `None` where it is left out.
     fn constant(&self, node: &Node, i: usize) -> Result<Option<Array>, ImportError> {
         match self.value(node, i)? {
             Some(Value::Constant(array)) => Ok(Some(array.clone())),
@@ -241,13 +241,13 @@ impl Lowering {
         }
     }
 
-    /// Input `i`, which does not depend on the picture and must be there.
+    /// Input `i`, which must be a constant and must not be left out.
     fn needed(&self, node: &Node, i: usize) -> Result<Array, ImportError> {
         let missing = || node.unknown_use(format!("input {i} is left out"));
         self.constant(node, i)?.ok_or_else(missing)
     }
 
-    /// Whole numbers that newer files give as input `i` and older ones as an option.
+    /// Integers that newer files give as input `i` and older ones as an option.
     fn wholes(&self, node: &Node, i: usize, name: &str) -> Result<Option<Vec<i64>>, ImportError> {
         if let Some(values) = node.wholes(name) {
             return Ok(Some(values.to_vec()));
@@ -264,7 +264,7 @@ impl Lowering {
         Ok(given.unwrap_or(default))
     }
 
-    /// An axis as the file counts it, from the end where it is negative.
+    /// An axis of the file. A negative one counts from the end.
     fn axis(&self, node: &Node, axis: i64, rank: usize) -> Result<usize, ImportError> {
         let from_end = if axis < 0 { axis.saturating_add(rank as i64) } else { axis };
         let inside = usize::try_from(from_end).ok().filter(|axis| *axis < rank);
@@ -282,25 +282,25 @@ impl Lowering {
         let slope = self.needed(node, 1)?;
         let channels = x.sizes()[0];
         let per_channel = node.flag("per_channel") || {
-            // Dimensions are counted from the end: channels are axis 1, whatever follows is 1.
+            // Dimensions are aligned at the end. Channels are axis 1, and all sizes after it are 1.
             let rank = slope.dims.len();
             rank + 1 >= x.dims.len()
                 && slope.dims[rank + 1 - x.dims.len()..][1..].iter().all(|d| *d == 1)
         };
         let slopes = match slope.reals() {
-            one if one.len() == 1 => vec![one[0]; channels].into(),
-            each if each.len() == channels && per_channel => each,
+            single if single.len() == 1 => vec![single[0]; channels].into(),
+            slopes if slopes.len() == channels && per_channel => slopes,
             _ => return Err(node.unknown_use(format!("slopes of {:?}", slope.dims))),
         };
         Ok(Map { id: self.g.prelu(x.id, slopes)?, ..x })
     }
 
-    /// The same value with its axes where they are meant to be.
+    /// The same value, computed by a layer with the value's order of axes.
     fn in_order(&mut self, x: &Map) -> Result<Map, ImportError> {
         self.reordered(x, IN_ORDER)
     }
 
-    /// The same value, made by a layer whose axis `i` is axis `wanted[i]` of what is meant.
+    /// The same value, computed by a layer whose axis `i` is the value's axis `wanted[i]`.
     fn reordered(&mut self, x: &Map, wanted: [usize; 3]) -> Result<Map, ImportError> {
         let order = wanted.map(|axis| x.order[axis]);
         let id = match order == IN_ORDER {
@@ -312,7 +312,7 @@ impl Lowering {
         Ok(Map { id, dims: x.dims.clone(), order: back })
     }
 
-    /// A value with other dimensions, the first still 1, of as many numbers.
+    /// A value with other dimensions and as many numbers. The first dimension must still be 1.
     fn with_dims(&mut self, x: &Map, dims: Vec<usize>, node: &Node) -> Result<Map, ImportError> {
         if dims.first() != Some(&1) || dims.len() > 4 || dims.len() < 2 {
             return Err(node.unknown_use(format!("{:?} becomes {dims:?}", x.dims)));
@@ -323,7 +323,7 @@ impl Lowering {
         }
         if x.order == [1, 2, 0] && made.dims.len() == 2 {
             let id = self.g.flatten(x.id, crate::network::FlattenOrder::RowsColumnsChannels);
-            // The reshape costs nothing and says how long the vector is.
+            // The reshape costs nothing and makes the length of the vector known.
             let [c, h, w] = made.sizes();
             return Ok(Map { id: self.g.reshape(id, Shape::new(c, h, w)), ..made });
         }
@@ -332,7 +332,7 @@ impl Lowering {
         Ok(Map { id: self.g.reshape(x.id, Shape::new(c, h, w)), ..made })
     }
 
-    /// Takes `n` numbers off the allowance for computed constants.
+    /// Takes `n` numbers from the allowance for computed constants.
     fn allow(&mut self, n: usize) -> Result<(), ImportError> {
         let left = self.numbers_left.checked_sub(n);
         self.numbers_left = left.ok_or_else(|| {

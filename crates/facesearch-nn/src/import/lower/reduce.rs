@@ -16,7 +16,7 @@ impl Lowering {
             let given = self.wholes(node, 1, "axes")?.unwrap_or_default();
             axes = given.iter().map(|a| self.axis(node, *a, 4)).collect::<Result<_, _>>()?;
         }
-        // The two axes that are not the layer's channels.
+        // The two axes that are not channels of the layer.
         let mut spatial: Vec<usize> = (0..3).filter(|a| x.order[*a] != 0).map(|a| a + 1).collect();
         axes.sort_unstable();
         spatial.sort_unstable();

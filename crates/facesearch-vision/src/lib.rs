@@ -1,4 +1,7 @@
 //! Photo bytes to upright pixels to faces to embeddings.
+//!
+//! The networks run on `facesearch-nn`, which knows nothing of faces. Of its names, this crate exports
+//! those that choose a model's file and its precision.
 
 mod align;
 mod decode;
@@ -19,16 +22,9 @@ pub use detect::{Mtcnn, MtcnnOptions, YuNet, YuNetOptions};
 pub use embed::{
     ArcFace, Composite, CompositePart, DeepFace, DeepId, DlibDenseNet, DlibResNet, FaceNet,
     GhostFaceNet, MobileFaceNet, Mosaic, NetworkEmbedder, OnnxOptions, OpenFace, Recognition,
-    Retail0095, SFace, VggFace, Views, composite, onnx_embedder, open_network, open_recogniser,
+    SFace, VggFace, Views, composite, onnx_embedder, open_network, open_recogniser,
 };
-pub use facesearch_nn::{
-    Activation, Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, ImportError, ImportedNetwork,
-    ImportedOutput, LayerTime, LocallyConnected, MachineLimits, MappedWeights, ModelFormat,
-    Network, NetworkError, Node, NodeId, Op, Pool, PoolKind, Precision, Shape, StateDict,
-    WeightArray, Weights, WeightsError, Window, import_onnx, import_openvino, read_keras,
-    read_torch, recognise_model, take_array, unpack, write_safetensors,
-};
+pub use facesearch_nn::{ModelFormat, Precision, recognise_model};
 pub use finder::{Finder, most_prominent_first};
 pub use landmarks::{DlibRect, ShapePredictor5};
 pub use preprocess::{ChipInput, ColourOrder, Normalisation};
-pub use quality::{QualityParts, quality};

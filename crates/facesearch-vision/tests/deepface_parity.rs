@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
-use facesearch_vision::{DeepFace, MappedWeights, Network, Weights, read_keras, write_safetensors};
+use facesearch_nn::{MappedWeights, Network, Weights, read_keras, write_safetensors};
+use facesearch_vision::DeepFace;
 
 #[derive(serde::Deserialize)]
 struct Facts {

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 
 use candle_core::Device;
 use facesearch_core::{Chip, Embedder};
-use facesearch_vision::{DlibDenseNet, Op};
+use facesearch_nn::Op;
+use facesearch_vision::DlibDenseNet;
 
 const SIDE: u32 = 150;
 

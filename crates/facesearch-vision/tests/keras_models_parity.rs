@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 use facesearch_core::VisionError;
-use facesearch_vision::{
-    ArcFace, DeepId, FaceNet, GhostFaceNet, Graph, Network, OpenFace, VggFace, Weights, read_keras,
-};
+use facesearch_nn::{Graph, Network, Weights, read_keras};
+use facesearch_vision::{ArcFace, DeepId, FaceNet, GhostFaceNet, OpenFace, VggFace};
 
 #[derive(serde::Deserialize)]
 struct Facts {

@@ -8,7 +8,8 @@
 use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
-use facesearch_vision::{Op, SFace};
+use facesearch_nn::Op;
+use facesearch_vision::SFace;
 
 fn numbers(path: PathBuf) -> Vec<f32> {
     let bytes = std::fs::read(path).expect("numbers of the reference");

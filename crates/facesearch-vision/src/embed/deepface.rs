@@ -34,7 +34,7 @@ impl DeepFace {
     /// Layers of the published file that are not read: the classifier.
     pub const UNUSED_LAYERS: [&str; 1] = ["F8"];
 
-    /// The embedder with weights as [`read_keras`](crate::read_keras) names them.
+    /// The embedder with weights as [`read_keras`](facesearch_nn::read_keras) names them.
     ///
     /// # Errors
     ///

@@ -24,7 +24,7 @@ const DIM: usize = 160;
 pub struct DeepId;
 
 impl DeepId {
-    /// The embedder with weights as [`read_keras`](crate::read_keras) names them.
+    /// The embedder with weights as [`read_keras`](facesearch_nn::read_keras) names them.
     ///
     /// # Errors
     ///

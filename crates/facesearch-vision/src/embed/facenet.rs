@@ -60,8 +60,8 @@ impl FaceNet {
         }
     }
 
-    /// The embedder, with weights as [`read_keras`](crate::read_keras) or as
-    /// [`read_torch`](crate::read_torch) names them, and what cuts the chips that those weights
+    /// The embedder, with weights as [`read_keras`](facesearch_nn::read_keras) or as
+    /// [`read_torch`](facesearch_nn::read_torch) names them, and what cuts the chips that those weights
     /// want.
     ///
     /// # Errors

@@ -58,7 +58,7 @@ const BOTTLENECKS: [Bottleneck; 16] = [
 pub struct GhostFaceNet;
 
 impl GhostFaceNet {
-    /// The embedder with weights as [`read_keras`](crate::read_keras) names them.
+    /// The embedder with weights as [`read_keras`](facesearch_nn::read_keras) names them.
     ///
     /// # Errors
     ///

@@ -5,7 +5,7 @@ use facesearch_nn::{Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, NodeId, We
 use super::network_embedder::BuildError;
 
 /// A network under construction and the arrays it is made of, named as
-/// [`read_keras`](crate::read_keras) names them.
+/// [`read_keras`](facesearch_nn::read_keras) names them.
 pub(super) struct KerasLayers {
     pub(super) g: GraphBuilder,
     pub(super) weights: Weights,

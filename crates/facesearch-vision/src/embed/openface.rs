@@ -31,7 +31,7 @@ const NORM: Norm = Norm { epsilon: 1e-5, has_scale: true };
 pub struct OpenFace;
 
 impl OpenFace {
-    /// The embedder with weights as [`read_keras`](crate::read_keras) names them.
+    /// The embedder with weights as [`read_keras`](facesearch_nn::read_keras) names them.
     ///
     /// # Errors
     ///

@@ -32,7 +32,7 @@ const STAGES: [&[usize]; 5] =
 pub struct VggFace;
 
 impl VggFace {
-    /// The embedder with weights as [`read_keras`](crate::read_keras) names them.
+    /// The embedder with weights as [`read_keras`](facesearch_nn::read_keras) names them.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
 //! Which instruction sets the kernels of this process may use.
 //!
 //! The distances of `facesearch-core`, the candidate search of `facesearch-ann` and the networks of
-//! `facesearch-nn` each have kernels for several instruction sets. All of them ask [`kernel_level`],
-//! so that they agree and one environment variable tests them all.
+//! `facesearch-nn` each have kernels for several instruction sets. All of them ask
+//! [`kernel_level`], so that they agree and one environment variable tests them all.
 //!
 //! ```
 //! use facesearch_cpu::{KernelLevel, kernel_level};

@@ -2,9 +2,9 @@
 //! more memory than four times their size.
 //!
 //! The small files in `tests/formats` were written by the programs they come from
-//! (`models/reference/formats_reference.py`) and are damaged everywhere. Files of real size, where a
-//! wrong length can do more, are in the folder that `FACESEARCH_SHARED` names. They are damaged at
-//! places that look random. Without the folder, that test says that it was skipped.
+//! (`models/reference/formats_reference.py`) and are damaged everywhere. Files of real size, where
+//! a wrong length can do more, are in the folder that `FACESEARCH_SHARED` names. They are damaged
+//! at places that look random. Without the folder, that test says that it was skipped.
 
 #![expect(clippy::print_stdout, reason = "a test says what it measured, or why it was skipped")]
 
@@ -20,8 +20,8 @@ use facesearch_nn::{
 
 use damage::{Case, SLACK, alone, everywhere, golden, somewhere};
 
-/// The slack for HDF5, whose library makes room for as many members as a group claims to have: up to
-/// 65,535 of 64 bytes.
+/// The slack for HDF5, whose library makes room for as many members as a group claims to have: up
+/// to 65,535 of 64 bytes.
 const SLACK_HDF5: usize = 5 << 20;
 
 fn sound(arrays: &StateDict) -> bool {

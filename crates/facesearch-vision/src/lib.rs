@@ -1,7 +1,7 @@
 //! Photo bytes to upright pixels to faces to embeddings.
 //!
-//! The networks run on `facesearch-nn`, which knows nothing of faces. Of its names, this crate exports
-//! those that choose a model's file and its precision.
+//! The networks run on `facesearch-nn`, which knows nothing of faces. Of its names, this crate
+//! exports those that choose a model's file and its precision.
 
 mod align;
 mod decode;

@@ -2,8 +2,8 @@
 //! finite numbers, and never take more memory than four times their size.
 //!
 //! Small files are damaged everywhere, files of real size at places that look random. These are in
-//! the folders that `FACESEARCH_SHARED` and `FACESEARCH_MODELS` name; without them, the tests say that
-//! they were skipped.
+//! the folders that `FACESEARCH_SHARED` and `FACESEARCH_MODELS` name. Without them, the tests say
+//! that they were skipped.
 
 #![expect(clippy::print_stdout, reason = "a test says what it measured, or why it was skipped")]
 

@@ -50,8 +50,8 @@ pub(crate) struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// Reads the undamaged file, which must succeed, and each of `damaged`. None may take more memory
-    /// than allowed. `read` returns whether it succeeded.
+    /// Reads the undamaged file, which must succeed, and each of `damaged`. None may take more
+    /// memory than allowed. `read` returns whether it succeeded.
     pub(crate) fn check(
         &self,
         damaged: impl Iterator<Item = Vec<u8>>,
@@ -94,7 +94,7 @@ pub(crate) fn everywhere(file: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     cut.chain(changed).chain(somewhere(file, 200))
 }
 
-/// The file with a few changes, most of them near its ends, where headers are. Some are cut as well.
+/// The file with a few changes, most of them near its ends, where headers are. Some are cut too.
 pub(crate) fn somewhere(file: &[u8], times: usize) -> impl Iterator<Item = Vec<u8>> {
     let mut random = Random(0xface);
     (0..times).map(move |_| {

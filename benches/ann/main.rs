@@ -8,9 +8,8 @@
 //! | `make` | makes the faces, publishes them to `DIR/index`, and leaves probes and true neighbours in `DIR` |
 //! | `sweep` | opens that index and prints recall and queries a second of every effort, as lines of JSON |
 //! | `batch` | asks `--probes` at once, exactly and by the graph |
-//! | `live` | adds faces while one thread asks |
 //!
-//! Measured is `Gallery::candidates` with exact re-ranking and all checks; not the time to open a photo
+//! Measured is `Gallery::search` with exact re-ranking and all checks; not the time to open a photo
 //! or to embed a face.
 
 #![expect(clippy::print_stdout, reason = "the result of a benchmark is what it prints")]
@@ -18,7 +17,6 @@
 mod batch;
 mod clock;
 mod faces;
-mod live;
 mod store;
 mod sweep;
 
@@ -44,8 +42,7 @@ fn main() {
         Some("make") => task.make(),
         Some("sweep") => task.sweep(),
         Some("batch") => task.batch(),
-        Some("live") => task.live(),
-        other => panic!("no command {other:?}; there are make, sweep, batch and live"),
+        other => panic!("no command {other:?}; there are make, sweep and batch"),
     }
 }
 
@@ -102,7 +99,8 @@ impl Task {
         let (wall, cpu) = (all.0 - tables.0, all.1 - tables.1);
         let snapshot = Snapshot::open(&self.index()).expect("opened");
         let probes: Vec<Embedding> = probes.chunks_exact(self.dim).map(embedding).collect();
-        let exact = snapshot.candidates_of_each(&probes, K, Effort::Exact).expect("found");
+        let request = SearchRequest::new(&probes, K).effort(Effort::Exact);
+        let exact = snapshot.search(&request).expect("found");
         let truth: Vec<u32> =
             exact.into_iter().flat_map(|found| found.rows.into_iter().map(|row| row.0)).collect();
         write("truth.u32", bytemuck::cast_slice(&truth));
@@ -131,10 +129,10 @@ impl Task {
         let snapshot = Snapshot::open(&self.index()).expect("opened");
         let open = start.elapsed().as_secs_f64();
         let start = Instant::now();
-        snapshot.candidates(&probes[0], K, Effort::Balanced).expect("found");
+        snapshot.search(&SearchRequest::new(&probes[..1], K)).expect("found");
         let first = start.elapsed().as_secs_f64();
-        for probe in &probes {
-            snapshot.candidates(probe, K, Effort::Balanced).expect("found");
+        for probe in probes.chunks(1) {
+            snapshot.search(&SearchRequest::new(probe, K)).expect("found");
         }
         let (vectors, after) = resident_mb("/vectors");
         // The records of faces are no part of the search: peers have none.
@@ -158,14 +156,6 @@ impl Task {
         let snapshot = Snapshot::open(&self.index()).expect("`make` came before");
         snapshot.verify().expect("undamaged");
         batch::batch(&snapshot, &probes);
-    }
-
-    fn live(&self) {
-        let faces = Faces::new(self.profile, self.n, self.dim, self.probes);
-        let probes: Vec<Embedding> = faces.probes().chunks_exact(self.dim).map(embedding).collect();
-        let dir = self.dir.join("live");
-        let _ = fs::remove_dir_all(&dir);
-        live::live(&faces, &probes, &dir, embedding);
     }
 
     /// Megabytes of the search structures.

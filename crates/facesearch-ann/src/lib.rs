@@ -7,7 +7,6 @@
 
 mod files;
 mod kernels;
-mod live;
 mod manifest;
 mod publisher;
 mod scan;
@@ -18,7 +17,6 @@ mod tables;
 mod testing;
 mod vectors;
 
-pub use live::{LiveError, LiveIndex, LiveLimits};
 pub use publisher::{SnapshotPublisher, SnapshotWriter};
-pub use segment::{Certificate, GraphBuilder};
+pub use segment::Certificate;
 pub use snapshot::Snapshot;

@@ -18,12 +18,11 @@ use facesearch_core::{
 pub use self::collect::SnapshotWriter;
 use self::collect::Tables;
 use self::history::History;
-use self::segments::{Build, New};
+use self::segments::New;
 use crate::files::{FORMAT, Kind, Mapped, io_error, sync_dir};
 use crate::manifest::{
     FACES, MANIFEST, Manifest, SegmentEntry, VECTORS, generation_dir, published,
 };
-use crate::segment::GraphBuilder;
 use crate::snapshot::Snapshot;
 use crate::tables::Faces;
 use crate::vectors::Vectors;
@@ -42,27 +41,21 @@ use crate::vectors::Vectors;
 #[derive(Debug, Clone)]
 pub struct SnapshotPublisher {
     index: PathBuf,
-    build: Build,
+    /// One search structure over everything.
+    single: bool,
 }
 
 impl SnapshotPublisher {
     /// Publishes into the index directory `index`, which is made where it is not there.
     pub fn new(index: impl Into<PathBuf>) -> Self {
-        Self { index: index.into(), build: Build::default() }
-    }
-
-    /// Lets another builder make the graphs.
-    #[must_use]
-    pub fn with_builder(mut self, builder: GraphBuilder) -> Self {
-        self.build.builder = builder;
-        self
+        Self { index: index.into(), single: false }
     }
 
     /// Makes one structure over everything: the fastest to search, and made anew when one face is
     /// added. Otherwise a large structure is left alone as long as may be.
     #[must_use]
     pub fn with_single_structure(mut self) -> Self {
-        self.build.single = true;
+        self.single = true;
         self
     }
 
@@ -84,7 +77,7 @@ impl SnapshotPublisher {
         match &standing {
             Some(standing) if !last => segments::carried(&new, standing),
             None if !last => Ok(Vec::new()),
-            standing => segments::complete(&new, standing.as_ref(), self.build),
+            standing => segments::complete(&new, standing.as_ref(), self.single),
         }
     }
 

@@ -215,5 +215,6 @@ impl FaceStore for FakeStore {
 /// What a gallery finds, with its own order: exact distance, then row.
 pub(crate) fn search(gallery: &dyn Gallery, probe: &[f32], k: usize, effort: Effort) -> Vec<u32> {
     let probe = Embedding::new(probe.to_vec(), Metric::L2).unwrap();
-    gallery.candidates(&probe, k, effort).unwrap().rows.iter().map(|row| row.0).collect()
+    let found = gallery.search(&SearchRequest::new(&[probe], k).effort(effort)).unwrap();
+    found[0].rows.iter().map(|row| row.0).collect()
 }

@@ -40,6 +40,7 @@ pub use error::{BoxError, GalleryError, StoreError, VisionError};
 pub use face::{AlignedFace, BoundingBox, Chip, DetectedFace, FaceId, Landmarks, Quality};
 pub use gallery::{
     Candidates, Effort, FaceView, Gallery, GalleryCounts, IdentityIndex, PhotoIndex, Row,
+    SearchRequest,
 };
 pub use kernels::{KernelLevel, kernel_level, l2_squared, l2_squared_f64};
 pub use metric::{Distance, Metric, Threshold};

@@ -11,9 +11,6 @@ mod pairs;
 mod pipeline;
 
 pub use filter::Filter;
-pub use identify::{
-    Answer, Candidate, CandidateName, Decision, SearchOptions, identify, identify_among,
-    identify_each, nearest_identities,
-};
+pub use identify::{Answer, Candidate, CandidateName, Decision, identify};
 pub use pairs::{PairTrial, PairsSummary, summarise};
 pub use pipeline::{Loaded, PhotoProbe, Pipeline, Probe};

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use facesearch_ann::Snapshot;
-use facesearch_core::{Gallery, RowSet, Threshold};
+use facesearch_core::{Effort, Embedding, Gallery, RowSet, SearchRequest, Threshold};
 use facesearch_eval::calibrate::people_among;
-use facesearch_query::{Filter, SearchOptions};
+use facesearch_query::Filter;
 
 use crate::args::{Global, Search};
 use crate::calibration::Stored;
@@ -14,8 +14,12 @@ use crate::printer::{Printer, shown};
 
 /// How to search in a gallery, and what its distances mean.
 pub(crate) struct Judge {
-    /// How to search; its threshold decides.
-    pub(crate) options: SearchOptions,
+    /// How many identities to rank.
+    k: usize,
+    /// How much work a search is worth.
+    pub(crate) effort: Effort,
+    /// The largest distance that counts as the same person.
+    pub(crate) threshold: Threshold,
     /// The rows that may be found; all where that is `None`.
     pub(crate) among: Option<RowSet>,
     /// What is searched, where answers are to be explained.
@@ -82,16 +86,13 @@ impl Judge {
                 ));
             }
         };
-        let options = SearchOptions {
-            k: search.k,
-            threshold: Threshold::new(threshold).unwrap_or(Threshold::DEFAULT),
-            effort: search.effort,
-        };
+        let threshold = Threshold::new(threshold).unwrap_or(Threshold::DEFAULT);
         let structure = search.explain.then(|| Structure {
             segments: gallery.certificates().count(),
             scanned: gallery.rows_scanned(),
         });
-        Ok(Self { options, among, structure, filter, calibration, people })
+        let Search { k, effort, .. } = *search;
+        Ok(Self { k, effort, threshold, among, structure, filter, calibration, people })
     }
 
     /// The rows that pass; somebody who is asked for but not there is an error.
@@ -106,6 +107,12 @@ impl Judge {
         Ok(rows)
     }
 
+    /// The search for `probes` that was asked for.
+    pub(crate) fn request<'a>(&'a self, probes: &'a [Embedding]) -> SearchRequest<'a> {
+        let Self { k, effort, ref among, .. } = *self;
+        SearchRequest { probes, k, effort, among: among.as_ref() }
+    }
+
     /// The probability that the nearest identity, at `distance`, is the right one, if half of those
     /// asked about are enrolled; `None` without a calibration that knows.
     pub(crate) fn probability(&self, distance: f32) -> Option<f64> {
@@ -115,13 +122,14 @@ impl Judge {
     /// How many of `faces` strangers would be given a name.
     pub(crate) fn expected_false_alarms(&self, faces: usize) -> Option<f64> {
         let calibration = &self.calibration.as_ref()?.calibration;
-        let threshold = f64::from(self.options.threshold.get());
+        let threshold = f64::from(self.threshold.get());
         Some(calibration.expected_false_alarms(threshold, self.people, faces))
     }
 
     /// What an answer depends on, besides its image and the gallery.
     pub(crate) fn terms(&self) -> String {
         let learnt = self.calibration.as_ref().map(|stored| (stored.generation, stored.probes));
-        format!("{:?} {:?} calibrated {learnt:?}", self.options, self.filter)
+        let Self { k, effort, threshold, filter, .. } = self;
+        format!("{k} {effort:?} {threshold:?} {filter:?} calibrated {learnt:?}")
     }
 }

@@ -7,9 +7,7 @@ use std::time::Instant;
 use facesearch_core::{
     BoundingBox, DetectedFace, Embedding, Gallery, Landmarks, RowSet, VisionError,
 };
-use facesearch_query::{
-    Answer, Candidate, CandidateName, Decision, PhotoProbe, Probe, identify_each,
-};
+use facesearch_query::{Answer, Candidate, CandidateName, Decision, PhotoProbe, Probe, identify};
 use serde::Serialize;
 
 use crate::args;
@@ -171,7 +169,7 @@ impl ImageReport {
         Self {
             image: image.to_string_lossy().into_owned(),
             model: gallery.contract().model.clone(),
-            threshold: judge.options.threshold.get(),
+            threshold: judge.threshold.get(),
             expected_false_alarms: None,
             error: None,
             faces: Vec::new(),
@@ -237,7 +235,7 @@ impl FaceReport {
         judge: &Judge,
     ) -> anyhow::Result<Vec<Self>> {
         let start = Instant::now();
-        let answers = identify_each(gallery, vectors, &judge.options, judge.among.as_ref())?;
+        let answers = identify(gallery, &judge.request(vectors), judge.threshold)?;
         let milliseconds = start.elapsed().as_secs_f64() * 1e3 / vectors.len().max(1) as f64;
         let reports = answers.iter().map(|answer| Self::new(answer, milliseconds, gallery, judge));
         Ok(reports.collect())
@@ -268,7 +266,7 @@ impl FaceReport {
                 segments,
                 scanned,
                 exact: answer.exact,
-                effort: args::effort_name(judge.options.effort),
+                effort: args::effort_name(judge.effort),
                 milliseconds,
             }),
             candidates,

@@ -34,8 +34,6 @@ pub(crate) enum Kind {
     Segment = 5,
     Ledger = 6,
     RowMap = 7,
-    Ids = 8,
-    Removed = 9,
 }
 
 /// The first 64 bytes of every file.

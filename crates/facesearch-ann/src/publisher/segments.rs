@@ -12,7 +12,7 @@ use super::plan;
 use crate::files::{DataFile, FileSeal, Header, Kind, io_error};
 use crate::kernels::MAX_NUMBERS;
 use crate::manifest::SegmentEntry;
-use crate::segment::{GraphBuilder, Segment, write_segment};
+use crate::segment::{Segment, write_segment};
 use crate::snapshot::Snapshot;
 use crate::tables::NO_ROW;
 use crate::vectors::Vectors;
@@ -25,31 +25,23 @@ pub(super) struct New<'a> {
     pub(super) vectors: &'a Vectors,
 }
 
-/// How structures are built.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Build {
-    pub(super) builder: GraphBuilder,
-    /// One structure over everything.
-    pub(super) single: bool,
-}
-
-/// Structures for all faces, but for the few that are left to the scan.
+/// Structures for all faces, but for the few that are left to the scan; one over everything, where
+/// `single` is true.
 pub(super) fn complete(
     new: &New,
     standing: Option<&Snapshot>,
-    build: Build,
+    single: bool,
 ) -> Result<Vec<SegmentEntry>, StoreError> {
     if new.vectors.dim() > MAX_NUMBERS {
         return Ok(Vec::new());
     }
-    let plan = plan::segments(new.ids, build.single);
-    plan.into_iter().map(|ids| complete_one(new, standing, build, ids)).collect()
+    let plan = plan::segments(new.ids, single);
+    plan.into_iter().map(|ids| complete_one(new, standing, ids)).collect()
 }
 
 fn complete_one(
     new: &New,
     standing: Option<&Snapshot>,
-    build: Build,
     ids: Range<u64>,
 ) -> Result<SegmentEntry, StoreError> {
     let same = |(entry, _): &&(SegmentEntry, Segment)| {
@@ -73,7 +65,7 @@ fn complete_one(
     };
     let file = DataFile::create(new.dir.join(entry.name()))?;
     let vector = |item: usize| new.vectors.get(rows.start + item as u32);
-    entry.file = write_segment(file, rows.len(), new.vectors.dim(), build.builder, vector)?;
+    entry.file = write_segment(file, rows.len(), new.vectors.dim(), vector)?;
     Ok(entry)
 }
 

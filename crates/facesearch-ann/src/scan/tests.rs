@@ -1,6 +1,6 @@
 //! The scan against the definition: measure everything in `f64`, sort, cut.
 
-use facesearch_core::{Effort, Embedding, Gallery, Metric, Publisher};
+use facesearch_core::{Effort, Embedding, Gallery, Metric, Publisher, SearchRequest};
 use proptest::{collection::vec, prelude::*};
 
 use crate::testing::{FakeStore, Random, oracle, search};
@@ -48,7 +48,8 @@ proptest! {
 fn each_is_asked(snapshot: &Snapshot, vectors: &[Vec<f32>], probes: &[Vec<f32>], k: usize) {
     let embeddings: Vec<Embedding> =
         probes.iter().map(|v| Embedding::new(v.clone(), Metric::L2).unwrap()).collect();
-    let found = snapshot.candidates_of_each(&embeddings, k, Effort::Exact).unwrap();
+    let request = SearchRequest::new(&embeddings, k).effort(Effort::Exact);
+    let found = snapshot.search(&request).unwrap();
     assert_eq!(found.len(), probes.len());
     for (found, probe) in found.iter().zip(probes) {
         let rows: Vec<u32> = found.rows.iter().map(|row| row.0).collect();

@@ -5,6 +5,7 @@ mod certificate;
 mod eigen;
 mod flat;
 mod graph;
+#[cfg(test)]
 mod hnsw;
 mod in_degree;
 mod layout;
@@ -19,12 +20,12 @@ mod write;
 
 pub use certificate::Certificate;
 pub(crate) use certificate::measured_exactly;
-pub use write::GraphBuilder;
 pub(crate) use write::write_segment;
 
 use std::cell::RefCell;
+use std::ops::Range;
 
-use facesearch_core::{Effort, GalleryError};
+use facesearch_core::{Effort, Embedding, GalleryError, Row, RowSet, SearchRequest};
 
 use self::beam::{Breadth, Everything, Filter, Guard, Links, Only, Packed, Scratch, Trusted};
 use self::graph::descend;
@@ -50,36 +51,31 @@ pub(crate) struct Segment {
     quantiser: Quantiser,
     /// For each direction of a sketch the distance of two steps.
     steps: Vec<f32>,
-    rows: Rows,
-    /// How many of its faces were not removed since.
-    present: usize,
+    /// The rows of its faces that were not removed since.
+    rows: Range<u32>,
+    /// The row of each item, [`NO_ROW`] for a removed one; `None` where item `i` is row
+    /// `rows.start + i`, as when it was built.
+    row_map: Option<Mapped>,
 }
 
-/// Which row each item of a segment is now.
-pub(crate) enum Rows {
-    /// As when it was built: from this one on.
-    From(u32),
-    /// As this file has it.
-    Mapped(Mapped),
-}
-
-impl Rows {
-    /// The row of an item, unless it was removed.
-    fn of(&self, item: u32) -> Result<Option<u32>, GalleryError> {
-        match self {
-            Self::From(first) => Ok(Some(first + item)),
-            Self::Mapped(file) => {
-                let at = Header::LEN + 4 * item as usize;
-                file.check(at..at + 4)?;
-                Ok(Some(u32_at(file.bytes(), at)).filter(|row| *row != NO_ROW))
-            }
-        }
-    }
+/// What the segments of a snapshot propose for one probe.
+#[derive(Debug, Default)]
+pub(crate) struct Proposal {
+    /// Rows that are likely to be among the nearest, each once; more than were asked for.
+    pub(crate) rows: Vec<u32>,
+    /// Codes and sketches that were compared with the probe.
+    pub(crate) examined: u64,
+    /// The rows of segments in which a search costs no less than a scan.
+    pub(crate) unsearched: Vec<Range<u32>>,
 }
 
 impl Segment {
-    /// `present` of its faces are still there.
-    pub(crate) fn new(file: Mapped, rows: Rows, present: usize) -> Result<Self, GalleryError> {
+    /// The segment of the faces at `rows`; `row_map` where some of its faces were removed.
+    pub(crate) fn new(
+        file: Mapped,
+        rows: Range<u32>,
+        row_map: Option<Mapped>,
+    ) -> Result<Self, GalleryError> {
         let layout = Layout::read(&file)?;
         file.check(SECTIONS..layout.items_at())?;
         let floats =
@@ -87,7 +83,7 @@ impl Segment {
         let centre = floats(SECTIONS, layout.basis_at());
         let basis = floats(layout.basis_at(), layout.steps_at());
         let steps = floats(layout.steps_at(), layout.items_at());
-        if let Rows::Mapped(map) = &rows
+        if let Some(map) = &row_map
             && (map.header().count != layout.nodes as u64
                 || map.bytes().len() != Header::LEN + 4 * layout.nodes)
         {
@@ -95,7 +91,7 @@ impl Segment {
         }
         let Layout { code_dim, shape, step, .. } = layout;
         let quantiser = Quantiser { centre, basis, code_dim, shape, step };
-        Ok(Self { file, layout, quantiser, steps, rows, present })
+        Ok(Self { file, layout, quantiser, steps, rows, row_map })
     }
 
     /// How many faces it was built of.
@@ -123,135 +119,133 @@ impl Segment {
         certificate.width(effort, k).saturating_mul(cost) > self.layout.nodes
     }
 
-    /// Adds to `rows` those likely to be nearest to `probe`, more than `k` where there are; returns how
-    /// many codes were compared, or `None` where a scan is due: too many faces were removed.
+    /// Adds to the proposal of each probe the rows that are likely to be nearest to it. Where
+    /// sketches are scanned, they are read from memory once for all probes.
     ///
     /// # Errors
     ///
     /// [`GalleryError::Corrupt`] where something on the way is not as it was written.
     pub(crate) fn search(
         &self,
-        probe: &[f32],
-        k: usize,
-        effort: Effort,
-        rows: &mut Vec<u32>,
-    ) -> Result<Option<u64>, GalleryError> {
-        let Rows::From(first) = self.rows else {
-            let rarity = self.len().div_ceil(self.present.max(1));
-            return self.search_where(probe, k, effort, rarity, |_| true, rows);
-        };
-        if self.layout.certificate.scans {
-            let rows = std::slice::from_mut(rows);
-            return Ok(self.scan_each(first, &[probe], k, effort, rows)?.pop());
+        request: &SearchRequest<'_>,
+        proposals: &mut [Proposal],
+    ) -> Result<(), GalleryError> {
+        assert_eq!(request.probes.len(), proposals.len(), "one proposal for each probe");
+        let every_row = self.row_map.is_none() && request.among.is_none();
+        if every_row && self.layout.certificate.scans {
+            return self.scan_each(request, proposals);
         }
+        for (probe, proposal) in request.probes.iter().zip(proposals) {
+            let probe = probe.as_slice();
+            let examined = match (every_row, self.layout.certificate.scans) {
+                (true, _) => Some(self.walk_all(probe, request, &mut proposal.rows)?),
+                (false, true) => self.scan_some(probe, request, &mut proposal.rows)?,
+                (false, false) => self.walk_some(probe, request, &mut proposal.rows)?,
+            };
+            match examined {
+                Some(examined) => proposal.examined += examined,
+                None => proposal.unsearched.push(self.rows.clone()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Searches the graph for any row. Returns how many codes were compared.
+    fn walk_all(
+        &self,
+        probe: &[f32],
+        request: &SearchRequest<'_>,
+        rows: &mut Vec<u32>,
+    ) -> Result<u64, GalleryError> {
+        let SearchRequest { k, effort, .. } = *request;
         SCRATCH.with_borrow_mut(|scratch| {
             scratch.examined = 0;
-            let breadth = self.layout.certificate.breadth(effort, k);
-            self.walk(probe, breadth, scratch, &Everything)?;
+            self.walk(probe, self.layout.certificate.breadth(effort, k), scratch, &Everything)?;
             for (_, node) in scratch.found().take(measured_exactly(k)) {
-                rows.push(first + self.item(node)?);
+                rows.push(self.rows.start + self.item(node)?);
             }
-            Ok(Some(scratch.examined))
+            Ok(scratch.examined)
         })
     }
 
-    /// The same for several probes, each with rows of its own, and what each compared. Where sketches are scanned,
-    /// they are read from memory once for all.
-    ///
-    /// # Errors
-    ///
-    /// As for [`search`](Self::search).
-    pub(crate) fn search_each(
-        &self,
-        probes: &[&[f32]],
-        k: usize,
-        effort: Effort,
-        rows: &mut [Vec<u32>],
-    ) -> Result<Vec<Option<u64>>, GalleryError> {
-        if let Rows::From(first) = self.rows
-            && self.layout.certificate.scans
-        {
-            let examined = self.scan_each(first, probes, k, effort, rows)?;
-            return Ok(examined.into_iter().map(Some).collect());
-        }
-        let each = probes.iter().zip(rows);
-        each.map(|(probe, rows)| self.search(probe, k, effort, rows)).collect()
-    }
-
-    /// Scans sketches for several probes, all faces being rows from `first` on. Returns how many codes and sketches were
-    /// compared for each.
+    /// Scans the sketches for any row, for all probes at once.
     fn scan_each(
         &self,
-        first: u32,
-        probes: &[&[f32]],
-        k: usize,
-        effort: Effort,
-        rows: &mut [Vec<u32>],
-    ) -> Result<Vec<u64>, GalleryError> {
-        assert_eq!(probes.len(), rows.len(), "not a list for each probe");
+        request: &SearchRequest<'_>,
+        proposals: &mut [Proposal],
+    ) -> Result<(), GalleryError> {
+        let SearchRequest { probes, k, effort, .. } = *request;
+        let probes: Vec<&[f32]> = probes.iter().map(Embedding::as_slice).collect();
         let count = measured_exactly(k);
         let width = self.layout.certificate.width(effort, k).max(count);
         let (sketches, codes) = (self.sketches()?, self.codes());
         SCRATCH.with_borrow_mut(|scratch| {
             let all = |_| Ok::<_, GalleryError>(true);
-            propose(&self.quantiser, sketches, probes, width, scratch, all)?;
-            let one = |(place, rows): (usize, &mut Vec<u32>)| {
+            propose(&self.quantiser, sketches, &probes, width, scratch, all)?;
+            for (place, proposal) in proposals.iter_mut().enumerate() {
                 scratch.examined = 0;
                 settle(sketches, codes, place, count, scratch, |node| self.check_code(node))?;
                 for node in scratch.scan.found() {
-                    rows.push(first + self.item(node)?);
+                    proposal.rows.push(self.rows.start + self.item(node)?);
                 }
-                Ok(scratch.examined)
-            };
-            rows.iter_mut().enumerate().map(one).collect()
+                proposal.examined += scratch.examined;
+            }
+            Ok(())
         })
     }
 
-    /// The same of those rows that `keep` lets through, about one in `rarity`.
+    /// Scans the sketches for the rows that may be found. Returns how many codes and sketches were
+    /// compared, or `None` where a scan of the rows costs no more.
     ///
-    /// Where all that is near is not let through, such as the many photos of somebody left out, a walk
-    /// may be too narrow; then a wider one is made, as long as a scan would cost more.
-    ///
-    /// # Errors
-    ///
-    /// As for [`search`](Self::search).
-    pub(crate) fn search_where(
+    /// Where nothing near the probe may be found, such as when the many photos of one person are
+    /// filtered out, a second scan is wider.
+    fn scan_some(
         &self,
         probe: &[f32],
-        k: usize,
-        effort: Effort,
-        rarity: usize,
-        keep: impl Fn(u32) -> bool,
+        request: &SearchRequest<'_>,
         rows: &mut Vec<u32>,
     ) -> Result<Option<u64>, GalleryError> {
-        let row = |node: u32| Ok(self.rows.of(self.item(node)?)?.filter(|row| keep(*row)));
-        if self.layout.certificate.scans {
-            let wanted = |node| row(node).map(|row: Option<u32>| row.is_some());
-            let mut width = self.layout.certificate.width(effort, k);
-            return SCRATCH.with_borrow_mut(|scratch| {
-                scratch.examined = 0;
-                self.scan(probe, k, width, scratch, wanted)?;
-                let crowd = scratch.scan.crowd(self.sketches()?, width, k.max(1));
-                if crowd >= 2 * rarity.max(1) {
-                    // The certificate's width is for known faces and strangers; far out all are strangers.
-                    width = width.saturating_mul(3 * crowd / rarity.max(1));
-                    if width.saturating_mul(SPARSE) > self.len() {
-                        return Ok(None);
-                    }
-                    self.scan(probe, k, width, scratch, wanted)?;
-                }
-                for node in scratch.scan.found() {
-                    rows.extend(row(node)?);
-                }
-                Ok(Some(scratch.examined))
-            });
-        }
-        let filter = Only(|node: u32| row(node).map(|row: Option<u32>| row.is_some()));
-        let certificate = &self.layout.certificate;
-        let width = certificate.width(effort, k);
+        let SearchRequest { k, effort, among, .. } = *request;
+        let rarity = self.rarity(among);
+        let keep = |node: u32| Ok(self.row_in(node, among)?.is_some());
+        let mut width = self.layout.certificate.width(effort, k);
         SCRATCH.with_borrow_mut(|scratch| {
             scratch.examined = 0;
-            let mut rarity = rarity.max(1);
+            self.scan(probe, k, width, scratch, keep)?;
+            let crowd = scratch.scan.crowd(self.sketches()?, width, k.max(1));
+            if crowd >= 2 * rarity {
+                // The certificate's width is for known faces and strangers; far out all are
+                // strangers.
+                width = width.saturating_mul(3 * crowd / rarity);
+                if width.saturating_mul(SPARSE) > self.len() {
+                    return Ok(None);
+                }
+                self.scan(probe, k, width, scratch, keep)?;
+            }
+            for node in scratch.scan.found() {
+                rows.extend(self.row_in(node, among)?);
+            }
+            Ok(Some(scratch.examined))
+        })
+    }
+
+    /// Searches the graph for the rows that may be found. Returns how many codes were compared, or
+    /// `None` where a scan of the rows costs no more.
+    ///
+    /// Where nothing near the probe may be found, wider searches follow.
+    fn walk_some(
+        &self,
+        probe: &[f32],
+        request: &SearchRequest<'_>,
+        rows: &mut Vec<u32>,
+    ) -> Result<Option<u64>, GalleryError> {
+        let SearchRequest { k, effort, among, .. } = *request;
+        let certificate = &self.layout.certificate;
+        let width = certificate.width(effort, k);
+        let filter = Only(|node: u32| Ok(self.row_in(node, among)?.is_some()));
+        let mut rarity = self.rarity(among);
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.examined = 0;
             loop {
                 let breadth = certificate.breadth(effort, k).for_some(rarity, width);
                 if breadth.width().saturating_mul(SPARSE) > self.len() {
@@ -260,13 +254,33 @@ impl Segment {
                 self.walk(probe, breadth, scratch, &filter)?;
                 if let Some(nodes) = scratch.wanted(breadth) {
                     for node in nodes.take(measured_exactly(k)) {
-                        rows.extend(row(node)?);
+                        rows.extend(self.row_in(node, among)?);
                     }
                     return Ok(Some(scratch.examined));
                 }
                 rarity = rarity.saturating_mul(4);
             }
         })
+    }
+
+    /// One in about so many of its nodes may be found.
+    fn rarity(&self, among: Option<&RowSet>) -> usize {
+        let of_present = || self.len().div_ceil(self.rows.len().max(1));
+        among.map_or_else(of_present, RowSet::rarity).max(1)
+    }
+
+    /// The row of a node, if it was not removed and is in `among`.
+    fn row_in(&self, node: u32, among: Option<&RowSet>) -> Result<Option<u32>, GalleryError> {
+        let row = self.row_of(self.item(node)?)?;
+        Ok(row.filter(|row| among.is_none_or(|among| among.contains(Row(*row)))))
+    }
+
+    /// The row of an item, unless it was removed.
+    fn row_of(&self, item: u32) -> Result<Option<u32>, GalleryError> {
+        let Some(map) = &self.row_map else { return Ok(Some(self.rows.start + item)) };
+        let at = Header::LEN + 4 * item as usize;
+        map.check(at..at + 4)?;
+        Ok(Some(u32_at(map.bytes(), at)).filter(|row| *row != NO_ROW))
     }
 
     /// Leaves in `scratch` the best of the `width` nodes whose sketches seem nearest, of those that `keep` lets through.
@@ -355,7 +369,7 @@ impl Segment {
 
     /// The row that each item has now.
     pub(crate) fn rows(&self) -> impl Iterator<Item = Result<Option<u32>, GalleryError>> {
-        (0..self.len() as u32).map(|item| self.rows.of(item))
+        (0..self.len() as u32).map(|item| self.row_of(item))
     }
 
     pub(crate) fn check_all(&self) -> Result<(), GalleryError> {
@@ -363,11 +377,7 @@ impl Segment {
     }
 
     pub(crate) fn files(&self) -> impl Iterator<Item = &Mapped> {
-        let map = match &self.rows {
-            Rows::From(_) => None,
-            Rows::Mapped(map) => Some(map),
-        };
-        [&self.file].into_iter().chain(map)
+        [&self.file].into_iter().chain(&self.row_map)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Graphs of both builders against the definition.
 
-use facesearch_core::{Effort, Embedding, Gallery, Metric, Publisher, Row, RowSet};
+use facesearch_core::{
+    Effort, Embedding, Gallery, Metric, Publisher, Row, RowSet, SearchRequest,
+};
 
 use super::beam::{Breadth, Links, NO_LINK, Scratch};
 use super::graph::{CodeTable, Graph, Level, find};
@@ -265,9 +267,9 @@ fn a_filter_finds_the_nearest(dim: usize) {
     let probes = clustered(60, dim, 52);
     let embeddings: Vec<Embedding> =
         probes.iter().map(|probe| Embedding::new(probe.clone(), Metric::L2).unwrap()).collect();
-    let together = snapshot.candidates_of_each(&embeddings, 10, Effort::Balanced).unwrap();
-    for (probe, together) in embeddings.iter().zip(together) {
-        let alone = snapshot.candidates(probe, 10, Effort::Balanced).unwrap();
+    let together = snapshot.search(&SearchRequest::new(&embeddings, 10)).unwrap();
+    for (probe, together) in embeddings.chunks(1).zip(together) {
+        let alone = snapshot.search(&SearchRequest::new(probe, 10)).unwrap().remove(0);
         assert_eq!(
             (together.rows, together.exact, together.examined),
             (alone.rows, false, alone.examined)
@@ -287,7 +289,8 @@ fn a_filter_finds_the_nearest(dim: usize) {
             let want: Vec<Row> =
                 oracle(&left, probe, 10).into_iter().map(|i| rows[i as usize]).collect();
             let probe = Embedding::new(probe.clone(), Metric::L2).unwrap();
-            let found = snapshot.candidates_among(&probe, 10, Effort::Balanced, &among).unwrap();
+            let request = SearchRequest::new(std::slice::from_ref(&probe), 10).among(&among);
+            let found = snapshot.search(&request).unwrap().remove(0);
             assert!(found.rows.iter().all(|row| among.contains(*row)));
             assert_eq!(found.rows.len(), 10);
             hits += want.iter().filter(|row| found.rows.contains(row)).count();

@@ -14,6 +14,7 @@ mod cluster;
 mod damage;
 mod deepface;
 mod demo;
+mod distance;
 mod ensemble;
 mod eval;
 mod exchange;

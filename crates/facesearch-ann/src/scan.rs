@@ -9,7 +9,8 @@ pub(crate) use batch::{ManyProbes, nearest_of_each};
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
-use facesearch_core::{GalleryError, Row, RowSet, l2_squared, l2_squared_f64};
+use facesearch_core::approximate::l2_squared;
+use facesearch_core::{GalleryError, Row, RowSet, squared_distance};
 use rayon::prelude::*;
 
 use crate::vectors::Vectors;
@@ -66,7 +67,7 @@ pub(crate) fn nearest(
     } else {
         parts.into_par_iter().map(scan).try_reduce(|| empty.clone(), |a, b| Ok(a.merge(b)))?
     };
-    Ok(list.finish(|row| l2_squared_f64(probe, vectors.get(row))))
+    Ok(list.finish(|row| squared_distance(probe, vectors.get(row))))
 }
 
 /// The rows that may be among the nearest `k`, given that `f32` distances are only nearly right.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use facesearch_core::{
     Candidates, Contract, Effort, Embedding, FaceId, FaceView, Gallery, GalleryCounts,
-    GalleryError, IdentityIndex, Outcome, PhotoIndex, Row, RowSet, SearchRequest, l2_squared_f64,
+    GalleryError, IdentityIndex, Outcome, PhotoIndex, Row, RowSet, SearchRequest, squared_distance,
 };
 use rayon::prelude::*;
 
@@ -251,7 +251,7 @@ impl Snapshot {
         rows.iter().for_each(|row| self.vectors.prefetch(*row));
         let mut near = Vec::with_capacity(rows.len());
         for row in rows {
-            near.push((l2_squared_f64(probe, self.checked_vector(row)?), row));
+            near.push((squared_distance(probe, self.checked_vector(row)?), row));
         }
         for rows in self.uncovered.iter().chain(&unsearched) {
             let allowed = |among: &RowSet| among.within(rows.clone()).count();

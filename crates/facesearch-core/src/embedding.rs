@@ -1,7 +1,6 @@
 //! The vector that stands for a face.
 
-use crate::kernels::l2_squared;
-use crate::metric::{Distance, Metric};
+use crate::metric::{Distance, Metric, distance};
 
 /// A face as its model sees it: finite numbers, never empty, never all zero where the metric
 /// normalises, and of unit length there.
@@ -60,9 +59,9 @@ impl Embedding {
         &self.0
     }
 
-    /// L2 distance. Panics if the dimensions differ: that is a bug in the caller.
+    /// The [`distance`] of the two. Panics if the dimensions differ: that is a bug in the caller.
     pub fn distance(&self, other: &Self) -> Distance {
-        Distance::from_squared(l2_squared(&self.0, &other.0))
+        distance(&self.0, &other.0)
     }
 }
 

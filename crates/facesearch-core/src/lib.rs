@@ -42,9 +42,8 @@ pub use gallery::{
     Candidates, Effort, FaceView, Gallery, GalleryCounts, IdentityIndex, PhotoIndex, Row,
     SearchRequest,
 };
-pub use kernels::{KernelLevel, kernel_level, l2_squared, l2_squared_f64};
-pub use metric::{Distance, Metric, Threshold};
-pub use panels::{Panel, Panels, squared_length};
+pub use kernels::{KernelLevel, kernel_level, squared_distance};
+pub use metric::{Distance, Metric, Threshold, distance};
 pub use photo::{ContentHash, FileStat, Photo};
 pub use progress::{NoProgress, Progress};
 pub use rows::RowSet;
@@ -54,3 +53,12 @@ pub use store::{
 pub use text::display_path;
 pub use topk::TopK;
 pub use vision::{Embedder, FaceDetector, FaceFinder, FoundFaces};
+
+/// Fast arithmetic in `f32`, for choosing candidates.
+///
+/// No number that anybody is shown, or that a threshold is applied to, comes from here: that is
+/// [`distance`].
+pub mod approximate {
+    pub use crate::kernels::l2_squared;
+    pub use crate::panels::{Panel, Panels, squared_length};
+}

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kernels::squared_distance;
+
 /// How a model's embeddings are meant to be compared.
 ///
 /// The engine searches by one distance only, L2. That is enough: on unit vectors cosine distance is
@@ -71,18 +73,21 @@ impl fmt::Display for Metric {
     }
 }
 
+/// The L2 distance of two vectors: the one that is shown, and that thresholds are applied to.
+///
+/// Summed in `f64` and rounded once to `f32`: the same number on every CPU, and exactly 0 for equal
+/// vectors. Panics if the lengths differ: that is a bug in the caller.
+pub fn distance(a: &[f32], b: &[f32]) -> Distance {
+    Distance::from_squared(squared_distance(a, b))
+}
+
 /// An L2 distance between two embeddings of one model: finite, not negative, smaller is nearer.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Distance(f32);
 
 impl Distance {
-    /// The distance whose square is `squared`; a negative rounding error counts as zero.
-    pub fn from_squared(squared: f32) -> Self {
-        Self(squared.max(0.0).sqrt())
-    }
-
-    /// The same of a sum in `f64`, rounded once.
-    pub fn from_squared_f64(squared: f64) -> Self {
+    /// The distance whose square is `squared`, rounded once to `f32`; below zero it is zero.
+    pub fn from_squared(squared: f64) -> Self {
         Self(squared.max(0.0).sqrt() as f32)
     }
 

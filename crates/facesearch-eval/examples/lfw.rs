@@ -8,7 +8,7 @@
 
 use std::time::Instant;
 
-use facesearch_core::{Metric, l2_squared};
+use facesearch_core::Metric;
 use facesearch_eval::calibrate::{Impostors, nearest_impostors};
 use facesearch_eval::cluster::{ClusterOptions, Constraints, Graph, cluster, score_clusters};
 use facesearch_eval::evidence::{Fusion, Naming, assign_jointly};
@@ -183,7 +183,7 @@ fn near(faces: &Faces, split: &Split, row: usize, threshold: f64) -> Vec<Naming<
     gallery
         .map(|other| Naming {
             identity: faces.person(other),
-            cost: f64::from(l2_squared(faces.vector(row), faces.vector(other)).sqrt()),
+            cost: f64::from(faces.distance(row, other)),
         })
         .filter(|naming| naming.cost <= threshold)
         .collect()

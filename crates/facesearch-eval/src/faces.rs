@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use facesearch_core::l2_squared;
+use facesearch_core::distance;
 
 use crate::EvalError;
 
@@ -90,6 +90,6 @@ impl Faces {
 
     /// L2 distance of two faces.
     pub fn distance(&self, a: usize, b: usize) -> f32 {
-        l2_squared(self.vector(a), self.vector(b)).sqrt()
+        distance(self.vector(a), self.vector(b)).get()
     }
 }

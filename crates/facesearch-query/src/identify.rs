@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use facesearch_core::{
     Candidates, Distance, Embedding, Gallery, GalleryError, IdentityIndex, PhotoIndex, Row, RowSet,
-    SearchRequest, Threshold, l2_squared_f64,
+    SearchRequest, Threshold, distance, squared_distance,
 };
 use rayon::prelude::*;
 
@@ -150,7 +150,7 @@ fn support(
     let CandidateName::Identity(identity) = candidate.name else { return 1 };
     let within = |row: &Row| {
         among.is_none_or(|among| among.contains(*row))
-            && threshold.accepts(distance(gallery, probe, *row))
+            && threshold.accepts(distance(probe.as_slice(), gallery.vector(*row)))
     };
     let rows = gallery.rows_of(identity).into_iter().filter(within);
     rows.map(|row| gallery.face(row).photo.0).collect::<BTreeSet<u32>>().len()
@@ -160,7 +160,7 @@ fn support(
 fn rank(gallery: &dyn Gallery, probe: &Embedding, rows: &[Row]) -> Vec<Candidate> {
     let mut best: BTreeMap<(u8, u32), (f64, Row, CandidateName)> = BTreeMap::new();
     for &row in rows {
-        let squared = squared(gallery, probe, row);
+        let squared = squared_distance(probe.as_slice(), gallery.vector(row));
         let face = gallery.face(row);
         let (key, name) = match face.identity {
             Some(identity) => ((0, identity.0), CandidateName::Identity(identity)),
@@ -175,18 +175,10 @@ fn rank(gallery: &dyn Gallery, probe: &Embedding, rows: &[Row]) -> Vec<Candidate
     let mut ranked: Vec<_> = best.into_values().collect();
     ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     let candidate = |(squared, row, name)| {
-        let distance = Distance::from_squared_f64(squared);
+        let distance = Distance::from_squared(squared);
         Candidate { name, distance, row, support: 0 }
     };
     ranked.into_iter().map(candidate).collect()
-}
-
-fn distance(gallery: &dyn Gallery, probe: &Embedding, row: Row) -> Distance {
-    Distance::from_squared_f64(squared(gallery, probe, row))
-}
-
-fn squared(gallery: &dyn Gallery, probe: &Embedding, row: Row) -> f64 {
-    l2_squared_f64(probe.as_slice(), gallery.vector(row))
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@
 
 use std::ops::Range;
 
-use facesearch_core::{GalleryError, Panels, l2_squared_f64, squared_length};
+use facesearch_core::approximate::{Panels, squared_length};
+use facesearch_core::{GalleryError, squared_distance};
 use rayon::prelude::*;
 
 use super::{PART, STRIDE, Shortlist};
@@ -53,7 +54,7 @@ pub(crate) fn nearest_of_each(
             .try_reduce_with(|a, b| Ok(a.into_iter().zip(b).map(|(a, b)| a.merge(b)).collect()));
         let lists = lists.unwrap_or_else(|| Ok(many.lists(k)))?;
         let finish = |(list, probe): (Shortlist, &&[f32])| {
-            list.finish(|row| l2_squared_f64(probe, vectors.get(row)))
+            list.finish(|row| squared_distance(probe, vectors.get(row)))
         };
         found.par_extend(lists.into_par_iter().zip(probes).map(finish));
     }

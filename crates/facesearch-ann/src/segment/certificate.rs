@@ -3,7 +3,8 @@
 //! Some probes are answered both by the graph and by measuring everything. The widths at which the
 //! graph is good enough become the efforts of this segment.
 
-use facesearch_core::{Effort, l2_squared};
+use facesearch_core::Effort;
+use facesearch_core::approximate::l2_squared;
 use rayon::prelude::*;
 
 use super::beam::{Breadth, Scratch};

@@ -1,7 +1,8 @@
 //! Graphs of both builders against the definition.
 
 use facesearch_core::{
-    Effort, Embedding, Gallery, Metric, Publisher, Row, RowSet, SearchRequest,
+    Effort, Embedding, Gallery, Metric, Publisher, Row, RowSet, SearchRequest, distance,
+    squared_distance,
 };
 
 use super::beam::{Breadth, Links, NO_LINK, Scratch};
@@ -180,8 +181,8 @@ fn a_flood_of_copies_hides_nobody() {
         // A vector as near as the tenth is as good as the tenth: copies cannot be told apart.
         let distances = |effort| {
             let rows = search(&snapshot, &probe, 10, effort);
-            let measure = |row| facesearch_core::l2_squared(&probe, snapshot.vector(Row(row)));
-            rows.into_iter().map(measure).collect::<Vec<f32>>()
+            let measure = |row| squared_distance(&probe, snapshot.vector(Row(row)));
+            rows.into_iter().map(measure).collect::<Vec<f64>>()
         };
         let farthest = distances(Effort::Exact)[9] + 1e-5;
         hits += distances(Effort::Balanced).iter().filter(|d| **d <= farthest).count();
@@ -244,7 +245,7 @@ fn codes_keep_distances() {
             &mut found,
         );
         let got = (found[0] as f32).sqrt() * quantiser.step;
-        let want = facesearch_core::l2_squared(a, b).sqrt();
+        let want = distance(a, b).get();
         assert!((got - want).abs() < 0.02, "{got}, not {want}");
     }
 }

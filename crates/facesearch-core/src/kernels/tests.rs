@@ -38,8 +38,9 @@ proptest! {
             let got = f64::from(kernel(&a, &b));
             prop_assert!((got - want).abs() <= 1e-5 * want.max(1.0), "{name}: {got}, not {want}");
         }
-        let got = l2_squared_f64(&a, &b);
+        let got = squared_distance(&a, &b);
         prop_assert!((got - want).abs() <= 1e-12 * want.max(1.0), "in f64: {got}, not {want}");
+        prop_assert_eq!(got.to_bits(), portable_squared_distance(&a, &b).to_bits());
     }
 
     #[test]

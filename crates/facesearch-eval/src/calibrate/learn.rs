@@ -1,6 +1,6 @@
 //! Learning from an index itself: its people are strangers to each other.
 
-use facesearch_core::{Gallery, IdentityIndex, Row, RowSet, l2_squared};
+use facesearch_core::{Gallery, IdentityIndex, Row, RowSet, distance};
 use rayon::prelude::*;
 
 use super::{
@@ -158,10 +158,9 @@ fn nearest_of_each(
 ) -> Vec<f32> {
     let mut nearest = vec![f32::INFINITY; people];
     for (row, person) in faces.iter().filter(|(row, _)| *row != itself) {
-        let square = l2_squared(probe, gallery.vector(*row));
-        nearest[*person] = nearest[*person].min(square);
+        let distance = distance(probe, gallery.vector(*row)).get();
+        nearest[*person] = nearest[*person].min(distance);
     }
-    nearest.iter_mut().for_each(|square| *square = square.max(0.0).sqrt());
     nearest
 }
 

@@ -228,7 +228,7 @@ fn the_threshold_keeps_to_the_wanted_rate_on_people_it_never_saw() {
     let mut random = Random::new(11);
     let gallery = crowd(&mut random, 1200);
     let strangers = crowd(&mut random, 4000);
-    let distance = |a: &[f32], b: &[f32]| facesearch_core::l2_squared(a, b).sqrt();
+    let distance = |a: &[f32], b: &[f32]| facesearch_core::distance(a, b).get();
     let impostors = nearest_impostors(gallery.iter().enumerate().map(|(i, probe)| {
         let others = gallery.iter().enumerate().filter(|(j, _)| *j != i);
         others.map(|(_, other)| distance(probe, other)).collect()

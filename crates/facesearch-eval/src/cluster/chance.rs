@@ -10,7 +10,7 @@
 //! distances; with five models on LFW's View 1 that was within a factor of two. How many pairs
 //! there are in all is counted.
 
-use facesearch_core::l2_squared;
+use facesearch_core::squared_distance;
 use rayon::prelude::*;
 
 use super::linkage::Scale;
@@ -54,7 +54,7 @@ impl Strangers {
         let rows = vectors.len();
         let all = rows * rows.saturating_sub(1) / 2;
         let score = |a: usize, b: usize| {
-            let square = f64::from(l2_squared(vectors.vector(a), vectors.vector(b)));
+            let square = squared_distance(vectors.vector(a), vectors.vector(b));
             (clusters.group[a] != clusters.group[b]).then(|| scale.pair(square, a, b) as f32)
         };
         let (mut scores, asked): (Vec<f32>, usize) = if all <= PAIRS {
@@ -120,7 +120,7 @@ impl Strangers {
     ) -> f64 {
         let of = |a: usize| {
             let pair = move |b: usize| {
-                let square = f64::from(l2_squared(vectors.vector(a), vectors.vector(b)));
+                let square = squared_distance(vectors.vector(a), vectors.vector(b));
                 // A pair that is at both ends in the graph counts once.
                 let twice = b < a && graph.neighbours(b).any(|other| other == a);
                 (!twice).then(|| scale.pair(square, a, b))

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use facesearch_core::{Panels, squared_length};
+use facesearch_core::approximate::{Panels, squared_length};
 use rayon::prelude::*;
 
 use super::graph::one_after_another;

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use facesearch_core::{Gallery, Panels, Row, TopK, squared_length};
+use facesearch_core::approximate::{Panels, squared_length};
+use facesearch_core::{Gallery, Row, TopK};
 use rayon::prelude::*;
 
 use crate::Faces;
@@ -161,7 +162,7 @@ impl<'a> Block<'a> {
     }
 }
 
-/// The numbers of some rows as [`Panel::products`](facesearch_core::Panel::products) takes them.
+/// The numbers of some rows as [`Panel::products`](facesearch_core::approximate::Panel::products) takes them.
 pub(super) fn one_after_another(vectors: &(impl Vectors + ?Sized), rows: Range<usize>) -> Vec<f32> {
     let mut numbers = Vec::with_capacity(rows.len() * vectors.vector(rows.start).len());
     rows.for_each(|row| numbers.extend_from_slice(vectors.vector(row)));

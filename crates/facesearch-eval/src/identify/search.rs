@@ -1,6 +1,6 @@
 //! Compares every probe with every enrolled person, for several gallery sizes at once.
 
-use facesearch_core::{Metric, l2_squared};
+use facesearch_core::{Metric, distance};
 use rayon::prelude::*;
 
 use super::{Mate, OpenSet, Outcome, Split};
@@ -92,7 +92,7 @@ fn enrolled<'a>(
 
 fn score(probe: &[f32], photos: &[Vec<f32>], fusion: Fusion) -> f32 {
     let mut distances: Vec<f32> =
-        photos.iter().map(|photo| l2_squared(probe, photo).sqrt()).collect();
+        photos.iter().map(|photo| distance(probe, photo).get()).collect();
     fusion.score(&mut distances).unwrap_or(f32::INFINITY)
 }
 

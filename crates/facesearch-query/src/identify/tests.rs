@@ -63,8 +63,7 @@ impl Gallery for Memory {
         let nearest = |probe: &Embedding| {
             let mut top = TopK::new(request.k);
             for row in (0..self.len() as u32).map(Row).filter(may_be_found) {
-                let squared = facesearch_core::l2_squared(probe.as_slice(), self.vector(row));
-                top.push((Distance::from_squared(squared), row));
+                top.push((distance(probe.as_slice(), self.vector(row)), row));
             }
             let rows = top.into_sorted().into_iter().map(|(_, row)| row).collect();
             Candidates { rows, exact: true, examined: self.len() as u64 }

@@ -347,10 +347,9 @@ fn run_stump(args: &CalibrateArgs, global: &Global, out: &mut Printer) -> anyhow
 /// Pairs of an index's labelled faces, as many of two people as of one: neighbours in the order of
 /// a person's photos, and each first photo with that of the next person.
 fn pairs_of(gallery: &dyn Gallery) -> Vec<Trial> {
-    use facesearch_core::{IdentityIndex, Row, l2_squared};
+    use facesearch_core::{IdentityIndex, Row};
     let distance = |a: Row, b: Row| {
-        let square = l2_squared(gallery.vector(a), gallery.vector(b));
-        Some(f64::from(square.max(0.0).sqrt()))
+        Some(f64::from(facesearch_core::distance(gallery.vector(a), gallery.vector(b)).get()))
     };
     let people: Vec<Vec<Row>> =
         (0..gallery.identity_count() as u32).map(|i| gallery.rows_of(IdentityIndex(i))).collect();

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use facesearch_core::{BoundingBox, Embedding, FaceId, Gallery, Metric, Row, SearchRequest};
+use facesearch_core::{
+    BoundingBox, Embedding, FaceId, Gallery, Metric, Row, SearchRequest,
+    squared_distance,
+};
 use facesearch_eval::cluster::{
     ClusterOptions, ClusterScore, Clusters, Constraints, Graph, Vectors, cluster,
     cluster_by_chance, score_clusters,
@@ -251,8 +254,8 @@ fn graph(gallery: &dyn Gallery, k: usize) -> anyhow::Result<Graph> {
         let probe = Embedding::new(own.to_vec(), metric)?;
         let found = gallery.search(&SearchRequest::new(&[probe], k + 1))?;
         let rows = found.into_iter().flat_map(|found| found.rows);
-        let mut near: Vec<(f32, u32)> = rows
-            .map(|other| (facesearch_core::l2_squared(own, gallery.vector(other)), other.0))
+        let mut near: Vec<(f64, u32)> = rows
+            .map(|other| (squared_distance(own, gallery.vector(other)), other.0))
             .filter(|(_, other)| *other as usize != row)
             .collect();
         near.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));

@@ -330,7 +330,7 @@ fn show(name: &str, json: bool, global: &Global, out: &mut Printer) -> anyhow::R
 
 /// Exact distance of two faces of a gallery.
 pub(crate) fn distance(gallery: &dyn Gallery, a: Row, b: Row) -> f32 {
-    facesearch_core::l2_squared(gallery.vector(a), gallery.vector(b)).max(0.0).sqrt()
+    facesearch_core::distance(gallery.vector(a), gallery.vector(b)).get()
 }
 
 #[derive(Serialize)]

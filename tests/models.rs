@@ -206,6 +206,20 @@ fn a_network_in_a_file_needs_no_entry() {
     let answer = &json_lines(&models.run_for(0, &query))[0];
     assert_eq!(answer["model"], same["model"]);
     assert_eq!(answer["faces"][0]["decision"], "match");
+    // Nobody knows its threshold, so without one nothing is decided, and it is said what to give.
+    for undecided in [
+        [&["verify", text(&a), text(&b)][..], &model].concat(),
+        vec!["query", text(&b), "--index", text(&index), "--json"],
+        vec!["audit", "--index", text(&index)],
+        vec!["cluster", "--index", text(&index)],
+    ] {
+        let refused = models.run_for(2, &undecided);
+        let said = stderr(&refused);
+        assert!(said.contains("no threshold is known") && said.contains("--threshold"), "{said}");
+        assert!(stdout(&refused).is_empty());
+    }
+    let stats = &json_lines(&models.run_for(0, &["stats", "--index", text(&index), "--json"]))[0];
+    assert!(stats["contract"]["threshold"].is_null() && stats["false_alarm_rate"].is_null());
     // The same file used in another way is another model.
     let otherwise = ["--model", text(&file), "--normalise", "arcface"];
     models.run_for(4, &[&fill[..], &otherwise].concat());

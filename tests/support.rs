@@ -159,7 +159,7 @@ pub(crate) fn index_of(index: &Path, faces: &[Made]) {
         weights: String::new(),
         dimension: faces[0].vector.len() as u32,
         metric: Metric::L2,
-        threshold: 0.55,
+        threshold: Some(0.55),
         detector: "none".into(),
         min_face: 1,
         preprocessing: "none".into(),

@@ -23,7 +23,7 @@ impl MadeUp {
             weights: String::new(),
             dimension: faces.dim as u32,
             metric: Metric::NormalisedL2,
-            threshold: 0.55,
+            threshold: Some(0.55),
             detector: "none".into(),
             min_face: 0,
             preprocessing: "none".into(),

@@ -75,7 +75,7 @@ impl FakeStore {
             weights: String::new(),
             dimension: dim as u32,
             metric: Metric::L2,
-            threshold: 0.55,
+            threshold: Some(0.55),
             detector: "none".into(),
             min_face: 20,
             preprocessing: "none".into(),

@@ -31,6 +31,7 @@ mod progress;
 mod rows;
 mod store;
 mod text;
+mod threshold;
 mod topk;
 mod vision;
 
@@ -43,7 +44,7 @@ pub use gallery::{
     SearchRequest,
 };
 pub use kernels::{KernelLevel, kernel_level, squared_distance};
-pub use metric::{Distance, Metric, Threshold, distance};
+pub use metric::{Distance, Metric, distance};
 pub use photo::{ContentHash, FileStat, Photo};
 pub use progress::{NoProgress, Progress};
 pub use rows::RowSet;
@@ -51,6 +52,7 @@ pub use store::{
     Change, FaceRecord, FaceStore, FileEntry, Outcome, PhotoRecord, Published, Publisher,
 };
 pub use text::display_path;
+pub use threshold::{NoThreshold, Threshold, ThresholdSource};
 pub use topk::TopK;
 pub use vision::{Embedder, FaceDetector, FaceFinder, FoundFaces};
 

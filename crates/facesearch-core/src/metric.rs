@@ -117,32 +117,6 @@ impl fmt::Display for Distance {
     }
 }
 
-/// The largest L2 distance at which two faces count as the same person.
-///
-/// Inclusive, so that a threshold of 0 still accepts a photo compared with itself.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Threshold(f32);
-
-impl Threshold {
-    /// The search-safe default of the project, 0.55 L2.
-    pub const DEFAULT: Self = Self(0.55);
-
-    /// A threshold of `l2`; `None` where it is negative or not a number.
-    pub fn new(l2: f32) -> Option<Self> {
-        (l2 >= 0.0).then_some(Self(l2))
-    }
-
-    /// The plain number, L2.
-    pub fn get(self) -> f32 {
-        self.0
-    }
-
-    /// Whether `distance` is within the threshold.
-    pub fn accepts(self, distance: Distance) -> bool {
-        distance.get() <= self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,14 +130,5 @@ mod tests {
                 assert!((back - d).abs() < 2e-3, "{metric} {d} came back as {back}");
             }
         }
-    }
-
-    #[test]
-    fn a_threshold_of_zero_is_a_value_and_accepts_only_zero() {
-        let zero = Threshold::new(0.0).unwrap();
-        assert!(zero.accepts(Distance(0.0)));
-        assert!(!zero.accepts(Distance(1e-6)));
-        assert!(Threshold::new(-0.1).is_none());
-        assert!(Threshold::new(f32::NAN).is_none());
     }
 }

@@ -54,7 +54,7 @@ fn identification(faces: &Faces, metric: Metric) {
     let split = split(faces, &Protocol::default()).unwrap();
     let how = Bootstrap { resamples: 200, ..Bootstrap::default() };
     for set in run(faces, &split, &[100, 400, 1600], Fusion::Nearest, metric) {
-        let made = report(&set, 0.55, &how);
+        let made = report(&set, Some(0.55), &how);
         println!("N {} known {} unknown {}", made.people, made.known, made.unknown);
         for (k, share, around) in &made.ranks {
             println!("  rank {k} {share:.4} {around:?}");

@@ -61,7 +61,7 @@ pub struct Answer {
 pub fn identify(
     gallery: &dyn Gallery,
     request: &SearchRequest<'_>,
-    threshold: Threshold,
+    threshold: &Threshold,
 ) -> Result<Vec<Answer>, GalleryError> {
     // The decision is about the nearest identity, so one is looked for even where none is wanted.
     let answers = rank_identities(gallery, &SearchRequest { k: request.k.max(1), ..*request })?;
@@ -142,7 +142,7 @@ fn support(
     probe: &Embedding,
     candidate: &Candidate,
     among: Option<&RowSet>,
-    threshold: Threshold,
+    threshold: &Threshold,
 ) -> usize {
     if !threshold.accepts(candidate.distance) {
         return 0;

@@ -34,7 +34,7 @@ pub struct PairsSummary {
 }
 
 /// Sums up `trials` as decided by `threshold`.
-pub fn summarise(trials: &[PairTrial], threshold: Threshold) -> PairsSummary {
+pub fn summarise(trials: &[PairTrial], threshold: &Threshold) -> PairsSummary {
     let known: Vec<(Option<f32>, bool)> =
         trials.iter().filter_map(|trial| Some((trial.distance, trial.same?))).collect();
     let right = |threshold: f32| {
@@ -46,8 +46,8 @@ pub fn summarise(trials: &[PairTrial], threshold: Threshold) -> PairsSummary {
     PairsSummary {
         pairs: trials.len(),
         failed: trials.iter().filter(|trial| trial.distance.is_none()).count(),
-        threshold: threshold.get(),
-        accuracy: share(right(threshold.get())),
+        threshold: threshold.l2(),
+        accuracy: share(right(threshold.l2())),
         best_threshold: best,
         best_accuracy: best.and_then(|best| share(right(best))),
     }
@@ -77,7 +77,13 @@ fn best_threshold(known: &[(Option<f32>, bool)]) -> Option<f32> {
 mod tests {
     use proptest::{collection::vec, prelude::*};
 
+    use facesearch_core::ThresholdSource;
+
     use super::*;
+
+    fn within(l2: f32) -> Threshold {
+        Threshold::new(l2, ThresholdSource::Given).unwrap()
+    }
 
     proptest! {
         #[test]
@@ -91,10 +97,10 @@ mod tests {
                     same: Some(same),
                 })
                 .collect();
-            let best = summarise(&trials, Threshold::DEFAULT).best_accuracy;
+            let best = summarise(&trials, &within(0.55)).best_accuracy;
             for step in 0..250 {
-                let threshold = Threshold::new(step as f32 / 100.0).unwrap();
-                let accuracy = summarise(&trials, threshold).accuracy;
+                let threshold = within(step as f32 / 100.0);
+                let accuracy = summarise(&trials, &threshold).accuracy;
                 prop_assert!(best.is_none() || best >= accuracy, "{threshold:?}");
             }
         }
@@ -108,7 +114,7 @@ mod tests {
             PairTrial { distance: Some(0.3), same: Some(true) },
             PairTrial { distance: Some(0.9), same: None },
         ];
-        let summary = summarise(&trials, Threshold::DEFAULT);
+        let summary = summarise(&trials, &within(0.55));
         assert_eq!((summary.pairs, summary.failed), (4, 2));
         assert_eq!(summary.accuracy, Some(2.0 / 3.0));
     }
@@ -116,7 +122,7 @@ mod tests {
     #[test]
     fn without_truth_there_is_no_accuracy() {
         let trials = [PairTrial { distance: Some(0.3), same: None }];
-        let summary = summarise(&trials, Threshold::DEFAULT);
+        let summary = summarise(&trials, &within(0.55));
         assert_eq!((summary.accuracy, summary.best_threshold), (None, None));
     }
 }

@@ -22,7 +22,7 @@
 //!     weights: String::new(),
 //!     dimension: 128,
 //!     metric: Metric::L2,
-//!     threshold: 0.55,
+//!     threshold: Some(0.55),
 //!     detector: "mtcnn".into(),
 //!     min_face: 20,
 //!     preprocessing: "dlib-5-point-150".into(),

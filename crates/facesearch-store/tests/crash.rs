@@ -30,7 +30,7 @@ fn contract() -> Contract {
         weights: String::new(),
         dimension: 700,
         metric: Metric::L2,
-        threshold: 0.55,
+        threshold: Some(0.55),
         detector: "fake".into(),
         min_face: 20,
         preprocessing: "none".into(),

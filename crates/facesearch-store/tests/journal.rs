@@ -28,7 +28,7 @@ fn contract() -> Contract {
         weights: String::new(),
         dimension: 2,
         metric: Metric::L2,
-        threshold: 0.55,
+        threshold: Some(0.55),
         detector: "fake".into(),
         min_face: 20,
         preprocessing: "none".into(),

@@ -46,8 +46,9 @@ pub struct NetworkUse {
     pub align: String,
     /// How its embeddings are compared.
     pub metric: Metric,
-    /// Largest L2 distance that counts as the same person.
-    pub threshold: f32,
+    /// Largest L2 distance that counts as the same person, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f32>,
 }
 
 const RECORD: &str = "model.toml";
@@ -166,7 +167,7 @@ mod tests {
                 normalise: "arcface".into(),
                 align: "arcface".into(),
                 metric: Metric::Cosine,
-                threshold: 0.55,
+                threshold: Some(0.55),
             }),
         }
     }

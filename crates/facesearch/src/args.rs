@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use facesearch_core::{Contract, Metric};
+use facesearch_core::{Contract, Metric, Threshold, ThresholdSource};
 use facesearch_zoo::{Preset, Zoo};
 
 use crate::commands::{
@@ -101,9 +101,10 @@ pub(crate) struct Search {
     #[arg(short, long, default_value_t = 5, value_name = "N")]
     pub(crate) k: usize,
 
-    /// Largest distance that counts as the same person (default: the model's, 0.55)
-    #[arg(long, value_name = "D", value_parser = threshold)]
-    pub(crate) threshold: Option<f32>,
+    /// Largest distance that counts as the same person, or the name of a published preset such as
+    /// deepface-lib (default: the model's own)
+    #[arg(long, value_name = "D|PRESET", value_parser = threshold_or_preset)]
+    pub(crate) threshold: Option<ThresholdArg>,
 
     /// Share of strangers who may be given a name; the threshold follows from the index's
     /// calibration and its size
@@ -195,16 +196,22 @@ pub(crate) fn metric(typed: &str) -> Result<Metric, String> {
 
 /// A threshold as typed: a number, or the name of one that somebody published.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum ThresholdChoice {
-    Distance(f32),
+pub(crate) enum ThresholdArg {
+    L2(f32),
     Preset(String),
 }
 
-impl ThresholdChoice {
-    /// The L2 distance that is meant, for the model that `contract` names.
-    pub(crate) fn of(&self, contract: &Contract) -> anyhow::Result<f32> {
+impl ThresholdArg {
+    /// The threshold to decide by: what was typed, or the model's own.
+    pub(crate) fn or_own(typed: Option<&Self>, contract: &Contract) -> anyhow::Result<Threshold> {
+        let given = typed.map(|typed| typed.resolve(contract)).transpose()?;
+        Ok(contract.threshold_or_own(given)?)
+    }
+
+    /// The threshold that is meant, for the model that `contract` names.
+    fn resolve(&self, contract: &Contract) -> anyhow::Result<Threshold> {
         let preset = match self {
-            Self::Distance(distance) => return Ok(*distance),
+            Self::L2(l2) => return given_threshold(*l2),
             Self::Preset(preset) => preset,
         };
         let zoo = Zoo::builtin();
@@ -214,8 +221,9 @@ impl ThresholdChoice {
         let mut fitting: Vec<_> =
             presets.iter().filter(of_metric).filter(|p| p.name == *preset).collect();
         fitting.sort_by_key(|p| p.metric != contract.metric);
-        if let Some(found) = fitting.first() {
-            return Ok(found.l2());
+        let source = || ThresholdSource::Preset(preset.clone());
+        if let Some(found) = fitting.first().and_then(|found| Threshold::new(found.l2(), source())) {
+            return Ok(found);
         }
         let known: Vec<_> = presets.iter().filter(of_metric).map(|p| p.name.as_str()).collect();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
@@ -226,11 +234,17 @@ impl ThresholdChoice {
     }
 }
 
-pub(crate) fn threshold_or_preset(typed: &str) -> Result<ThresholdChoice, String> {
+/// A threshold that was typed as a number.
+pub(crate) fn given_threshold(l2: f32) -> anyhow::Result<Threshold> {
+    let given = Threshold::new(l2, ThresholdSource::Given);
+    given.ok_or_else(|| Failure::usage(format!("{l2} is no threshold")))
+}
+
+pub(crate) fn threshold_or_preset(typed: &str) -> Result<ThresholdArg, String> {
     if typed.starts_with(|c: char| c.is_ascii_alphabetic()) && typed.parse::<f32>().is_err() {
-        return Ok(ThresholdChoice::Preset(typed.to_owned()));
+        return Ok(ThresholdArg::Preset(typed.to_owned()));
     }
-    threshold(typed).map(ThresholdChoice::Distance)
+    threshold(typed).map(ThresholdArg::L2)
 }
 
 /// As it is typed.

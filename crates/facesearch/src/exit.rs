@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use facesearch_core::{GalleryError, StoreError, VisionError};
+use facesearch_core::{GalleryError, NoThreshold, StoreError, VisionError};
 use facesearch_zoo::ZooError;
 
 use crate::printer::Printer;
@@ -84,6 +84,9 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     for cause in error.chain() {
         if let Some(failure) = cause.downcast_ref::<Failure>() {
             return failure.exit;
+        }
+        if cause.is::<NoThreshold>() {
+            return Exit::Usage;
         }
         if cause.is::<GalleryError>() || cause.is::<StoreError>() {
             return Exit::Index;

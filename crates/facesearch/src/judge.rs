@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use facesearch_ann::Snapshot;
-use facesearch_core::{Effort, Embedding, Gallery, RowSet, SearchRequest, Threshold};
+use facesearch_core::{
+    Effort, Embedding, Gallery, RowSet, SearchRequest, Threshold, ThresholdSource,
+};
 use facesearch_eval::calibrate::people_among;
 use facesearch_query::Filter;
 
-use crate::args::{Global, Search};
+use crate::args::{Global, Search, ThresholdArg};
 use crate::calibration::Stored;
 use crate::exit::Failure;
 use crate::printer::{Printer, shown};
@@ -69,7 +71,7 @@ impl Judge {
             None => stored.people_now(gallery),
         });
         let threshold = match (search.fpir, &calibration) {
-            (None, _) => search.threshold.unwrap_or(gallery.contract().threshold),
+            (None, _) => ThresholdArg::or_own(search.threshold.as_ref(), gallery.contract())?,
             (Some(fpir), Some(stored)) => {
                 if stored.is_outgrown(gallery) {
                     out.note("the index has changed much since it was calibrated; do it again");
@@ -77,7 +79,11 @@ impl Judge {
                 // Rounded down to an `f32`, so that the rate is kept.
                 let exact = stored.calibration.threshold(fpir, people)?;
                 let near = exact as f32;
-                if f64::from(near) > exact { near.next_down() } else { near }
+                let near = if f64::from(near) > exact { near.next_down() } else { near };
+                let threshold = Threshold::new(near, ThresholdSource::Calibrated { fpir });
+                threshold.ok_or_else(|| {
+                    Failure::index(format!("no threshold keeps to the rate {fpir} in this index"))
+                })?
             }
             (Some(_), None) => {
                 return Err(Failure::index(
@@ -86,7 +92,6 @@ impl Judge {
                 ));
             }
         };
-        let threshold = Threshold::new(threshold).unwrap_or(Threshold::DEFAULT);
         let structure = search.explain.then(|| Structure {
             segments: gallery.certificates().count(),
             scanned: gallery.rows_scanned(),
@@ -122,7 +127,7 @@ impl Judge {
     /// How many of `faces` strangers would be given a name.
     pub(crate) fn expected_false_alarms(&self, faces: usize) -> Option<f64> {
         let calibration = &self.calibration.as_ref()?.calibration;
-        let threshold = f64::from(self.threshold.get());
+        let threshold = f64::from(self.threshold.l2());
         Some(calibration.expected_false_alarms(threshold, self.people, faces))
     }
 

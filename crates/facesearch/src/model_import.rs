@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use facesearch_core::{Metric, Threshold};
+use facesearch_core::Metric;
 use facesearch_vision::{
     ColourOrder, ModelFormat, Normalisation, OnnxOptions, open_network, open_recogniser,
     recognise_model,
@@ -211,7 +211,7 @@ fn network_use(
         normalise: normalisation.name().to_owned(),
         align: align.to_owned(),
         metric,
-        threshold: request.threshold.unwrap_or(Threshold::DEFAULT.get()),
+        threshold: request.threshold,
     })
 }
 
@@ -220,7 +220,10 @@ fn name_of(path: &Path, sha256: Digest, network: Option<&NetworkUse>) -> String 
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let plain = |c: char| if c.is_ascii_alphanumeric() || "_-+".contains(c) { c } else { '-' };
     let stem: String = stem.chars().map(plain).collect();
-    let content = format!("{sha256} {network:?}");
+    // An index finds its file again by this name, so it stays what it was when every network was
+    // given a threshold.
+    let network = format!("{network:?}").replace("threshold: None", "threshold: 0.55");
+    let content = format!("{sha256} {network}");
     format!("{stem}@{}", &Digest::of(content.as_bytes()).to_string()[..8])
 }
 

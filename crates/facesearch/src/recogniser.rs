@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use clap::{Args, ValueEnum};
-use facesearch_core::{Embedder, Metric, Threshold};
+use facesearch_core::{Embedder, Metric};
 use facesearch_vision::{
     Aligner, BoxAligner, ColourOrder, CompositePart, DlibAligner, DlibResNet, NetworkEmbedder,
     Normalisation, OnnxOptions, PointAligner, Precision, ShapePredictor5, SquareInBox, Stacked,
@@ -132,8 +132,8 @@ pub(crate) struct Recogniser {
     pub(crate) preprocessing: String,
     /// What its network multiplies.
     pub(crate) precision: Precision,
-    /// L2.
-    pub(crate) threshold: f32,
+    /// Its own threshold, L2, where it has one.
+    pub(crate) threshold: Option<f32>,
     /// Pixels across and down, where a chip is one picture.
     chip_size: Option<[u32; 2]>,
 }
@@ -236,18 +236,18 @@ impl Source<'_> {
             }
         }
         for (one, (name, weight)) in opened.into_iter().zip(composition.parts()) {
-            let threshold = f64::from(one.threshold);
-            if threshold <= 0.0 {
+            let Some(threshold) = one.threshold.filter(|threshold| *threshold > 0.0) else {
                 return Err(Failure::usage(format!(
-                    "`{name}` has a threshold of 0, so its distances have no unit; \
-                     import it again with one"
+                    "`{name}` has no threshold above 0, so its distances have no unit; import it \
+                     again with `--threshold`"
                 )));
-            }
+            };
             weights.push(one.weights);
             // What a distance is divided by decides what the whole means.
             let way = one.preprocessing;
-            preprocessing.push(format!("{way}, {} / {}", one.embedder.metric(), one.threshold));
+            preprocessing.push(format!("{way}, {} / {}", one.embedder.metric(), threshold));
             let (aligner, embedder) = (one.aligner, one.embedder);
+            let threshold = f64::from(threshold);
             parts.push(CompositePart { aligner, embedder, weight, threshold });
         }
         let name = composition.name();
@@ -259,7 +259,7 @@ impl Source<'_> {
             weights: weights.join("+"),
             preprocessing: preprocessing.join(" | "),
             precision,
-            threshold: 1.0,
+            threshold: Some(1.0),
             chip_size: None,
         })
     }
@@ -357,7 +357,7 @@ impl Source<'_> {
             name: model.name.clone(),
             weights: weights_of(model),
             precision,
-            threshold: threshold_of(model, metric)?,
+            threshold: threshold_of(model, metric),
             chip_size: None,
         })
     }
@@ -380,7 +380,7 @@ fn named(
         ready(opened.embedder, opened.aligner, opened.mirrored, (metric, precision))?;
     recogniser.name.clone_from(&model.name);
     recogniser.weights = weights_of(model);
-    recogniser.threshold = threshold_of(model, metric)?;
+    recogniser.threshold = threshold_of(model, metric);
     Ok(recogniser)
 }
 
@@ -436,7 +436,7 @@ fn ready(
         weights: String::new(),
         preprocessing,
         precision,
-        threshold: Threshold::DEFAULT.get(),
+        threshold: None,
         chip_size,
     })
 }
@@ -463,14 +463,11 @@ fn weights_of(model: &Model) -> String {
 }
 
 /// The model's threshold for a metric, L2: its own, or the one published for that metric.
-fn threshold_of(model: &Model, metric: Metric) -> anyhow::Result<f32> {
-    let Some(output) = &model.output else { return Ok(Threshold::DEFAULT.get()) };
+fn threshold_of(model: &Model, metric: Metric) -> Option<f32> {
+    let output = model.output.as_ref()?;
     if metric.is_normalised() == output.metric.is_normalised() {
-        return Ok(output.threshold.get());
+        return Some(output.threshold);
     }
     let preset = model.presets.iter().find(|preset| preset.metric == metric);
-    let preset = preset.map(facesearch_zoo::Preset::l2);
-    preset.ok_or_else(|| {
-        Failure::usage(format!("no threshold of `{}` is known for the metric {metric}", model.name))
-    })
+    preset.map(facesearch_zoo::Preset::l2)
 }

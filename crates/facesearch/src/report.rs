@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use facesearch_core::{
-    BoundingBox, DetectedFace, Embedding, Gallery, Landmarks, RowSet, VisionError,
+    BoundingBox, DetectedFace, Embedding, Gallery, Landmarks, RowSet, Threshold, VisionError,
 };
 use facesearch_query::{Answer, Candidate, CandidateName, Decision, PhotoProbe, Probe, identify};
 use serde::Serialize;
@@ -21,8 +21,8 @@ pub(crate) struct ImageReport {
     pub(crate) image: String,
     /// The recognition model.
     pub(crate) model: String,
-    /// The threshold that decided, L2.
-    pub(crate) threshold: f32,
+    /// The threshold that decided.
+    pub(crate) threshold: Threshold,
     /// How many of this image's faces would be given a name, were they all strangers; where the
     /// index is calibrated.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -169,7 +169,7 @@ impl ImageReport {
         Self {
             image: image.to_string_lossy().into_owned(),
             model: gallery.contract().model.clone(),
-            threshold: judge.threshold.get(),
+            threshold: judge.threshold.clone(),
             expected_false_alarms: None,
             error: None,
             faces: Vec::new(),
@@ -197,9 +197,9 @@ impl ImageReport {
                     text,
                     "\n  face {} at {x:.0},{y:.0} ({width:.0}x{height:.0}): {}",
                     i + 1,
-                    face.verdict(self.threshold)
+                    face.verdict(&self.threshold)
                 ),
-                None => write!(text, "\n  {}", face.verdict(self.threshold)),
+                None => write!(text, "\n  {}", face.verdict(&self.threshold)),
             };
             if let Some(explanation) = &face.explain {
                 let _ = write!(text, "\n    {}", explanation.for_people());
@@ -235,7 +235,7 @@ impl FaceReport {
         judge: &Judge,
     ) -> anyhow::Result<Vec<Self>> {
         let start = Instant::now();
-        let answers = identify(gallery, &judge.request(vectors), judge.threshold)?;
+        let answers = identify(gallery, &judge.request(vectors), &judge.threshold)?;
         let milliseconds = start.elapsed().as_secs_f64() * 1e3 / vectors.len().max(1) as f64;
         let reports = answers.iter().map(|answer| Self::new(answer, milliseconds, gallery, judge));
         Ok(reports.collect())
@@ -273,7 +273,7 @@ impl FaceReport {
         }
     }
 
-    fn verdict(&self, threshold: f32) -> String {
+    fn verdict(&self, threshold: &Threshold) -> String {
         let surely = self.probability.map(|p| format!(", probability {p:.3}")).unwrap_or_default();
         match (&self.identity, self.distance) {
             (Some(identity), Some(distance)) => {

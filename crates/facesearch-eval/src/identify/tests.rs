@@ -180,13 +180,13 @@ fn a_report_says_where_it_rests_on_too_few_outsiders() {
     let split = split(&faces, &Protocol::default()).unwrap();
     let sets = run(&faces, &split, &[15, 99], Fusion::Nearest, Metric::L2);
     assert_eq!(sets.len(), 1, "15 people and 'at most 99' are the same gallery");
-    let made = report(&sets[0], 2.0, &Bootstrap::default());
+    let made = report(&sets[0], Some(2.0), &Bootstrap::default());
     assert_eq!((made.people, made.known, made.unknown), (15, 15, 30));
     let supported: Vec<bool> = made.fnir.iter().map(|at| at.supported).collect();
     assert_eq!(supported, [true, false, false]);
-    assert_eq!(made, report(&sets[0], 2.0, &Bootstrap::default()));
+    assert_eq!(made, report(&sets[0], Some(2.0), &Bootstrap::default()));
     // Without resamples there are no intervals, and the same figures.
-    let bare = report(&sets[0], 2.0, &Bootstrap { resamples: 0, ..Bootstrap::default() });
+    let bare = report(&sets[0], Some(2.0), &Bootstrap { resamples: 0, ..Bootstrap::default() });
     assert_eq!(bare.ranks.len(), made.ranks.len());
     let points = |made: &IdentifyReport| made.fnir.iter().map(|at| at.point).collect::<Vec<_>>();
     assert_eq!(points(&bare), points(&made));

@@ -113,8 +113,8 @@ fn one_kind_of_pair_alone_makes_no_curve() {
 fn the_same_seed_gives_the_same_interval_around_the_figure() {
     let (trials, case) = golden().remove(0);
     let how = Bootstrap { resamples: 400, ..Bootstrap::default() };
-    let made = report(&trials, Some(&folds(&case)), 0.95, &how).unwrap();
-    assert_eq!(made, report(&trials, Some(&folds(&case)), 0.95, &how).unwrap());
+    let made = report(&trials, Some(&folds(&case)), Some(0.95), &how).unwrap();
+    assert_eq!(made, report(&trials, Some(&folds(&case)), Some(0.95), &how).unwrap());
     let interval = made.accuracy_interval.unwrap();
     // The spread of a share p of n independent trials is known: sqrt(p (1 - p) / n).
     let p = made.accuracy.unwrap();

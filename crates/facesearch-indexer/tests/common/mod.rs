@@ -23,7 +23,7 @@ pub(crate) fn contract() -> Contract {
         weights: String::new(),
         dimension: 6,
         metric: Metric::L2,
-        threshold: 0.55,
+        threshold: Some(0.55),
         detector: "fake".into(),
         min_face: 1,
         preprocessing: "none".into(),

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use facesearch_core::{
-    BoundingBox, Contract, DetectedFace, FaceId, FaceView, Landmarks, Metric, TopK,
+    BoundingBox, Contract, DetectedFace, FaceId, FaceView, Landmarks, Metric, ThresholdSource,
+    TopK,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -26,7 +27,7 @@ impl Memory {
             weights: String::new(),
             dimension: 3,
             metric: Metric::L2,
-            threshold: 0.55,
+            threshold: Some(0.55),
             detector: "fake".into(),
             min_face: 1,
             preprocessing: "none".into(),
@@ -105,8 +106,12 @@ fn probe(values: &[f32]) -> Embedding {
     Embedding::new(values.to_vec(), Metric::L2).unwrap()
 }
 
+fn within(l2: f32) -> Threshold {
+    Threshold::new(l2, ThresholdSource::Given).unwrap()
+}
+
 /// The answer for one probe.
-fn ask(gallery: &Memory, at: &[f32], k: usize, threshold: Threshold) -> Answer {
+fn ask(gallery: &Memory, at: &[f32], k: usize, threshold: &Threshold) -> Answer {
     let answers = identify(gallery, &SearchRequest::new(&[probe(at)], k), threshold);
     answers.unwrap().remove(0)
 }
@@ -126,8 +131,8 @@ proptest! {
             .collect();
         let at: Vec<f32> = at.into_iter().map(f32::from).collect();
         let gallery = Memory::new(faces.clone());
-        let threshold = Threshold::new(threshold).unwrap();
-        let answer = ask(&gallery, &at, k, threshold);
+        let threshold = within(threshold);
+        let answer = ask(&gallery, &at, k, &threshold);
 
         let measured: Vec<(f64, usize, Option<u32>)> = faces
             .iter()
@@ -137,7 +142,7 @@ proptest! {
                 (d.sqrt(), row, *who)
             })
             .collect();
-        let within = |d: f64| d as f32 <= threshold.get();
+        let within = |d: f64| d as f32 <= threshold.l2();
         let mut want: Vec<(f64, usize, usize)> = Vec::new();
         for &(d, row, who) in &measured {
             let mates: Vec<_> = match who {
@@ -183,11 +188,11 @@ proptest! {
         among.retain(|row| !left_out[row.0 as usize]);
         let among = filtered.then_some(&among);
         let together = SearchRequest { among, ..SearchRequest::new(&probes, k) };
-        let answers = identify(&gallery, &together, Threshold::DEFAULT).unwrap();
+        let answers = identify(&gallery, &together, &within(0.55)).unwrap();
         prop_assert_eq!(answers.len(), probes.len());
         for (probe, got) in probes.chunks(1).zip(answers) {
             let alone = SearchRequest { probes: probe, ..together };
-            prop_assert_eq!(vec![got], identify(&gallery, &alone, Threshold::DEFAULT).unwrap());
+            prop_assert_eq!(vec![got], identify(&gallery, &alone, &within(0.55)).unwrap());
         }
     }
 }
@@ -196,7 +201,7 @@ proptest! {
 fn one_person_with_many_photos_does_not_hide_the_next() {
     let mut faces = vec![(vec![0.0, 0.0, 0.0], Some(0)); 5_000];
     faces.push((vec![1.0, 0.0, 0.0], Some(1)));
-    let answer = ask(&Memory::new(faces), &[0.0; 3], 2, Threshold::DEFAULT);
+    let answer = ask(&Memory::new(faces), &[0.0; 3], 2, &within(0.55));
     let names: Vec<_> = answer.candidates.iter().map(|c| c.name).collect();
     assert_eq!(names, [0, 1].map(|i| CandidateName::Identity(IdentityIndex(i))));
     assert_eq!(answer.candidates[0].support, 2_500);
@@ -204,14 +209,14 @@ fn one_person_with_many_photos_does_not_hide_the_next() {
 
 #[test]
 fn an_empty_gallery_knows_nobody() {
-    let answer = ask(&Memory::new(vec![]), &[0.0; 3], 5, Threshold::DEFAULT);
+    let answer = ask(&Memory::new(vec![]), &[0.0; 3], 5, &within(0.55));
     assert_eq!((answer.decision, answer.candidates.len()), (Decision::Unknown, 0));
 }
 
 #[test]
 fn a_photo_against_itself_is_at_zero_and_a_threshold_of_zero_accepts_it() {
     let gallery = Memory::new(vec![(vec![0.1, 0.2, 0.3], Some(0)), (vec![0.1, 0.2, 0.4], Some(1))]);
-    let answer = ask(&gallery, &[0.1, 0.2, 0.3], 5, Threshold::new(0.0).unwrap());
+    let answer = ask(&gallery, &[0.1, 0.2, 0.3], 5, &within(0.0));
     assert_eq!(answer.decision, Decision::Match);
     assert_eq!(answer.candidates[0].distance.get(), 0.0);
     assert_eq!(answer.candidates[1].support, 0);

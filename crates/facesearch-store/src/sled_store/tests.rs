@@ -17,7 +17,7 @@ fn contract(dimension: u32) -> Contract {
         weights: String::new(),
         dimension,
         metric: Metric::L2,
-        threshold: 0.55,
+        threshold: Some(0.55),
         detector: "fake".into(),
         min_face: 20,
         preprocessing: "none".into(),

@@ -10,7 +10,7 @@ use maud::html;
 use serde::Serialize;
 
 use super::identity::distance;
-use crate::args::{Global, threshold};
+use crate::args::{Global, ThresholdArg, threshold_or_preset};
 use crate::exit::Exit;
 use crate::open;
 use crate::page::{Page, crop, scale};
@@ -26,9 +26,10 @@ const STRICTER: f32 = 0.9;
 /// Look for wrong labels: mislabelled faces, people with two names, names with two people, copies
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
-    /// Largest distance that counts as the same person (default: the model's, 0.55)
-    #[arg(long, value_name = "D", value_parser = threshold)]
-    pub(crate) threshold: Option<f32>,
+    /// Largest distance that counts as the same person, or the name of a published preset such as
+    /// deepface-lib (default: the model's own)
+    #[arg(long, value_name = "D|PRESET", value_parser = threshold_or_preset)]
+    pub(crate) threshold: Option<ThresholdArg>,
 
     /// One JSON object for each finding
     #[arg(long)]
@@ -62,7 +63,7 @@ pub(crate) fn run(args: &AuditArgs, global: &Global, out: &mut Printer) -> anyho
     let gallery = open::gallery(global)?;
     gallery.verify()?;
     let gallery: &dyn Gallery = &gallery;
-    let limit = args.threshold.unwrap_or(gallery.contract().threshold);
+    let limit = ThresholdArg::or_own(args.threshold.as_ref(), gallery.contract())?.l2();
     let graph = Graph::exact(&gallery, NEIGHBOURS);
     let mut findings = from_neighbours(gallery, &graph, limit);
     findings.extend(two_names(gallery, &graph, limit)?);

@@ -113,8 +113,8 @@ struct Summary<'a> {
     cohort: bool,
     prior: f64,
     thresholds: Vec<AtRate>,
-    /// What the model's own threshold means here.
-    default: AtRate,
+    /// What the model's own threshold means here; null where it has none.
+    default: Option<AtRate>,
     reliability: Option<&'a Reliability>,
 }
 
@@ -241,7 +241,7 @@ fn summary<'a>(
     let thresholds = thresholds
         .map(|fpir| Ok(at(calibration.threshold(fpir, *people)?, fpir)))
         .collect::<anyhow::Result<_>>()?;
-    let default = f64::from(stored.contract.threshold);
+    let own = stored.contract.own_threshold().map(|own| f64::from(own.l2()));
     Ok(Summary {
         kept: kept.to_string_lossy().into_owned(),
         people: *people,
@@ -249,7 +249,7 @@ fn summary<'a>(
         cohort: stored.cohort,
         prior: calibration.prior,
         thresholds,
-        default: at(default, calibration.impostors.fpir(default, *people)),
+        default: own.map(|own| at(own, calibration.impostors.fpir(own, *people))),
         reliability: stored.reliability.as_ref(),
     })
 }
@@ -269,7 +269,7 @@ fn in_words(summary: &Summary<'_>) -> Vec<String> {
         count(summary.people as u64, "identity", "identities"),
         shown(Path::new(&summary.kept))
     )];
-    let default = std::iter::once(("the model's own", &summary.default));
+    let default = summary.default.iter().map(|at| ("the model's own", at));
     let asked = summary.thresholds.iter().map(|at| ("calibrated", at));
     for (whose, at) in default.chain(asked) {
         let missed = at.fnir.map(|fnir| format!(", {fnir:.4} of the enrolled are missed"));

@@ -127,7 +127,10 @@ pub(crate) fn run(args: &ClusterArgs, global: &Global, out: &mut Printer) -> any
     let rows = gallery.len();
     let graph = graph(gallery, args.neighbours.into())?;
     let constraints = if args.judge { Constraints::default() } else { constraints(gallery) };
-    let near = near_enough(args, gallery.contract().threshold);
+    let near = match args.threshold {
+        Some(threshold) => Near::Within(threshold),
+        None => Near::ByChance(gallery.contract().threshold_or_own(None)?.l2()),
+    };
     let (clusters, threshold) = grouped(&gallery, &graph, &constraints, near)?;
     if args.judge {
         let truth: Vec<(usize, u32)> = (0..rows)
@@ -177,7 +180,8 @@ fn judge_rows(
             let what = "--embeddings need --model-threshold or --threshold; they belong to a model";
             return Err(Failure::usage(what));
         }
-        (_, model) => near_enough(args, model.unwrap_or_default()),
+        (Some(threshold), _) => Near::Within(threshold),
+        (None, Some(model)) => Near::ByChance(model),
     };
     let faces = by_folder(rows.iter().map(|(name, face)| (&**name, face)))?;
     let graph = Graph::exact(&faces, args.neighbours.into());
@@ -192,10 +196,6 @@ enum Near {
     Within(f32),
     /// As the faces say, of a model whose threshold this is.
     ByChance(f32),
-}
-
-fn near_enough(args: &ClusterArgs, model: f32) -> Near {
-    args.threshold.map_or(Near::ByChance(model), Near::Within)
 }
 
 /// The groups, and the threshold they were made with.

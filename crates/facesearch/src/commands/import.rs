@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use facesearch_core::{Contract, Embedding, Gallery, Metric, Threshold};
+use facesearch_core::{Contract, Embedding, Gallery, Metric};
 use facesearch_exchange::{Columns, ExchangeError, Format, Row, Rows, read, read_names};
 use serde::Serialize;
 
@@ -39,7 +39,7 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "l2|normalised-l2|cosine|angular", value_parser = args::metric)]
     pub(crate) metric: Option<Metric>,
 
-    /// Largest distance that counts as the same person (default: the index's, or 0.55)
+    /// Largest distance that counts as the same person (default: the index's, if it has one)
     #[arg(long, value_name = "D", value_parser = args::threshold)]
     pub(crate) threshold: Option<f32>,
 
@@ -170,7 +170,7 @@ fn contract(
         weights: String::new(),
         dimension: u32::try_from(dimension)?,
         metric: args.metric.unwrap_or(Metric::NormalisedL2),
-        threshold: args.threshold.unwrap_or(Threshold::DEFAULT.get()),
+        threshold: args.threshold,
         detector: IMPORTED.into(),
         min_face: 0,
         preprocessing: IMPORTED.into(),
@@ -194,7 +194,7 @@ fn contract(
             shown(&args.file)
         ))
     })?;
-    let threshold = args.threshold.unwrap_or(pinned.threshold);
+    let threshold = args.threshold.or(pinned.threshold);
     Ok(Contract { threshold, ..pinned.clone() })
 }
 

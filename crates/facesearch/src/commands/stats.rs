@@ -201,7 +201,8 @@ pub(crate) fn run(args: &StatsArgs, global: &Global, out: &mut Printer) -> anyho
 fn false_alarm_rate(gallery: &dyn Gallery, global: &Global) -> (Option<f64>, bool) {
     /// Comparisons that an estimate is worth.
     const WORK: usize = 50_000_000;
-    let threshold = f64::from(gallery.contract().threshold);
+    let Some(threshold) = gallery.contract().own_threshold() else { return (None, false) };
+    let threshold = f64::from(threshold.l2());
     let stored = Stored::load(&global.index, gallery.contract());
     if let Ok(Some(stored)) = stored {
         let people = stored.people_now(gallery);
@@ -247,6 +248,7 @@ fn in_words(outcome: &Outcome) -> String {
 
 fn for_people(stats: &Stats<'_>) -> Vec<String> {
     let Stats { outcomes, contract, .. } = stats;
+    let own = contract.own_threshold();
     let mut lines = vec![
         format!(
             "{}: {} in {} of {}",
@@ -267,11 +269,11 @@ fn for_people(stats: &Stats<'_>) -> Vec<String> {
         ),
         format!("  labelled  {} of the faces", stats.labelled_faces),
         format!(
-            "  model     {} ({} numbers, {}, threshold {}), {}",
+            "  model     {} ({} numbers, {}, {}), {}",
             contract.model,
             contract.dimension,
             contract.metric,
-            contract.threshold,
+            own.as_ref().map_or("no threshold".into(), |own| format!("threshold {own}")),
             contract.precision
         ),
         format!(
@@ -297,14 +299,18 @@ fn for_people(stats: &Stats<'_>) -> Vec<String> {
         let scanned = count(stats.faces_scanned, "face", "faces");
         lines.push(format!("  searched  {scanned} exactly, all of them each time"));
     }
-    let threshold = contract.threshold;
-    lines.push(match (stats.false_alarm_rate, stats.calibrated) {
-        (Some(rate), true) => format!("  strangers {rate:.4} are given a name at {threshold}"),
-        (Some(rate), false) => format!(
-            "  strangers about {rate:.2} are given a name at {threshold}; `facesearch calibrate` \
-             finds the threshold for fewer"
+    lines.push(match (own, stats.false_alarm_rate, stats.calibrated) {
+        (Some(own), Some(rate), true) => {
+            format!("  strangers {rate:.4} are given a name at {own}")
+        }
+        (Some(own), Some(rate), false) => format!(
+            "  strangers about {rate:.2} are given a name at {own}; `facesearch calibrate` finds \
+             the threshold for fewer"
         ),
-        (None, _) => "  strangers too few labelled people to say how many are given a name".into(),
+        (Some(_), None, _) => {
+            "  strangers too few labelled people to say how many are given a name".into()
+        }
+        (None, ..) => "  strangers no threshold is known; `facesearch calibrate` finds one".into(),
     });
     let per_face = stats
         .bytes_per_face

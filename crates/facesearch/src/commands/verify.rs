@@ -9,7 +9,7 @@ use facesearch_core::{Embedding, Progress, Threshold, VisionError};
 use facesearch_query::{PairTrial, PairsSummary, PhotoProbe, summarise};
 use serde::Serialize;
 
-use crate::args::{Global, ThresholdChoice, threshold_or_preset};
+use crate::args::{Global, ThresholdArg, threshold_or_preset};
 use crate::exit::{Exit, Failure};
 use crate::open::{self, Vision, VisionArgs};
 use crate::printer::{Printer, shown};
@@ -35,9 +35,9 @@ pub(crate) struct VerifyArgs {
     pub(crate) root: Option<PathBuf>,
 
     /// Largest distance that counts as the same person, or the name of a published preset such as
-    /// deepface-lib (default: the model's, 0.55)
+    /// deepface-lib (default: the model's own)
     #[arg(long, value_name = "D|PRESET", value_parser = threshold_or_preset)]
-    pub(crate) threshold: Option<ThresholdChoice>,
+    pub(crate) threshold: Option<ThresholdArg>,
 
     /// With several models, as in `--model dlib,deepface`, each gives a line of its own.
     #[command(flatten)]
@@ -62,19 +62,16 @@ pub(crate) fn run(args: &VerifyArgs, global: &Global, out: &mut Printer) -> anyh
         let model = Some(*model).filter(|model| !model.is_empty());
         let vision = VisionArgs { model: model.map(str::to_owned), ..args.vision.clone() };
         let vision = open::vision(&vision, global, out)?;
-        let threshold = match &args.threshold {
-            Some(choice) => choice.of(vision.contract())?,
-            None => vision.contract().threshold,
-        };
-        let threshold = Threshold::new(threshold).unwrap_or(Threshold::DEFAULT);
+        let threshold = ThresholdArg::or_own(args.threshold.as_ref(), vision.contract())?;
         let is_one_of_several = models.len() > 1;
         let ended = match (&args.pairs, &args.a, &args.b) {
             (Some(pairs), _, _) => {
                 let root = args.root.as_deref().unwrap_or(Path::new(""));
-                run_pairs(pairs, root, &vision, threshold, is_one_of_several, out)?
+                run_pairs(pairs, root, &vision, &threshold, is_one_of_several, out)?
             }
             (None, Some(a), Some(b)) => {
-                let two = Two { a, b, threshold, json: args.json, is_one_of_several };
+                let (threshold, json) = (&threshold, args.json);
+                let two = Two { a, b, threshold, json, is_one_of_several };
                 run_two(&two, &vision, out)?
             }
             _ => return Err(Failure::usage("two photos are needed, or `--pairs FILE.csv`")),
@@ -89,14 +86,14 @@ struct Verified<'a> {
     model: &'a str,
     verified: bool,
     distance: f32,
-    threshold: f32,
+    threshold: &'a Threshold,
 }
 
 /// Two photos and how they are judged.
 struct Two<'a> {
     a: &'a Path,
     b: &'a Path,
-    threshold: Threshold,
+    threshold: &'a Threshold,
     json: bool,
     is_one_of_several: bool,
 }
@@ -112,7 +109,7 @@ fn run_two(two: &Two<'_>, vision: &Vision, out: &mut Printer) -> anyhow::Result<
     }
     let distance = faces[0].distance(&faces[1]);
     let verified = two.threshold.accepts(distance);
-    let (distance, threshold) = (distance.get(), two.threshold.get());
+    let (distance, threshold) = (distance.get(), two.threshold);
     let model = &vision.contract().model;
     if two.json {
         out.json(&Verified { model, verified, distance, threshold })?;
@@ -150,7 +147,7 @@ struct PairReport<'a> {
     b: &'a str,
     verified: bool,
     distance: Option<f32>,
-    threshold: f32,
+    threshold: &'a Threshold,
     #[serde(skip_serializing_if = "Option::is_none")]
     same: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -169,7 +166,7 @@ fn run_pairs(
     file: &Path,
     root: &Path,
     vision: &Vision,
-    threshold: Threshold,
+    threshold: &Threshold,
     is_one_of_several: bool,
     out: &mut Printer,
 ) -> anyhow::Result<Exit> {
@@ -190,7 +187,7 @@ fn run_pairs(
             b: &pair.b,
             verified: distance.is_some_and(|d| threshold.accepts(d)),
             distance: distance.map(|d| d.get()),
-            threshold: threshold.get(),
+            threshold,
             same: pair.same,
             failed,
         })?;

@@ -41,7 +41,7 @@ fn of_face(number: usize, face: &FaceReport, report: &ImageReport) -> Markup {
                 }
                 "asked about"
             }
-            @for candidate in &face.candidates { (of_candidate(candidate, report.threshold)) }
+            @for candidate in &face.candidates { (of_candidate(candidate, report.threshold.l2())) }
         }
     }
 }

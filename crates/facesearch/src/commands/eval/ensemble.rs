@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use facesearch_core::{Embedding, Metric, Threshold};
+use facesearch_core::{Embedding, Metric};
 use facesearch_eval::ensemble::{
     Booster, Contender, Distances, Kind, Study, TrainOptions, Weights, study, study_folds,
 };
@@ -244,7 +244,7 @@ fn seen(
     let one = |model: &&str| {
         let vision = VisionArgs { model: Some((*model).to_owned()), ..args.vision.clone() };
         let vision = open::vision(&vision, global, out)?;
-        let (name, own) = (vision.contract().model.clone(), Some(vision.contract().threshold));
+        let (name, own) = (vision.contract().model.clone(), vision.contract().threshold);
         let source = Source::seen_by(&vision, names.to_vec(), root, None, out)?;
         Ok(Faces { name, source, own })
     };
@@ -262,7 +262,7 @@ fn stored(args: &EnsembleArgs, names: &[String]) -> anyhow::Result<Vec<Faces>> {
             return Err(Failure::input(format!("`{name}` is not among the names of {list}")));
         }
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let source = Source::of_rows(name.clone(), metric, Threshold::DEFAULT, rows);
+        let source = Source::of_rows(name.clone(), metric, rows);
         Ok(Faces { name, source, own: None })
     };
     unlike(args.embeddings.iter().map(one).collect::<anyhow::Result<_>>()?)

@@ -213,7 +213,7 @@ fn figures(report: &IdentifyReport) -> Vec<Vec<String>> {
         rows.push(row(figure, fnir.point.fnir, fnir.interval, at, report.known));
     }
     if let Some(fixed) = report.fixed {
-        let at = Some(report.threshold);
+        let at = report.threshold;
         rows.push(row("FPIR at the fixed threshold".into(), fixed.fpir, None, at, report.unknown));
         rows.push(row("FNIR at the fixed threshold".into(), fixed.fnir, None, at, report.known));
     }
@@ -233,6 +233,7 @@ fn measure(
         sizes => sizes.to_vec(),
     };
     let sets = search(faces, experiment, &asked, args.fusion, metric);
+    let threshold = source.threshold.as_ref().map(|threshold| f64::from(threshold.l2()));
     let (mut sizes, mut beyond) = (Vec::new(), Vec::new());
     for (i, set) in sets.iter().enumerate() {
         // Too few people to learn from leave a gallery without a threshold of its own.
@@ -244,7 +245,7 @@ fn measure(
         };
         let points = args.output.points || args.output.html.is_some();
         sizes.push(Size {
-            report: report(set, source.threshold.into(), &how),
+            report: report(set, threshold, &how),
             calibrated,
             cmc: if points { set.cmc(100.min(set.people)) } else { Vec::new() },
             det: if points { set.det() } else { Vec::new() },
@@ -281,7 +282,7 @@ fn in_words(size: &Size) -> Vec<String> {
     if let Some(fixed) = report.fixed {
         lines.push(format!(
             "  fixed at {:<9}  FPIR {:.4}, FNIR {:.4}",
-            report.threshold as f32, fixed.fpir, fixed.fnir
+            fixed.threshold as f32, fixed.fpir, fixed.fnir
         ));
     }
     for kept in calibrated {

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use facesearch_core::Threshold;
 use facesearch_eval::pairs::{
     Bootstrap, Columns, LabelledPair, OperatingPoint, PairsReport, Rejection, Roc, Trial, read_csv,
     read_distances, read_lfw, rejection, report, spread_folds,
@@ -80,7 +79,7 @@ impl Output {
 /// Labelled distances, and where they are from.
 struct Judged {
     model: String,
-    threshold: f64,
+    threshold: Option<f64>,
     trials: Vec<Trial>,
     folds: Option<Vec<usize>>,
     /// How good the worse face of each pair is, where that was measured.
@@ -227,10 +226,9 @@ fn judge(args: &PairsArgs, global: &Global, out: &Printer) -> anyhow::Result<Jud
         let columns =
             Columns { distance: args.distance_column.clone(), same: args.same_column.clone() };
         let (trials, folds) = read_distances(Cursor::new(&text), &columns).context(name)?;
-        let threshold = args.source.threshold.unwrap_or(Threshold::DEFAULT.get());
         return Ok(Judged {
             model: format!("column `{}`", columns.distance),
-            threshold: as_written(threshold),
+            threshold: args.source.threshold.map(as_written),
             trials,
             folds,
             quality: None,
@@ -261,7 +259,8 @@ fn judge(args: &PairsArgs, global: &Global, out: &Printer) -> anyhow::Result<Jud
     let quality = pairs.iter().map(quality).collect();
     let folds: Option<Vec<usize>> = pairs.iter().map(|pair| pair.fold).collect();
     let exit = source.exit();
-    let (model, threshold) = (source.model.clone(), source.threshold.into());
+    let threshold = source.threshold.as_ref().map(|threshold| f64::from(threshold.l2()));
+    let model = source.model.clone();
     Ok(Judged { model, threshold, trials, folds, quality, exit })
 }
 
@@ -311,14 +310,18 @@ fn in_words(model: &str, report: &PairsReport, own: bool, how: &Bootstrap) -> Ve
         let (threshold, accuracy) = (best.threshold, best.accuracy);
         lines.push(format!("  best threshold      {threshold:.4}, accuracy {accuracy:.4} there"));
     }
-    lines.push(format!(
-        "  at {:<15}  accuracy {}, precision {}, recall {}, F1 {}",
-        report.threshold as f32,
-        figure(report.accuracy, report.accuracy_interval),
-        figure(report.precision, None),
-        figure(report.recall, None),
-        figure(report.f1, report.f1_interval)
-    ));
+    if let Some(threshold) = report.threshold {
+        lines.push(format!(
+            "  at {:<15}  accuracy {}, precision {}, recall {}, F1 {}",
+            threshold as f32,
+            figure(report.accuracy, report.accuracy_interval),
+            figure(report.precision, None),
+            figure(report.recall, None),
+            figure(report.f1, report.f1_interval)
+        ));
+    } else {
+        lines.push("  no threshold is known to decide by; `--threshold` gives one".into());
+    }
     lines.push(format!("  {}", about(how)));
     lines
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use facesearch_core::{Embedding, Metric, Progress, Threshold};
 use facesearch_eval::Faces;
 
-use crate::args::{Global, threshold};
+use crate::args::{Global, given_threshold, threshold};
 use crate::exit::{Exit, Failure};
 use crate::open::{self, Vision, VisionArgs};
 use crate::printer::{Printer, count, shown};
@@ -27,7 +27,8 @@ pub(crate) struct SourceArgs {
     #[arg(long, value_name = "FILE.txt", requires = "embeddings")]
     pub(crate) names: Option<PathBuf>,
 
-    /// Largest distance that counts as the same person (default: the model's, 0.55)
+    /// Largest distance that counts as the same person (default: the model's own; where it has
+    /// none, figures at a fixed threshold are left out)
     #[arg(long, value_name = "D", value_parser = threshold)]
     pub(crate) threshold: Option<f32>,
 
@@ -40,7 +41,8 @@ pub(crate) struct Source {
     /// What made the embeddings, in words.
     pub(crate) model: String,
     pub(crate) metric: Metric,
-    pub(crate) threshold: f32,
+    /// The threshold that figures at a fixed one are for.
+    pub(crate) threshold: Option<Threshold>,
     /// Each name with its face; `None` where there is none. Names ascending, each once.
     pub(crate) faces: Vec<(String, Option<Embedding>)>,
     /// The quality of each face, by its name, where it was measured.
@@ -63,7 +65,7 @@ impl Source {
         Ok(Some(Self {
             model: shown(file),
             metric,
-            threshold: args.threshold.unwrap_or(Threshold::DEFAULT.get()),
+            threshold: args.threshold.map(given_threshold).transpose()?,
             faces: faces.into_iter().map(|(name, face)| (name, Some(face))).collect(),
             quality: HashMap::new(),
             unreadable: 0,
@@ -74,14 +76,13 @@ impl Source {
     pub(crate) fn of_rows(
         model: String,
         metric: Metric,
-        threshold: Threshold,
         rows: Vec<(String, Embedding)>,
     ) -> Self {
         let faces = rows.into_iter().map(|(name, face)| (name, Some(face))).collect();
         Self {
             model,
             metric,
-            threshold: threshold.get(),
+            threshold: None,
             faces,
             quality: HashMap::new(),
             unreadable: 0,
@@ -131,7 +132,10 @@ impl Source {
         let source = Self {
             model: format!("{}, faces by {}", contract.model, contract.detector),
             metric: contract.metric,
-            threshold: threshold.unwrap_or(contract.threshold),
+            threshold: match threshold {
+                Some(l2) => Some(given_threshold(l2)?),
+                None => contract.own_threshold(),
+            },
             faces,
             quality,
             unreadable,

@@ -33,8 +33,8 @@ pub(crate) struct ImportArgs {
     #[command(flatten)]
     pub(crate) network: NetworkArgs,
 
-    /// Largest L2 distance that counts as the same person, for a network of your own (default:
-    /// 0.55)
+    /// Largest L2 distance that counts as the same person, for a network of your own; without it,
+    /// whoever asks for a decision has to give one
     #[arg(long, value_name = "D", value_parser = threshold, requires = "name")]
     pub(crate) threshold: Option<f32>,
 }
@@ -84,8 +84,8 @@ pub(super) fn run(
     ))?;
     if imported.network.is_some() && args.threshold.is_none() {
         out.note(format!(
-            "no threshold of {name} is known, so 0.55 is used; `facesearch verify --pairs FILE.csv \
-             --model {name}` finds the best for pairs of yours"
+            "no threshold of {name} is known; `facesearch eval pairs FILE.csv --model {name}` finds \
+             the best for pairs of yours, and `--threshold` gives it here or with a query"
         ));
     }
     Ok(Exit::Success)

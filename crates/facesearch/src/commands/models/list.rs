@@ -75,7 +75,7 @@ impl<'a> Listed<'a> {
             scaling: &model.input.scaling,
             dimension: output.map(|o| o.dimension),
             metric: output.map(|o| o.metric),
-            threshold: output.map(|o| o.threshold.get()),
+            threshold: output.map(|o| o.threshold),
             threshold_origin: output.map(|o| o.threshold_origin.as_str()),
             presets: model.presets.iter().map(preset).collect(),
             accuracy: accuracy.map(|a| a.figure.as_str()),
@@ -226,7 +226,7 @@ fn brought_row(name: &str, imported: &Imported) -> Vec<String> {
         dash(),
         dash(),
         network.map_or_else(dash, |network| network.metric.to_string()),
-        network.map_or_else(dash, |network| network.threshold.to_string()),
+        network.and_then(|network| network.threshold).map_or_else(dash, |l2| l2.to_string()),
         imported.architecture.as_ref().map_or_else(dash, |model| format!("weights for {model}")),
         "yes".to_owned(),
     ]
@@ -275,10 +275,10 @@ pub(super) fn show(
                         "    input     {width}x{height}, {}, {}, chips cut by {}",
                         network.colours, network.normalise, network.align
                     ))?;
-                    out.line(format!(
-                        "    compared by {}, threshold {} L2",
-                        network.metric, network.threshold
-                    ))?;
+                    let threshold = network.threshold.map_or("no threshold".into(), |threshold| {
+                        format!("threshold {threshold} L2")
+                    });
+                    out.line(format!("    compared by {}, {threshold}", network.metric))?;
                 }
             }
         }

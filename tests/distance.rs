@@ -41,8 +41,10 @@ fn every_command_shows_the_same_distance_of_two_photos() {
         let audited = number(&copies.expect("two faces this near are copies")["distance"]);
 
         let show = [&["identity", "show", "Somebody", "--json"], &at[..]].concat();
-        let shown: Vec<f64> =
-            json_lines(&run_for(0, &show)).iter().map(|face| number(&face["nearest_own"])).collect();
+        let shown: Vec<f64> = json_lines(&run_for(0, &show))
+            .iter()
+            .map(|face| number(&face["nearest_own"]))
+            .collect();
 
         assert_eq!(queried, verified, "query, {names:?}");
         assert_eq!(audited, verified, "audit, {names:?}");

@@ -15,9 +15,8 @@ const SINGLE: usize = 50;
 pub(crate) fn batch(snapshot: &Snapshot, probes: &[Embedding]) {
     let (n, count) = (snapshot.len(), probes.len());
     println!("{n} faces, {count} probes, {} threads", rayon::current_num_threads());
-    let each = |effort| {
-        snapshot.search(&SearchRequest::new(probes, K).effort(effort)).expect("found")
-    };
+    let each =
+        |effort| snapshot.search(&SearchRequest::new(probes, K).effort(effort)).expect("found");
     let (exact, exact_cpu) = timed("exact, all at once", count, || each(Effort::Exact));
     let some = &probes[..count.min(SINGLE)];
     let (single, cpu) = timed("exact, one at a time", some.len(), || {

@@ -8,6 +8,7 @@
 //! | `make` | makes the faces, publishes them to `DIR/index`, and leaves probes and true neighbours in `DIR` |
 //! | `sweep` | opens that index and prints recall and queries a second of every effort, as lines of JSON |
 //! | `batch` | asks `--probes` at once, exactly and by the graph |
+//! | `live` | adds faces one at a time with a search after each, beside hnswlib (by `--python PYTHON`) |
 //!
 //! Measured is `Gallery::search` with exact re-ranking and all checks; not the time to open a photo
 //! or to embed a face.
@@ -17,6 +18,7 @@
 mod batch;
 mod clock;
 mod faces;
+mod live;
 mod store;
 mod sweep;
 
@@ -42,7 +44,8 @@ fn main() {
         Some("make") => task.make(),
         Some("sweep") => task.sweep(),
         Some("batch") => task.batch(),
-        other => panic!("no command {other:?}; there are make, sweep and batch"),
+        Some("live") => task.live(),
+        other => panic!("no command {other:?}; there are make, sweep, batch and live"),
     }
 }
 
@@ -156,6 +159,13 @@ impl Task {
         let snapshot = Snapshot::open(&self.index()).expect("`make` came before");
         snapshot.verify().expect("undamaged");
         batch::batch(&snapshot, &probes);
+    }
+
+    fn live(&self) {
+        let faces = Faces::new(self.profile, self.n, self.dim, self.probes);
+        let probes: Vec<Embedding> = faces.probes().chunks_exact(self.dim).map(embedding).collect();
+        let python = std::env::args().skip_while(|arg| arg != "--python").nth(1);
+        live::live(&faces, &probes, &self.dir, python.as_deref());
     }
 
     /// Megabytes of the search structures.

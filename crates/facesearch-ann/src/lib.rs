@@ -7,6 +7,7 @@
 
 mod files;
 mod kernels;
+mod live;
 mod manifest;
 mod publisher;
 mod scan;
@@ -17,6 +18,7 @@ mod tables;
 mod testing;
 mod vectors;
 
+pub use live::{LiveCounts, LiveGallery, LiveView};
 pub use publisher::{SnapshotPublisher, SnapshotWriter};
 pub use segment::Certificate;
 pub use snapshot::Snapshot;

@@ -196,9 +196,8 @@ impl Snapshot {
     fn is_scanned(&self, request: &SearchRequest<'_>) -> bool {
         let SearchRequest { k, effort, among, .. } = *request;
         let rarity = among.map_or(1, RowSet::rarity);
-        let sooner = |segment: &Segment| {
-            segment.is_scanned_sooner(effort, k.saturating_mul(rarity))
-        };
+        let sooner =
+            |segment: &Segment| segment.is_scanned_sooner(effort, k.saturating_mul(rarity));
         effort == Effort::Exact
             || rarity > RARE
             || self.segments.iter().all(|(_, segment)| sooner(segment))
@@ -269,9 +268,16 @@ impl Snapshot {
     }
 
     /// Checks what can be reached from a row through the accessors of [`Gallery`].
-    fn check_row(&self, row: u32) -> Result<(), GalleryError> {
+    pub(crate) fn check_row(&self, row: u32) -> Result<(), GalleryError> {
         self.check_face(row)?;
-        let Some(IdentityIndex(identity)) = self.faces.get(row).identity else { return Ok(()) };
+        self.faces.get(row).identity.map_or(Ok(()), |identity| self.check_identity(identity))
+    }
+
+    /// Checks the label of an identity, and all its rows.
+    pub(crate) fn check_identity(
+        &self,
+        IdentityIndex(identity): IdentityIndex,
+    ) -> Result<(), GalleryError> {
         if identity as usize >= self.identities.len() {
             return Err(self.faces.file().corrupt("a face is of an identity that is not there"));
         }
@@ -285,6 +291,25 @@ impl Snapshot {
             word.fetch_or(bit, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// Checks the labels, before one is looked up.
+    pub(crate) fn check_labels(&self) -> Result<(), GalleryError> {
+        self.identities.file().check_all()
+    }
+
+    /// The row of a face, if it is there.
+    pub(crate) fn find_face(&self, id: FaceId) -> Result<Option<u32>, GalleryError> {
+        let (mut low, mut high) = (0, self.faces.len() as u32);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.checked_id(middle)?.cmp(&id) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Equal => return Ok(Some(middle)),
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        Ok(None)
     }
 
     fn check_face(&self, row: u32) -> Result<(), GalleryError> {

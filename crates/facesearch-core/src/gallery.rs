@@ -10,11 +10,14 @@ use crate::error::GalleryError;
 use crate::face::{DetectedFace, FaceId, Quality};
 use crate::rows::RowSet;
 
-/// Position of a face in a gallery, from 0; rows are in order of [`FaceId`].
+/// Position of a face in a gallery, from 0; of two faces that are equally near a probe, the one of
+/// the smaller row comes first. What is published is in order of [`FaceId`]; in a live gallery newer
+/// faces follow in order of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Row(pub u32);
 
-/// Position of an identity in a gallery's table; identities are in order of their labels' bytes.
+/// Position of an identity in a gallery's table. What is published is in order of the labels' bytes;
+/// in a live gallery newer labels follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IdentityIndex(pub u32);
 
@@ -136,10 +139,11 @@ pub trait Gallery: Send + Sync {
         self.len() == 0
     }
 
-    /// How many photos have a face in here.
+    /// How many photos the table has, which is more than any [`PhotoIndex`]. In a live gallery, photos
+    /// whose faces were removed may be among them.
     fn photo_count(&self) -> usize;
 
-    /// How many labelled identities there are.
+    /// How many labelled identities there are, each with a face.
     fn identity_count(&self) -> usize;
 
     /// Proposes, for each probe of the request in order, at least `k` rows (all, where there are

@@ -222,7 +222,8 @@ impl ThresholdArg {
             presets.iter().filter(of_metric).filter(|p| p.name == *preset).collect();
         fitting.sort_by_key(|p| p.metric != contract.metric);
         let source = || ThresholdSource::Preset(preset.clone());
-        if let Some(found) = fitting.first().and_then(|found| Threshold::new(found.l2(), source())) {
+        if let Some(found) = fitting.first().and_then(|found| Threshold::new(found.l2(), source()))
+        {
             return Ok(found);
         }
         let known: Vec<_> = presets.iter().filter(of_metric).map(|p| p.name.as_str()).collect();

@@ -150,7 +150,7 @@ fn use_all(index: &Path, probes: &[Vec<f32>]) -> Result<Vec<String>, GalleryErro
         let probe = Embedding::new(probe.clone(), Metric::L2).unwrap();
         for effort in [Effort::Balanced, Effort::Exact] {
             let request = SearchRequest::new(std::slice::from_ref(&probe), 5).effort(effort);
-            for row in &snapshot.search(&request)?[0].rows {
+            for row in snapshot.search(&request)?.remove(0).rows {
                 let view = snapshot.face(row);
                 let rows = view.identity.map(|i| (snapshot.identity(i), snapshot.rows_of(i)));
                 let path = snapshot.photo_path(view.photo);

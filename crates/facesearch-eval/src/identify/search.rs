@@ -91,8 +91,7 @@ fn enrolled<'a>(
 }
 
 fn score(probe: &[f32], photos: &[Vec<f32>], fusion: Fusion) -> f32 {
-    let mut distances: Vec<f32> =
-        photos.iter().map(|photo| distance(probe, photo).get()).collect();
+    let mut distances: Vec<f32> = photos.iter().map(|photo| distance(probe, photo).get()).collect();
     fusion.score(&mut distances).unwrap_or(f32::INFINITY)
 }
 

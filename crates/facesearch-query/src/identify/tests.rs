@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use facesearch_core::{
-    BoundingBox, Contract, DetectedFace, FaceId, FaceView, Landmarks, Metric, ThresholdSource,
-    TopK,
+    BoundingBox, Contract, DetectedFace, FaceId, FaceView, Landmarks, Metric, ThresholdSource, TopK,
 };
 use proptest::{collection::vec, prelude::*};
 

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use facesearch_core::{
-    BoundingBox, Embedding, FaceId, Gallery, Metric, Row, SearchRequest,
-    squared_distance,
+    BoundingBox, Embedding, FaceId, Gallery, Metric, Row, SearchRequest, squared_distance,
 };
 use facesearch_eval::cluster::{
     ClusterOptions, ClusterScore, Clusters, Constraints, Graph, Vectors, cluster,

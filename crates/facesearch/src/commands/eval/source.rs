@@ -73,20 +73,9 @@ impl Source {
     }
 
     /// Faces that were embedded elsewhere.
-    pub(crate) fn of_rows(
-        model: String,
-        metric: Metric,
-        rows: Vec<(String, Embedding)>,
-    ) -> Self {
+    pub(crate) fn of_rows(model: String, metric: Metric, rows: Vec<(String, Embedding)>) -> Self {
         let faces = rows.into_iter().map(|(name, face)| (name, Some(face))).collect();
-        Self {
-            model,
-            metric,
-            threshold: None,
-            faces,
-            quality: HashMap::new(),
-            unreadable: 0,
-        }
+        Self { model, metric, threshold: None, faces, quality: HashMap::new(), unreadable: 0 }
     }
 
     /// The most prominent face of each photo, by its name below `root`.

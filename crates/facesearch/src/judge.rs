@@ -17,7 +17,7 @@ use crate::printer::{Printer, shown};
 /// How to search in a gallery, and what its distances mean.
 pub(crate) struct Judge {
     /// How many identities to rank.
-    k: usize,
+    pub(crate) k: usize,
     /// How much work a search is worth.
     pub(crate) effort: Effort,
     /// The largest distance that counts as the same person.

@@ -79,9 +79,9 @@ pub(crate) fn run(args: &BatchArgs, global: &Global, out: &mut Printer) -> anyho
     }
     let gallery = open::gallery(global)?;
     let (total, images) = images(args)?;
-    let vision = open::vision_of(&gallery, global, out)?;
     let mut judge = Judge::new(&args.search, &gallery, global, out)?;
-    judge.options.k = judge.options.k.max(1);
+    judge.k = judge.k.max(1);
+    let vision = open::vision_of(&gallery, global, out)?;
     let batch = Batch {
         vision: &vision,
         gallery: &gallery,

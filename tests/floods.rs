@@ -230,6 +230,7 @@ fn one_face_and_none_are_indexes_too() {
     let (index, file) = (dir.path().join("index"), dir.path().join("one.npy"));
     crate::eval::write_npy(&file, &[vec![0.25, -1.0, 3.0]]);
     let import = ["import", text(&file), "--metric", "l2", "--index", text(&index)];
+    let import = [&import[..], &["--threshold", "0.55"]].concat();
     run_for(0, &import);
     everything_works(&index, &file, 1, dir.path());
     run_for(0, &["remove", &format!("{}#0", text(&file)), "--index", text(&index)]);

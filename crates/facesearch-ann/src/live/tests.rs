@@ -9,6 +9,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::SnapshotPublisher;
+use crate::manifest::{MANIFEST, Manifest, published};
 use crate::testing::{FakeStore, Random, clustered, oracle, search};
 
 const DIM: usize = 3;
@@ -409,4 +410,24 @@ fn every_change_changes_the_fingerprint() {
     let clara = face("Clara");
     other.add(&clara.record(), &clara.path(), &embedding(&clara.vector)).unwrap();
     is_new(&other);
+}
+
+#[test]
+fn a_new_label_or_record_does_not_make_a_face_younger() {
+    let dir = tempfile::tempdir().unwrap();
+    let vectors = clustered(4, DIM, 31);
+    SnapshotPublisher::new(dir.path()).publish(&FakeStore::with(DIM, &vectors), true).unwrap();
+    let mut manifest = Manifest::read(dir.path()).unwrap();
+    manifest.added = vec![(0, 7)];
+    std::fs::write(published(dir.path()).join(MANIFEST), manifest.to_bytes()).unwrap();
+    let snapshot = Arc::new(Snapshot::open(dir.path()).unwrap());
+    let live = LiveGallery::new(contract(DIM), Some(snapshot));
+    assert!(live.relabel(FaceId(1), Some("Anna")).unwrap());
+    let face = |id| Listed { id, label: None, vector: vec![0.5; DIM], published: false };
+    for face in [face(2), face(4)] {
+        live.add(&face.record(), &face.path(), &embedding(&face.vector)).unwrap();
+    }
+    let added = (0..5).map(|id| live.view().added(FaceId(id)).unwrap());
+    let added: Vec<bool> = added.map(|at| at == 7).collect();
+    assert_eq!(added, [true, true, true, true, false], "face 4 alone came later");
 }

@@ -16,13 +16,14 @@ fn every_command_shows_the_same_distance_of_two_photos() {
     ];
     for names in pairs {
         let dir = scratch();
-        let (folder, index) = (dir.path().join("Somebody"), dir.path().join("index"));
-        fs::create_dir(&folder).unwrap();
+        let (photos, index) = (dir.path().join("photos"), dir.path().join("index"));
+        let folder = photos.join("Somebody");
+        fs::create_dir_all(&folder).unwrap();
         let [a, b] = names.map(|name| {
             fs::copy(photo(name), folder.join(name)).unwrap();
             folder.join(name)
         });
-        run_for(0, &["index", text(&folder), "--index", text(&index), "-q"]);
+        run_for(0, &["index", text(&photos), "--index", text(&index), "-q"]);
 
         let number = |value: &serde_json::Value| value.as_f64().expect("a distance");
         // So wide a threshold that any two faces are near, and copies of each other to `audit`.

@@ -63,7 +63,7 @@ fn with_a_filter_the_threshold_is_that_for_the_people_who_are_left() {
     run_for(0, &["calibrate", "--index", text(&index)]);
     let kept = fs::read_to_string(index.join("calibration.json")).unwrap();
     let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
-    let kept: facesearch_eval::calibrate::Calibration =
+    let kept: facesearch_people::calibrate::Calibration =
         serde_json::from_value(kept["calibration"].clone()).unwrap();
 
     let strangers = crowd(2000, 1, &mut dice);

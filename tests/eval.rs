@@ -10,7 +10,7 @@ use crate::support::{json_lines, run_for, scratch, shared, stderr, stdout, text}
 
 /// What scikit-learn said of made-up distances (`models/reference/sklearn_reference.py`).
 fn golden() -> Vec<Value> {
-    let text = include_str!("../crates/facesearch-eval/tests/golden/pairs.json");
+    let text = include_str!("../crates/facesearch-people/tests/golden/pairs.json");
     serde_json::from_str(text).unwrap()
 }
 

@@ -9,11 +9,11 @@
 use std::time::Instant;
 
 use facesearch_core::{Metric, l2_squared};
-use facesearch_eval::calibrate::{Impostors, nearest_impostors};
-use facesearch_eval::cluster::{ClusterOptions, Constraints, Graph, cluster, score_clusters};
 use facesearch_eval::evidence::{Fusion, Naming, assign_jointly};
 use facesearch_eval::identify::{Protocol, Split, report, run, split};
 use facesearch_eval::{Faces, pairs::Bootstrap};
+use facesearch_people::calibrate::{Impostors, nearest_impostors};
+use facesearch_people::cluster::{ClusterOptions, Constraints, Graph, cluster, score_clusters};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -19,8 +19,8 @@ pub enum EvalError {
         "a vector has {got} numbers where the others have {expected}; embed all with one model"
     )]
     Dimension { expected: usize, got: usize },
-    #[error("faces {a} and {b} are said to be one person and two; take one of the statements back")]
-    Contradiction { a: usize, b: usize },
+    #[error(transparent)]
+    People(#[from] facesearch_people::PeopleError),
     #[error(
         "the booster is damaged at line {line} ({what}); take the file again from where it came"
     )]

@@ -11,7 +11,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use facesearch_core::{Contract, Gallery};
-use facesearch_eval::calibrate::{Calibration, Reliability};
+use facesearch_people::calibrate::{Calibration, Reliability};
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Failure;

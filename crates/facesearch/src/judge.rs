@@ -4,7 +4,7 @@ use std::path::Path;
 
 use facesearch_ann::Snapshot;
 use facesearch_core::{Gallery, RowSet, Threshold};
-use facesearch_eval::calibrate::people_among;
+use facesearch_people::calibrate::people_among;
 use facesearch_query::{Filter, SearchOptions};
 
 use crate::args::{Global, Search};

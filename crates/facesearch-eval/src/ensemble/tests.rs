@@ -1,13 +1,13 @@
 //! Compares predictions with LightGBM's own (`models/reference/lightgbm_reference.py`), and damages
 //! models in every way that is quickly thought of.
 
+use facesearch_people::Random;
 use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
 use crate::EvalError;
 use crate::pairs::Bootstrap;
-use crate::random::Random;
 
 const NAN: &str = include_str!("../../tests/golden/booster_nan.txt");
 const ZERO: &str = include_str!("../../tests/golden/booster_zero.txt");
@@ -90,7 +90,7 @@ proptest! {
 /// Pairs whose distances by two models know different things, and a third that knows nothing.
 fn pairs(n: usize, seed: u64) -> Distances {
     let mut random = Random::new(seed);
-    let mut number = move || random.next() as f64 / u64::MAX as f64;
+    let mut number = move || random.bits() as f64 / u64::MAX as f64;
     let mut pairs = Distances {
         names: ["a_l2", "b_l2", "noise_l2"].map(String::from).to_vec(),
         summed: vec![0, 1],

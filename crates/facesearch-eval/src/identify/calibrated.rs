@@ -1,10 +1,10 @@
 //! Does a calibrated threshold keep what it promises, and what lies beyond the people there are?
 
+use facesearch_people::calibrate::Impostors;
 use serde::Serialize;
 
 use super::{OpenSet, OpenSetPoint, Outcome, report::by_person};
 use crate::EvalError;
-use crate::calibrate::Impostors;
 use crate::pairs::{Bootstrap, Interval, intervals};
 
 /// A threshold that was made for a false alarm rate, tried on outsiders it has not seen.

@@ -1,10 +1,10 @@
 //! Compares every probe with every enrolled person, for several gallery sizes at once.
 
 use facesearch_core::{Metric, l2_squared};
+use facesearch_people::calibrate::{Impostors, nearest_impostors};
 use rayon::prelude::*;
 
 use super::{Mate, OpenSet, Outcome, Split};
-use crate::calibrate::{Impostors, nearest_impostors};
 use crate::evidence::{Fusion, template};
 use crate::{EvalError, Faces};
 
@@ -73,7 +73,7 @@ pub fn own_impostors(
         let others = gallery.iter().enumerate().filter(|(other, _)| *other != place);
         others.map(|(_, one)| score(probe, one, fusion)).collect()
     };
-    nearest_impostors((0..rows.len()).map(scores))
+    Ok(nearest_impostors((0..rows.len()).map(scores))?)
 }
 
 /// What the gallery keeps of a person: all photos, or their template (all photos, should they

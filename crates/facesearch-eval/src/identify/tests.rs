@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use facesearch_core::Metric;
+use facesearch_people::{PeopleError, Random};
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
@@ -202,12 +203,12 @@ fn an_experiment_without_sense_is_refused() {
     assert!(matches!(split(1, f64::NAN), Err(EvalError::Option { .. })));
     assert!(matches!(split(1, 0.0), Err(EvalError::TooFew { .. })));
     let mixed = Faces::new([("a", vec![0.0]), ("b", vec![0.0, 1.0])]);
-    assert!(matches!(mixed, Err(EvalError::Dimension { expected: 1, got: 2 })));
+    assert!(matches!(mixed, Err(PeopleError::Dimension { expected: 1, got: 2 })));
 }
 
 /// Points drawn alike, so that no person is a better mistake than another.
 fn cloud(people: usize, photos: usize) -> Faces {
-    let mut random = crate::random::Random::new(3);
+    let mut random = Random::new(3);
     let mut number = || random.below(1 << 20) as f32 / (1 << 20) as f32 - 0.5;
     let mut faces = Vec::new();
     for person in 0..people {

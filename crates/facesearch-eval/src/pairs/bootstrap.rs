@@ -4,9 +4,8 @@
 //! figure again, and cut the tails off the results. The trap: it treats items as independent. Pairs
 //! that share a person are not, so for them the interval is somewhat too narrow.
 
+use facesearch_people::Random;
 use serde::Serialize;
-
-use crate::random::Random;
 
 /// How to resample.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

@@ -1,8 +1,9 @@
 //! The receiver operating characteristic: what every threshold would have done.
 
+use facesearch_people::pairs::sorted;
 use serde::Serialize;
 
-use super::{Trial, sorted};
+use super::Trial;
 use crate::EvalError;
 
 /// What one threshold does.

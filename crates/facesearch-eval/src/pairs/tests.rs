@@ -1,13 +1,14 @@
 //! Compares every figure with scikit-learn's on the same distances
 //! (`models/reference/sklearn_reference.py`), and the readers with hand-made lists.
 
+use facesearch_people::calibrate::{Criterion, stump};
 use serde_json::Value;
 
 use super::*;
 use crate::EvalError;
 
 fn golden() -> Vec<(Vec<Trial>, Value)> {
-    let text = include_str!("../../tests/golden/pairs.json");
+    let text = include_str!("../../../facesearch-people/tests/golden/pairs.json");
     let cases: Vec<Value> = serde_json::from_str(text).unwrap();
     let trials = |case: &Value| {
         let (distance, same) = (case["distance"].as_array(), case["same"].as_array());
@@ -250,4 +251,26 @@ fn errors_against_rejected_pairs_are_those_of_looking_at_what_is_left() {
         ));
         assert!(rejection(&trials, &quality, 0.1, &[1.0]).is_err());
     }
+}
+
+#[test]
+fn the_stump_finds_the_thresholds_that_deepface_publishes() {
+    let file = "data/deepface-pairs/face-recognition-pivot.csv";
+    let Some(path) = crate::test_data::shared(file) else { return };
+    let cut = |column: &str, criterion| {
+        let columns = Columns { distance: column.into(), same: "decision".into() };
+        let (trials, _) = read_distances(std::fs::File::open(&path).unwrap(), &columns).unwrap();
+        stump(&trials, criterion).unwrap()
+    };
+    // Published for these models: 0.64 (DeepFace, L2 of unit vectors), 0.40 (VGG-Face, cosine, in
+    // the releases of that time).
+    let deepface = cut("DeepFace_euclidean_l2", Criterion::Gain);
+    assert_eq!(format!("{:.2}", deepface.threshold), "0.64");
+    let vgg = cut("VGG-Face_cosine", Criterion::Gain);
+    assert!(vgg.below <= 0.40 && 0.40 < vgg.above, "{vgg:?}");
+    // The later ratio cuts the same DeepFace distances at 0.54.
+    let ratio = cut("DeepFace_euclidean_l2", Criterion::GainRatio);
+    assert_eq!(format!("{:.2}", ratio.threshold), "0.54");
+    // FaceNet parts the pairs without an error: one bit is all there is to gain.
+    assert!((cut("Facenet_cosine", Criterion::Gain).gain - 1.0).abs() < 1e-12);
 }

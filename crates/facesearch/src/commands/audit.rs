@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use facesearch_core::{Gallery, IdentityIndex, Row};
-use facesearch_eval::cluster::{ClusterOptions, Constraints, Graph, Vectors, cluster};
+use facesearch_people::cluster::{ClusterOptions, Constraints, Graph, Vectors, cluster};
 use maud::html;
 use serde::Serialize;
 

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use facesearch_core::{Gallery, Metric};
-use facesearch_eval::Faces;
-use facesearch_eval::calibrate::{
+use facesearch_eval::pairs::{Columns, read_distances};
+use facesearch_people::Faces;
+use facesearch_people::calibrate::{
     Criterion, Learnt, Reliability, Stump, learn, learn_from_cohort, people_in, stump,
 };
-use facesearch_eval::pairs::{Columns, Trial, read_distances};
+use facesearch_people::pairs::Trial;
 use maud::html;
 use serde::Serialize;
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use facesearch_core::{BoundingBox, Effort, Embedding, FaceId, Gallery, Metric, Row};
-use facesearch_eval::cluster::{
+use facesearch_people::cluster::{
     ClusterOptions, ClusterScore, Clusters, Constraints, Graph, Vectors, cluster,
     cluster_by_chance, score_clusters,
 };

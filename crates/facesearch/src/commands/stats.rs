@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 use facesearch_core::{Contract, Gallery, Outcome, Row};
-use facesearch_eval::calibrate;
+use facesearch_people::calibrate;
 use serde::Serialize;
 
 use crate::args::Global;

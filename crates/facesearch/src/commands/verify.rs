@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use facesearch_core::{Embedding, Progress, Threshold, VisionError};
-use facesearch_query::{PairTrial, PairsSummary, PhotoProbe, summarise};
+use facesearch_people::pairs::{PairTrial, PairsSummary, summarise};
+use facesearch_query::PhotoProbe;
 use serde::Serialize;
 
 use crate::args::{Global, ThresholdChoice, threshold_or_preset};

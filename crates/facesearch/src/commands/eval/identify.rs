@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use facesearch_eval::Faces;
 use facesearch_eval::evidence::Fusion;
 use facesearch_eval::identify::{
     Extrapolated, IdentifyReport, Kept, OpenSetPoint, Protocol, Split, extrapolated, kept,
     own_impostors, report, run as search, split,
 };
 use facesearch_eval::pairs::Interval;
+use facesearch_people::Faces;
 use maud::html;
 use serde::Serialize;
 

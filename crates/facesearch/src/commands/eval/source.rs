@@ -7,7 +7,7 @@ use anyhow::Context;
 use candle_core::{DType, Tensor};
 use clap::Args;
 use facesearch_core::{Embedding, Metric, Progress, Threshold};
-use facesearch_eval::Faces;
+use facesearch_people::Faces;
 
 use crate::args::{Global, threshold};
 use crate::exit::{Exit, Failure};

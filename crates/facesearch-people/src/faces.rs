@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use facesearch_core::l2_squared;
 
-use crate::EvalError;
+use crate::PeopleError;
 
 /// Labelled embeddings of one model, all of one length.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,16 +21,16 @@ impl Faces {
     ///
     /// # Errors
     ///
-    /// [`EvalError::Dimension`] where two embeddings differ in length.
+    /// [`PeopleError::Dimension`] where two embeddings differ in length.
     pub fn new<'a, V: AsRef<[f32]>>(
         faces: impl IntoIterator<Item = (&'a str, V)>,
-    ) -> Result<Self, EvalError> {
+    ) -> Result<Self, PeopleError> {
         let (mut values, mut labels, mut dim) = (Vec::new(), Vec::new(), None);
         for (name, vector) in faces {
             let vector = vector.as_ref();
             let expected = *dim.get_or_insert(vector.len());
             if vector.len() != expected {
-                return Err(EvalError::Dimension { expected, got: vector.len() });
+                return Err(PeopleError::Dimension { expected, got: vector.len() });
             }
             values.extend_from_slice(vector);
             labels.push(name);

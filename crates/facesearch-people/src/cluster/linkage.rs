@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use super::chance::Strangers;
 use super::density::surroundings;
 use super::{ClusterOptions, Graph, Vectors};
-use crate::EvalError;
+use crate::PeopleError;
 
 /// What somebody has said about faces.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,14 +47,14 @@ pub struct Clusters {
 ///
 /// # Errors
 ///
-/// [`EvalError::Contradiction`] where `constraints` say both of two faces; [`EvalError::Option`]
+/// [`PeopleError::Contradiction`] where `constraints` say both of two faces; [`PeopleError::Option`]
 /// where the options make no sense. Panics where `graph` or `constraints` speak of other rows.
 pub fn cluster(
     vectors: &(impl Vectors + ?Sized),
     graph: &Graph,
     constraints: &Constraints,
     options: &ClusterOptions,
-) -> Result<Clusters, EvalError> {
+) -> Result<Clusters, PeopleError> {
     let rows = vectors.len();
     assert_eq!(graph.rows(), rows, "the graph is of other faces");
     options.check()?;
@@ -84,7 +84,7 @@ pub fn cluster_by_chance(
     options: &ClusterOptions,
     verification: f32,
     strangers: f64,
-) -> Result<(Clusters, f32), EvalError> {
+) -> Result<(Clusters, f32), PeopleError> {
     options.check()?;
     assert_eq!(graph.rows(), vectors.len(), "the graph is of other faces");
     let (scale, loosest) = (Scale::new(vectors, options), f64::from(options.threshold));
@@ -107,7 +107,7 @@ fn groups_within(
     constraints: &Constraints,
     scale: &Scale,
     threshold: f64,
-) -> Result<Clusters, EvalError> {
+) -> Result<Clusters, PeopleError> {
     let near_enough = threshold.powi(2) - scale.weight * scale.usual;
     let mut forest = Forest::new(vectors, graph, &scale.around, scale.weight);
     forest.obey(constraints)?;
@@ -225,7 +225,7 @@ impl<'a, V: Vectors + ?Sized> Forest<'a, V> {
     }
 
     /// Joins what is the same and remembers what is not.
-    fn obey(&mut self, constraints: &Constraints) -> Result<(), EvalError> {
+    fn obey(&mut self, constraints: &Constraints) -> Result<(), PeopleError> {
         let mut first_of = BTreeMap::new();
         let mut same = Vec::new();
         for (row, person) in constraints.person.iter().enumerate() {
@@ -242,7 +242,7 @@ impl<'a, V: Vectors + ?Sized> Forest<'a, V> {
             if let (Some(one), Some(two)) = people
                 && one != two
             {
-                return Err(EvalError::Contradiction { a: row, b: other });
+                return Err(PeopleError::Contradiction { a: row, b: other });
             }
             if a != b {
                 self.join(a, b);
@@ -251,7 +251,7 @@ impl<'a, V: Vectors + ?Sized> Forest<'a, V> {
         for &(row, other) in &constraints.not_same {
             let (a, b) = (self.find(row), self.find(other));
             if a == b {
-                return Err(EvalError::Contradiction { a: row, b: other });
+                return Err(PeopleError::Contradiction { a: row, b: other });
             }
             self.groups[a].not.insert(b);
             self.groups[b].not.insert(a);

@@ -6,8 +6,8 @@
 
 use serde::Serialize;
 
-use crate::EvalError;
-use crate::pairs::Trial;
+use crate::PeopleError;
+use crate::pairs::{Trial, sorted};
 
 /// What makes a cut good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -37,15 +37,14 @@ pub struct Stump {
 ///
 /// # Errors
 ///
-/// [`EvalError::TooFew`] where there are not two different distances to cut between, or no pairs of one
+/// [`PeopleError::TooFew`] where there are not two different distances to cut between, or no pairs of one
 /// of the two kinds.
-pub fn stump(trials: &[Trial], criterion: Criterion) -> Result<Stump, EvalError> {
-    let mut sorted = trials.to_vec();
-    sorted.sort_by(|a, b| a.distance().total_cmp(&b.distance()));
+pub fn stump(trials: &[Trial], criterion: Criterion) -> Result<Stump, PeopleError> {
+    let sorted = sorted(trials);
     let same = trials.iter().filter(|trial| trial.same()).count();
     for (what, got) in [("pairs of one person", same), ("pairs of two", trials.len() - same)] {
         if got == 0 {
-            return Err(EvalError::TooFew { what, got, wanted: 1 });
+            return Err(PeopleError::TooFew { what, got, wanted: 1 });
         }
     }
     let total = [same as f64, (trials.len() - same) as f64];
@@ -71,7 +70,7 @@ pub fn stump(trials: &[Trial], criterion: Criterion) -> Result<Stump, EvalError>
         }
     }
     let distinct = usize::from(!trials.is_empty());
-    best.map(|(_, stump)| stump).ok_or(EvalError::TooFew {
+    best.map(|(_, stump)| stump).ok_or(PeopleError::TooFew {
         what: "different distances",
         got: distinct,
         wanted: 2,

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tail;
 use super::comparisons::Comparisons;
-use crate::EvalError;
+use crate::PeopleError;
 
 /// The distances are sorted into this many steps.
 const STEPS: usize = 1 << 14;
@@ -59,10 +59,10 @@ pub struct Impostors {
 ///
 /// # Errors
 ///
-/// [`EvalError::TooFew`] with fewer than 20 probes or 20 people.
+/// [`PeopleError::TooFew`] with fewer than 20 probes or 20 people.
 pub fn nearest_impostors(
     probes: impl IntoIterator<Item = Vec<f32>>,
-) -> Result<Impostors, EvalError> {
+) -> Result<Impostors, PeopleError> {
     let mut sums: Option<Sums> = None;
     let mut count = 0usize;
     for mut scores in probes {
@@ -72,7 +72,7 @@ pub fn nearest_impostors(
             Some(sums) => sums,
             None if scores.len() < 20 => {
                 let (what, got) = ("other people to compare with", scores.len());
-                return Err(EvalError::TooFew { what, got, wanted: 20 });
+                return Err(PeopleError::TooFew { what, got, wanted: 20 });
             }
             empty @ None => empty.insert(Sums::new(&scores)),
         };
@@ -83,7 +83,7 @@ pub fn nearest_impostors(
         Some(sums) if count >= 20 => Ok(sums.finish(count as f64)),
         _ => {
             let what = "faces to calibrate with";
-            Err(EvalError::TooFew { what, got: count, wanted: 20 })
+            Err(PeopleError::TooFew { what, got: count, wanted: 20 })
         }
     }
 }
@@ -206,11 +206,11 @@ impl Impostors {
     ///
     /// # Errors
     ///
-    /// [`EvalError::Option`] where `fpir` is not above 0 and below 1.
-    pub fn threshold(&self, fpir: f64, people: usize) -> Result<f64, EvalError> {
+    /// [`PeopleError::Option`] where `fpir` is not above 0 and below 1.
+    pub fn threshold(&self, fpir: f64, people: usize) -> Result<f64, PeopleError> {
         if !(fpir > 0.0 && fpir < 1.0) {
             let (what, wanted) = ("the wanted false alarm rate", "above 0 and below 1");
-            return Err(EvalError::Option { what, got: fpir, wanted });
+            return Err(PeopleError::Option { what, got: fpir, wanted });
         }
         let last = self.tables.iter().filter_map(|table| table.curve.last());
         let (mut low, mut high) = (0.0, last.map(|(t, _)| *t).fold(0.0, f64::max));

@@ -22,7 +22,7 @@ pub use score::{ClusterScore, score_clusters};
 
 use serde::{Deserialize, Serialize};
 
-use crate::EvalError;
+use crate::PeopleError;
 
 /// How to cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -49,9 +49,9 @@ impl ClusterOptions {
         Self { threshold, ..self }
     }
 
-    fn check(&self) -> Result<(), EvalError> {
+    fn check(&self) -> Result<(), PeopleError> {
         let refuse =
-            |what, got: f32, wanted| Err(EvalError::Option { what, got: got.into(), wanted });
+            |what, got: f32, wanted| Err(PeopleError::Option { what, got: got.into(), wanted });
         if !(0.0..1.0).contains(&self.weight) {
             return refuse("the weight of the surroundings", self.weight, "from 0 to below 1");
         }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::pairs::Trial;
 use crate::random::Random;
-use crate::{EvalError, Faces};
+use crate::{Faces, PeopleError};
 
 /// Probes that are compared with the whole index together.
 const PORTION: usize = 64;
@@ -46,8 +46,8 @@ pub struct Learnt {
 ///
 /// # Errors
 ///
-/// [`EvalError::TooFew`] with fewer than 20 labelled people.
-pub fn learn(gallery: &dyn Gallery, probes: usize, seed: u64) -> Result<Learnt, EvalError> {
+/// [`PeopleError::TooFew`] with fewer than 20 labelled people.
+pub fn learn(gallery: &dyn Gallery, probes: usize, seed: u64) -> Result<Learnt, PeopleError> {
     let (people, faces) = labelled(gallery);
     let mut random = Random::new(seed);
     let mut chosen: Vec<(usize, Row)> = people
@@ -84,12 +84,12 @@ pub fn learn(gallery: &dyn Gallery, probes: usize, seed: u64) -> Result<Learnt, 
 ///
 /// # Errors
 ///
-/// [`EvalError::TooFew`] with fewer than 20 outsiders or 20 people in the gallery,
-/// [`EvalError::Dimension`] where the cohort is of another model.
-pub fn learn_from_cohort(gallery: &dyn Gallery, cohort: &Faces) -> Result<Learnt, EvalError> {
+/// [`PeopleError::TooFew`] with fewer than 20 outsiders or 20 people in the gallery,
+/// [`PeopleError::Dimension`] where the cohort is of another model.
+pub fn learn_from_cohort(gallery: &dyn Gallery, cohort: &Faces) -> Result<Learnt, PeopleError> {
     let expected = gallery.contract().dimension as usize;
     if cohort.dim() != expected {
-        return Err(EvalError::Dimension { expected, got: cohort.dim() });
+        return Err(PeopleError::Dimension { expected, got: cohort.dim() });
     }
     let mut faces: Vec<(Row, usize)> = Vec::with_capacity(gallery.len());
     let mut people = gallery.identity_count();
@@ -170,7 +170,7 @@ fn in_portions<P: Sync, T: Send>(
     probes: &[P],
     score: impl Fn(&P) -> (T, Vec<f32>) + Sync,
     mut see: impl FnMut(T, &[f32]),
-) -> Result<Impostors, EvalError> {
+) -> Result<Impostors, PeopleError> {
     nearest_impostors(probes.chunks(PORTION).flat_map(|portion| {
         let scored: Vec<(T, Vec<f32>)> = portion.par_iter().map(&score).collect();
         let seen = scored.into_iter().map(|(more, scores)| {

@@ -7,14 +7,16 @@
 
 /// A stream of random numbers; the same seed gives the same stream for ever.
 #[derive(Debug, Clone)]
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// The stream of this seed.
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    /// The next 64 bits.
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -23,13 +25,13 @@ impl Random {
     }
 
     /// A number in `0..n`, each equally likely but for a bias below `n / 2^64`. Panics at `n = 0`.
-    pub(crate) fn below(&mut self, n: usize) -> usize {
+    pub fn below(&mut self, n: usize) -> usize {
         assert!(n > 0, "nothing to choose from");
-        ((u128::from(self.next()) * n as u128) >> 64) as usize
+        ((u128::from(self.bits()) * n as u128) >> 64) as usize
     }
 
     /// Puts `items` into a random order (Fisher and Yates).
-    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i + 1));
         }
@@ -44,7 +46,7 @@ mod tests {
     fn the_stream_is_that_of_the_published_generator() {
         // First outputs for seed 1234567 as listed with the reference implementation in C.
         let mut random = Random::new(1_234_567);
-        let got: Vec<u64> = (0..3).map(|_| random.next()).collect();
+        let got: Vec<u64> = (0..3).map(|_| random.bits()).collect();
         assert_eq!(got, [6457827717110365317, 3203168211198807973, 9817491932198370423]);
     }
 

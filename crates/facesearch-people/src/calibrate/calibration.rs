@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Impostors, Isotonic, Logistic};
-use crate::EvalError;
+use crate::PeopleError;
 
 /// A falling curve from distance to the probability of one person.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,7 +65,7 @@ impl Calibration {
     /// # Errors
     ///
     /// That of [`Impostors::threshold`].
-    pub fn threshold(&self, fpir: f64, people: usize) -> Result<f64, EvalError> {
+    pub fn threshold(&self, fpir: f64, people: usize) -> Result<f64, PeopleError> {
         self.impostors.threshold(fpir, people)
     }
 }

@@ -1,11 +1,11 @@
 //! Compares curves, tables and cuts with scikit-learn's on the same distances
-//! (`models/reference/sklearn_reference.py`), the impostor tables with a count of every possible
-//! gallery, and the stump with the thresholds that deepface publishes.
+//! (`models/reference/sklearn_reference.py`), and the impostor tables with a count of every
+//! possible gallery.
 
 use serde_json::Value;
 
 use super::*;
-use crate::EvalError;
+use crate::PeopleError;
 use crate::pairs::Trial;
 use crate::random::Random;
 
@@ -77,36 +77,8 @@ fn the_stump_is_scikit_learns() {
         assert!((got.threshold - want).abs() < 1e-6, "{got:?} is not {want}");
     }
     let one = [Trial::new(Some(0.5), true), Trial::new(Some(0.5), false)];
-    assert!(matches!(stump(&one, Criterion::Gain), Err(EvalError::TooFew { .. })));
+    assert!(matches!(stump(&one, Criterion::Gain), Err(PeopleError::TooFew { .. })));
     assert!(stump(&[], Criterion::Gain).is_err());
-}
-
-#[test]
-fn the_stump_finds_the_thresholds_that_deepface_publishes() {
-    let Some(path) = crate::test_data::shared("data/deepface-pairs/face-recognition-pivot.csv")
-    else {
-        return;
-    };
-    let mut reader = csv::Reader::from_path(path).unwrap();
-    let header = reader.headers().unwrap().clone();
-    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
-    let cut = |column: &str, criterion| {
-        let column = header.iter().position(|name| name == column).unwrap();
-        let trials: Vec<Trial> =
-            rows.iter().map(|row| Trial::new(row[column].parse().ok(), &row[2] == "Yes")).collect();
-        stump(&trials, criterion).unwrap()
-    };
-    // Published for these models: 0.64 (DeepFace, L2 of unit vectors), 0.40 (VGG-Face, cosine, in
-    // the releases of that time).
-    let deepface = cut("DeepFace_euclidean_l2", Criterion::Gain);
-    assert_eq!(format!("{:.2}", deepface.threshold), "0.64");
-    let vgg = cut("VGG-Face_cosine", Criterion::Gain);
-    assert!(vgg.below <= 0.40 && 0.40 < vgg.above, "{vgg:?}");
-    // The later ratio cuts the same DeepFace distances at 0.54.
-    let ratio = cut("DeepFace_euclidean_l2", Criterion::GainRatio);
-    assert_eq!(format!("{:.2}", ratio.threshold), "0.54");
-    // FaceNet parts the pairs without an error: one bit is all there is to gain.
-    assert!((cut("Facenet_cosine", Criterion::Gain).gain - 1.0).abs() < 1e-12);
 }
 
 #[test]
@@ -254,11 +226,11 @@ fn the_threshold_keeps_to_the_wanted_rate_on_people_it_never_saw() {
 #[test]
 fn too_little_to_learn_from_is_refused() {
     let alike: Vec<Trial> = (1..9).map(|i| Trial::new(Some(f64::from(i)), true)).collect();
-    assert!(matches!(stump(&alike, Criterion::Gain), Err(EvalError::TooFew { .. })));
+    assert!(matches!(stump(&alike, Criterion::Gain), Err(PeopleError::TooFew { .. })));
     let few = |probes: usize, people: usize| nearest_impostors(vec![vec![1.0; people]; probes]);
-    assert!(matches!(few(0, 50), Err(EvalError::TooFew { got: 0, .. })));
-    assert!(matches!(few(19, 50), Err(EvalError::TooFew { got: 19, .. })));
-    assert!(matches!(few(50, 19), Err(EvalError::TooFew { got: 19, .. })));
+    assert!(matches!(few(0, 50), Err(PeopleError::TooFew { got: 0, .. })));
+    assert!(matches!(few(19, 50), Err(PeopleError::TooFew { got: 19, .. })));
+    assert!(matches!(few(50, 19), Err(PeopleError::TooFew { got: 19, .. })));
     assert!(few(20, 20).is_ok(), "equal distances are a tail without a shape, not an error");
     assert!(Isotonic::fit(&[Trial::new(None, true)]).is_none());
     assert!(Logistic::fit(&[Trial::new(Some(0.1), true)]).is_none());

@@ -4,7 +4,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::random::Random;
-use crate::{EvalError, Faces};
+use crate::{Faces, PeopleError};
 
 fn faces(vectors: &[Vec<f32>]) -> Faces {
     Faces::new(vectors.iter().map(|v| ("", v))).unwrap()
@@ -192,7 +192,7 @@ fn what_was_said_is_obeyed_and_contradictions_are_named() {
     let constraints =
         Constraints { same: vec![(0, 1), (1, 2)], not_same: vec![(2, 0)], person: vec![] };
     let refused = cluster(&faces, &graph, &constraints, &options);
-    assert!(matches!(refused, Err(EvalError::Contradiction { a: 2, b: 0 })));
+    assert!(matches!(refused, Err(PeopleError::Contradiction { a: 2, b: 0 })));
     // Names hold together what they name, and keep apart what they do not, wherever it lies.
     let mut named = vec![None; person.len()];
     (named[strangers.0], named[strangers.1], named[friends.1]) = (Some(4), Some(4), Some(5));
@@ -202,10 +202,10 @@ fn what_was_said_is_obeyed_and_contradictions_are_named() {
     assert_ne!(got.group[friends.0], got.group[friends.1]);
     let both = Constraints { same: vec![friends], ..constraints };
     let refused = cluster(&faces, &graph, &both, &options);
-    assert!(matches!(refused, Err(EvalError::Contradiction { a: 0, b: 1 })));
+    assert!(matches!(refused, Err(PeopleError::Contradiction { a: 0, b: 1 })));
     let odd = ClusterOptions { weight: 1.0, ..options };
     let refused = cluster(&faces, &graph, &Constraints::default(), &odd);
-    assert!(matches!(refused, Err(EvalError::Option { .. })));
+    assert!(matches!(refused, Err(PeopleError::Option { .. })));
 }
 
 #[test]

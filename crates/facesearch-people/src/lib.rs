@@ -11,6 +11,8 @@ pub mod calibrate;
 pub mod cluster;
 mod error;
 mod faces;
+#[cfg(test)]
+mod golden;
 pub mod pairs;
 mod random;
 

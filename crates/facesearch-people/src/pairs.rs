@@ -1,7 +1,12 @@
-//! Labelled pairs of faces, and the threshold that decides them best.
+//! Labelled pairs of faces: how many does a threshold decide rightly, and which one decides best?
+//!
+//! `facesearch verify --pairs`, the calibration and the protocols of `facesearch-eval` all count
+//! with these types.
 
 mod counts;
 mod summary;
+#[cfg(test)]
+mod tests;
 
 pub use counts::{BestThreshold, Counts, best_threshold};
 pub use summary::{PairTrial, PairsSummary, summarise};
@@ -14,16 +19,13 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// A pair; `None` where a face was missing. Such a pair is beyond every threshold, so it
-    /// counts as "different" at each; so does a distance that is not a number.
+    /// A pair with its L2 distance. `same`: whether the two faces are one person.
+    ///
+    /// **Trap:** a pair without a distance, because a face was missing, is not left out. It counts
+    /// as "different" at every threshold. So does one whose distance is not a number.
     pub fn new(distance: Option<f64>, same: bool) -> Self {
         let distance = distance.filter(|d| !d.is_nan()).unwrap_or(f64::INFINITY);
         Self { distance, same }
-    }
-
-    /// A judged pair of the engine; `None` where its truth is not known.
-    pub fn from_judged(judged: &PairTrial) -> Option<Self> {
-        Some(Self::new(judged.distance.map(f64::from), judged.same?))
     }
 
     /// The distance; infinite where the pair has none.
@@ -41,14 +43,14 @@ impl Trial {
         self.distance == f64::INFINITY
     }
 
-    /// Whether a threshold calls the two the same: within it, or at it.
+    /// Whether `threshold` calls the two the same person: their distance is at most that.
     pub fn accepted(&self, threshold: f64) -> bool {
         !self.failed() && self.distance <= threshold
     }
 }
 
-/// The trials, nearest first; those without a distance last.
-pub fn sorted(trials: &[Trial]) -> Vec<Trial> {
+/// The trials in order of their distance; those without one last.
+pub fn nearest_first(trials: &[Trial]) -> Vec<Trial> {
     let mut sorted = trials.to_vec();
     sorted.sort_by(|a, b| a.distance.total_cmp(&b.distance));
     sorted

@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use crate::PeopleError;
-use crate::pairs::{Trial, sorted};
+use crate::pairs::{Trial, nearest_first};
 
 /// What makes a cut good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -40,7 +40,7 @@ pub struct Stump {
 /// [`PeopleError::TooFew`] where there are not two different distances to cut between, or no pairs of one
 /// of the two kinds.
 pub fn stump(trials: &[Trial], criterion: Criterion) -> Result<Stump, PeopleError> {
-    let sorted = sorted(trials);
+    let sorted = nearest_first(trials);
     let same = trials.iter().filter(|trial| trial.same()).count();
     for (what, got) in [("pairs of one person", same), ("pairs of two", trials.len() - same)] {
         if got == 0 {

@@ -5,20 +5,8 @@
 use serde_json::Value;
 
 use super::*;
-use crate::PeopleError;
 use crate::pairs::Trial;
-use crate::random::Random;
-
-fn golden() -> Vec<(Vec<Trial>, Value)> {
-    let text = include_str!("../../tests/golden/pairs.json");
-    let cases: Vec<Value> = serde_json::from_str(text).unwrap();
-    let trials = |case: &Value| {
-        let (distance, same) = (case["distance"].as_array(), case["same"].as_array());
-        let pairs = distance.unwrap().iter().zip(same.unwrap());
-        pairs.map(|(d, same)| Trial::new(d.as_f64(), same.as_bool().unwrap())).collect()
-    };
-    cases.into_iter().map(|case| (trials(&case), case)).collect()
-}
+use crate::{PeopleError, Random, golden};
 
 fn number(value: &Value) -> f64 {
     value.as_f64().unwrap()
@@ -26,7 +14,7 @@ fn number(value: &Value) -> f64 {
 
 #[test]
 fn the_isotonic_curve_is_scikit_learns() {
-    for (trials, case) in golden() {
+    for (trials, case) in golden::pairs() {
         let curve = Isotonic::fit(&trials).unwrap();
         for asked in case["isotonic"].as_array().unwrap() {
             let got = curve.probability(number(&asked[0]));
@@ -37,7 +25,7 @@ fn the_isotonic_curve_is_scikit_learns() {
 
 #[test]
 fn the_logistic_curve_is_scikit_learns() {
-    for (trials, case) in golden() {
+    for (trials, case) in golden::pairs() {
         let curve = Logistic::fit(&trials).unwrap();
         let want = &case["logistic"];
         let want = Logistic { slope: number(&want[0]), offset: number(&want[1]) };
@@ -52,7 +40,7 @@ fn the_logistic_curve_is_scikit_learns() {
 
 #[test]
 fn the_reliability_table_is_scikit_learns() {
-    for (trials, case) in golden() {
+    for (trials, case) in golden::pairs() {
         let truth = trials.iter().filter(|trial| !trial.failed()).map(Trial::same);
         let said = case["said"].as_array().unwrap().iter().map(number);
         let predictions: Vec<(f64, bool)> = said.zip(truth).collect();
@@ -71,7 +59,7 @@ fn the_reliability_table_is_scikit_learns() {
 
 #[test]
 fn the_stump_is_scikit_learns() {
-    for (trials, case) in golden() {
+    for (trials, case) in golden::pairs() {
         let got = stump(&trials, Criterion::Gain).unwrap();
         let want = number(&case["stump"]);
         assert!((got.threshold - want).abs() < 1e-6, "{got:?} is not {want}");
@@ -241,7 +229,7 @@ fn too_little_to_learn_from_is_refused() {
 
 #[test]
 fn a_calibration_survives_json_and_moves_with_the_prior() {
-    let (trials, _) = golden().remove(0);
+    let (trials, _) = golden::pairs().remove(0);
     let impostors = nearest_impostors(small_world()).unwrap();
     for probability in [
         Probability::Isotonic(Isotonic::fit(&trials).unwrap()),

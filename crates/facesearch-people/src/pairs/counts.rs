@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Trial, sorted};
+use super::{Trial, nearest_first};
 
-/// How the decisions at one threshold turned out.
+/// The decisions at one threshold, counted by whether they were right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Counts {
     /// Same person, called the same.
@@ -18,7 +18,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Judges `trials` at `threshold`, which itself still accepts.
+    /// Decides `trials` by `threshold`; a distance equal to it is accepted.
     pub fn at(trials: &[Trial], threshold: f64) -> Self {
         let mut counts = Self::default();
         for trial in trials {
@@ -76,24 +76,40 @@ pub struct BestThreshold {
 
 /// Finds the threshold that decides `trials` best; `None` where no pair has a distance.
 ///
-/// Between two neighbouring distances nothing changes, so one sweep sees every case. Where
-/// accepting nobody is best, the threshold lies half-way to the smallest distance.
+/// Where it is best to accept no pair, the threshold is half the smallest distance.
 pub fn best_threshold(trials: &[Trial]) -> Option<BestThreshold> {
-    let sorted = sorted(trials);
-    let scored: Vec<&Trial> = sorted.iter().filter(|trial| !trial.failed()).collect();
-    let different = trials.iter().filter(|trial| !trial.same()).count() as i64;
-    let (mut best, mut threshold) = (different, scored.first()?.distance() / 2.0);
-    let mut right = different;
-    for (i, trial) in scored.iter().enumerate() {
+    let BestInterval { low, high, right } = best_interval(trials)?;
+    let threshold = low + (high - low) / 2.0;
+    Some(BestThreshold { threshold, accuracy: right as f64 / trials.len() as f64 })
+}
+
+/// Thresholds from `low` on, and below `high`, that make the same decisions. Where all pairs with
+/// a distance are accepted, both are the largest distance.
+pub(super) struct BestInterval {
+    pub(super) low: f64,
+    pub(super) high: f64,
+    /// How many of those decisions are right.
+    right: i64,
+}
+
+/// The lowest interval of thresholds with the most right decisions; `None` where no pair has a
+/// distance.
+///
+/// The decisions change at the distances only, so one pass over the sorted distances is enough.
+pub(super) fn best_interval(trials: &[Trial]) -> Option<BestInterval> {
+    let sorted = nearest_first(trials);
+    let measured: Vec<&Trial> = sorted.iter().filter(|trial| !trial.failed()).collect();
+    // Below the smallest distance no pair is accepted: the different pairs are decided rightly.
+    let mut right = trials.iter().filter(|trial| !trial.same()).count() as i64;
+    let mut best = BestInterval { low: 0.0, high: measured.first()?.distance(), right };
+    for (i, trial) in measured.iter().enumerate() {
         right += if trial.same() { 1 } else { -1 };
-        let next = scored.get(i + 1).map_or(f64::INFINITY, |next| next.distance());
-        if next > trial.distance() && right > best {
-            best = right;
-            threshold = match next {
-                f64::INFINITY => trial.distance(),
-                next => trial.distance() + (next - trial.distance()) / 2.0,
-            };
+        let low = trial.distance();
+        let next = measured.get(i + 1).map(|next| next.distance());
+        let is_last_of_equals = next.is_none_or(|next| next > low);
+        if is_last_of_equals && right > best.right {
+            best = BestInterval { low, high: next.unwrap_or(low), right };
         }
     }
-    Some(BestThreshold { threshold, accuracy: best as f64 / trials.len() as f64 })
+    Some(best)
 }

@@ -1,30 +1,30 @@
-//! What a distance means: for this model, these people, and a gallery of this size.
+//! What a distance means, for this model, these people and a gallery of this size.
 //!
-//! Two questions, two answers. *Are these two the same?* depends on the pair: [`Probability`] turns
-//! a distance into the chance of it, [`Reliability`] shows whether to believe that. *Is this
-//! stranger taken for somebody?* depends on how many people the stranger is compared with:
-//! [`Impostors`] knows how near the nearest of N wrong people lies, and so which threshold keeps to
-//! a wanted false alarm rate. Both together are a [`Calibration`], which is kept beside an index; [`learn`] makes one
-//! of the index's own faces.
-//! [`stump`] is the older way, one threshold by information gain, blind to N.
+//! - *Are these two faces one person?* The answer depends on the pair alone. A [`Calibration`]
+//!   turns a distance into a probability, and [`Reliability`] shows whether to believe it.
+//! - *Is somebody who is not enrolled taken for somebody who is?* The answer depends on how many
+//!   people are enrolled. [`Impostors`] knows how near the nearest of N other people lies, and so
+//!   which threshold keeps to a wanted false positive identification rate (FPIR).
+//!
+//! [`fit`] learns a calibration from an index's own faces; it is kept beside the index. [`stump`]
+//! is the older method: one threshold by information gain, which ignores the number of people.
 
 mod calibration;
-mod comparisons;
+mod fit;
 mod impostors;
 mod isotonic;
-mod learn;
 mod logistic;
+mod normalised;
+mod people;
 mod reliability;
 mod stump;
 mod tail;
 #[cfg(test)]
 mod tests;
 
-pub use calibration::{Calibration, Probability};
-pub use impostors::{ImpostorTable, Impostors, nearest_impostors};
-pub use isotonic::Isotonic;
-pub use learn::{Learnt, learn, learn_from_cohort, people_among, people_in};
-pub use logistic::Logistic;
+pub use calibration::Calibration;
+pub use fit::{ErrorRates, FitOptions, FittedCalibration, fit};
+pub use impostors::{Impostors, nearest_impostors};
+pub use people::{people_among, people_in};
 pub use reliability::{Reliability, ReliabilityBin};
-pub use stump::{Criterion, Stump, stump};
-pub use tail::Tail;
+pub use stump::{Criterion, Stump, labelled_pairs, stump};

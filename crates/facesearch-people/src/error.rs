@@ -1,6 +1,8 @@
 //! Errors of this crate. Each message says what happened, to what, and what to do next.
 
-/// What can go wrong when people are grouped, or distances calibrated.
+use facesearch_core::{EmbeddingError, GalleryError};
+
+/// What can go wrong when people are clustered, or distances calibrated.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the messages are the documentation")]
@@ -15,6 +17,10 @@ pub enum PeopleError {
         "a vector has {got} numbers where the others have {expected}; embed all with one model"
     )]
     Dimension { expected: usize, got: usize },
-    #[error("faces {a} and {b} are said to be one person and two; take one of the statements back")]
+    #[error("faces {a} and {b} are labelled both as one person and as two; correct one label")]
     Contradiction { a: usize, b: usize },
+    #[error(transparent)]
+    Gallery(#[from] GalleryError),
+    #[error(transparent)]
+    Embedding(#[from] EmbeddingError),
 }

@@ -1,8 +1,6 @@
-//! Embeddings with labels: what identification and clustering are judged on.
+//! Embeddings with labels that are in no index.
 
 use std::collections::BTreeMap;
-
-use facesearch_core::l2_squared;
 
 use crate::PeopleError;
 
@@ -12,12 +10,12 @@ pub struct Faces {
     dim: usize,
     values: Vec<f32>,
     person: Vec<u32>,
-    names: Vec<String>,
+    people: usize,
 }
 
 impl Faces {
-    /// Takes `(name, embedding)` of every face; people are numbered in order of their names'
-    /// bytes, so the order of the faces does not decide who is who.
+    /// Takes the name and the embedding of every face. People are numbered in order of their names'
+    /// bytes, so their numbers do not depend on the order of the faces.
     ///
     /// # Errors
     ///
@@ -40,8 +38,7 @@ impl Faces {
             *entry = number;
         }
         let person = labels.iter().map(|name| numbers[name]).collect();
-        let names = numbers.keys().map(|name| (*name).to_owned()).collect();
-        Ok(Self { dim: dim.unwrap_or(0), values, person, names })
+        Ok(Self { dim: dim.unwrap_or(0), values, person, people: numbers.len() })
     }
 
     /// How many faces there are.
@@ -69,19 +66,14 @@ impl Faces {
         self.person[row]
     }
 
-    /// The name of a person.
-    pub fn name(&self, person: u32) -> &str {
-        &self.names[person as usize]
-    }
-
     /// How many people there are.
     pub fn people(&self) -> usize {
-        self.names.len()
+        self.people
     }
 
     /// The faces of each person, ascending.
     pub fn rows_by_person(&self) -> Vec<Vec<usize>> {
-        let mut rows = vec![Vec::new(); self.people()];
+        let mut rows = vec![Vec::new(); self.people];
         for (row, person) in self.person.iter().enumerate() {
             rows[*person as usize].push(row);
         }
@@ -90,6 +82,6 @@ impl Faces {
 
     /// L2 distance of two faces.
     pub fn distance(&self, a: usize, b: usize) -> f32 {
-        l2_squared(self.vector(a), self.vector(b)).sqrt()
+        crate::l2(self.vector(a), self.vector(b))
     }
 }

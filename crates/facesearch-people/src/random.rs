@@ -1,16 +1,16 @@
 //! Seeded random numbers that never change.
 //!
 //! A reported interval or split must be the same on every machine and after every update, and
-//! general-purpose crates reserve the right to change their streams. SplitMix64 (Steele, Lea and
-//! Flood, *Fast splittable pseudorandom number generators*, OOPSLA 2014) is eight lines and good
-//! enough for resampling; it is not for secrets.
+//! general-purpose crates may change their streams. SplitMix64 (Steele, Lea and Flood, *Fast
+//! splittable pseudorandom number generators*, OOPSLA 2014) is eight lines and good enough for
+//! resampling. It is not for secrets.
 
-/// A stream of random numbers; the same seed gives the same stream for ever.
+/// A stream of random numbers. The same seed always gives the same stream.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
 impl Random {
-    /// The stream of this seed.
+    /// The stream of `seed`.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }

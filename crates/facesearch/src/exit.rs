@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use facesearch_core::{GalleryError, StoreError, VisionError};
+use facesearch_people::PeopleError;
 use facesearch_zoo::ZooError;
 
 use crate::printer::Printer;
@@ -88,10 +89,25 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         if cause.is::<GalleryError>() || cause.is::<StoreError>() {
             return Exit::Index;
         }
+        if let Some(PeopleError::Gallery(_)) = cause.downcast_ref() {
+            return Exit::Index;
+        }
         if cause.is::<ZooError>() || matches!(cause.downcast_ref(), Some(VisionError::Model { .. }))
         {
             return Exit::Model;
         }
     }
     Exit::Input
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_index_ends_alike_whichever_crate_says_so() {
+        let damaged = || GalleryError::Corrupt { path: "index".into(), what: "a test".into() };
+        assert_eq!(exit_of(&damaged().into()), Exit::Index);
+        assert_eq!(exit_of(&PeopleError::from(damaged()).into()), Exit::Index);
+    }
 }

@@ -1,61 +1,62 @@
-//! How near does the nearest wrong person lie, in a gallery of N?
+//! How near does the nearest other person lie, in a gallery of N people?
 //!
-//! Were all comparisons alike and independent, it would be `1 - (1 - F(d))^N` with `F` the
-//! distribution of between-person distances. They are not: some faces are near to many (Doddington
-//! et al., *Sheep, goats, lambs and wolves*, ICSLP 1998), and the formula is then wrong several
-//! times over. So the formula is applied to each probe with its own distances: a probe with `c` of
-//! `M` other people within `d` is not mistaken in a random gallery of `N` of them with probability
-//! `C(M - c, N) / C(M, N)`, exactly; the mean over the probes is the false alarm rate. Above the
-//! people there are, each further `M` people are taken to be a new, independent trial, which errs on
-//! the side of too many alarms.
+//! If all comparisons were alike and independent, the rate would be `1 - (1 - F(d))^N`, with `F`
+//! the distribution of impostor distances. They are not: some faces are near to many (Doddington et
+//! al., *Sheep, goats, lambs and wolves*, ICSLP 1998), and the formula is wrong several times over.
 //!
-//! Rare alarms are those of few probes: of 400 people, four decide on a rate of 0.01. Below a rate
-//! that many of them show, the curve goes on as the formula says for each of them, with an `F` that
-//! all comparisons together say (`comparisons.rs`), scaled to meet what the probes show.
+//! So each probe's own distances are used. A probe with `c` of `M` other people within `d` is not
+//! mistaken in a random gallery of `N` of them with probability `C(M - c, N) / C(M, N)`, exactly.
+//! The mean over the probes is the false positive identification rate (FPIR). In a gallery larger
+//! than `M`, each further `M` people count as a new, independent trial, which overestimates the
+//! rate.
+//!
+//! Rare false alarms rest on few probes: of 400 people, four decide on a rate of 0.01. Below a rate
+//! that many probes show, the curve continues as the formula says for each probe. Its `F` comes
+//! from all comparisons together (`normalised.rs`), scaled to meet the curve.
 
 use serde::{Deserialize, Serialize};
 
-use super::Tail;
-use super::comparisons::Comparisons;
+use super::normalised::Comparisons;
+use super::tail::Tail;
 use crate::PeopleError;
 
-/// The distances are sorted into this many steps.
-const STEPS: usize = 1 << 14;
-/// How many probes a rate must rest on: fewer would follow single pairs of people.
+/// Bins of the histogram of distances.
+const BINS: usize = 1 << 14;
+/// How many probes a rate must rest on. Fewer would follow single pairs of people.
 const PROBES: f64 = 100.0;
-/// The rate that is, within limits; below it, the tail of all comparisons is followed.
-const SHOWN: (f64, f64) = (0.05, 0.2);
-/// False alarm rates at which the curve is kept, above that.
+/// The lowest rate that is counted is kept within these limits. Below it, the curve is computed
+/// from all comparisons.
+const LOWEST_COUNTED: (f64, f64) = (0.05, 0.2);
+/// Rates above that at which the curve has a point.
 const RATES: [f64; 12] = [0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9];
 
 /// False alarm rates for one gallery size.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ImpostorTable {
+pub(crate) struct ImpostorTable {
     /// How many people are enrolled.
-    pub people: usize,
-    /// Thresholds with their false alarm rates, ascending.
-    pub curve: Vec<(f64, f64)>,
+    pub(crate) people: usize,
+    /// Thresholds with their rates, ascending.
+    pub(crate) curve: Vec<(f64, f64)>,
     /// Below the curve; `None` where the distances have no tail to fit.
-    pub tail: Option<Tail>,
+    tail: Option<Tail>,
 }
 
-/// False alarm rates for every gallery size and threshold.
+/// The probability of a false alarm for every gallery size and threshold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Impostors {
-    /// Some gallery sizes, ascending; the last is all people there were.
+    /// Some gallery sizes, ascending. The last is all people of the data.
     tables: Vec<ImpostorTable>,
 }
 
-/// Learns the false alarm rates from probes that are not of the people they are compared with.
+/// Learns the false alarm rates from probes of people who are not enrolled.
 ///
-/// - **Input:** for each probe its score (distance, fused as searches will fuse it) to every
-///   person it is not: an index's own faces against all other identities, or a cohort of outsiders
-///   against all. Probes may differ in the number of scores by a few; they are weighted alike, so
-///   give one probe per person. A few hundred probes are enough for a rate of 0.1, some thousands
-///   for 0.01.
-/// - **Trap:** one person enrolled under two names is each other's nearest impostor. Clean the
-///   index first; a handful of such pairs is tolerated by the tail, not more.
-/// - **Cost:** some hundred bytes a probe are kept; time is that of sorting each one's scores.
+/// - **Input:** for each probe its distances (fused as searches will fuse them) to every person it
+///   is not: an index's own faces against all other identities, or a cohort against all. Probes
+///   count alike, so give one probe for each person; they may differ by a few in the number of
+///   distances. A few hundred probes are enough for a rate of 0.1, some thousands for 0.01.
+/// - **Trap:** two names of one person are each other's nearest impostor. Clean the index first; a
+///   handful of such pairs does no harm, more do.
+/// - **Cost:** some hundred bytes for each probe; the time to sort each probe's distances.
 ///
 /// # Errors
 ///
@@ -63,24 +64,24 @@ pub struct Impostors {
 pub fn nearest_impostors(
     probes: impl IntoIterator<Item = Vec<f32>>,
 ) -> Result<Impostors, PeopleError> {
-    let mut sums: Option<Sums> = None;
+    let mut histogram: Option<Histogram> = None;
     let mut count = 0usize;
-    for mut scores in probes {
-        scores.retain(|score| score.is_finite());
-        scores.sort_by(f32::total_cmp);
-        let sums = match &mut sums {
-            Some(sums) => sums,
-            None if scores.len() < 20 => {
-                let (what, got) = ("other people to compare with", scores.len());
+    for mut distances in probes {
+        distances.retain(|distance| distance.is_finite());
+        distances.sort_by(f32::total_cmp);
+        let histogram = match &mut histogram {
+            Some(histogram) => histogram,
+            None if distances.len() < 20 => {
+                let (what, got) = ("other people to compare with", distances.len());
                 return Err(PeopleError::TooFew { what, got, wanted: 20 });
             }
-            empty @ None => empty.insert(Sums::new(&scores)),
+            empty @ None => empty.insert(Histogram::new(&distances)),
         };
-        sums.add(&scores);
+        histogram.add(&distances);
         count += 1;
     }
-    match sums {
-        Some(sums) if count >= 20 => Ok(sums.finish(count as f64)),
+    match histogram {
+        Some(histogram) if count >= 20 => Ok(histogram.finish(count as f64)),
         _ => {
             let what = "faces to calibrate with";
             Err(PeopleError::TooFew { what, got: count, wanted: 20 })
@@ -88,37 +89,39 @@ pub fn nearest_impostors(
     }
 }
 
-/// Where the nearest of N people lies, summed over probes.
-struct Sums {
+/// Where the nearest of N people lies, summed over the probes.
+struct Histogram {
+    /// The upper end of the last bin.
     highest: f64,
     sizes: Vec<usize>,
-    /// For each size: the probability that falls into each step.
+    /// For each size: the expected number of probes whose nearest impostor is in each bin.
     mass: Vec<Vec<f64>>,
     comparisons: Comparisons,
 }
 
-impl Sums {
+impl Histogram {
+    /// For the gallery sizes up to the number of distances of the `first` probe.
     fn new(first: &[f32]) -> Self {
         let people = first.len();
         let mut sizes: Vec<usize> =
             (0..).map(|power| people >> power).take_while(|size| *size >= 5).collect();
         sizes.reverse();
         let highest = f64::from(first.last().copied().unwrap_or(1.0)).max(1e-6) * 1.5;
-        let mass = vec![vec![0.0; STEPS]; sizes.len()];
+        let mass = vec![vec![0.0; BINS]; sizes.len()];
         Self { highest, mass, comparisons: Comparisons::default(), sizes }
     }
 
-    /// Adds one probe's sorted scores: the i-th is the nearest of N random people if it is among
-    /// them and none of those before it is.
-    fn add(&mut self, scores: &[f32]) {
-        self.comparisons.add(scores);
+    /// Adds one probe's sorted distances. The i-th is the nearest of N random people if it is among
+    /// them and none before it is.
+    fn add(&mut self, distances: &[f32]) {
+        self.comparisons.add(distances);
         for (size, mass) in self.sizes.iter().zip(&mut self.mass) {
             let mut none_so_far = 1.0;
-            for (i, score) in scores.iter().enumerate() {
-                let taken = (*size as f64 / (scores.len() - i) as f64).min(1.0);
-                let step = (f64::from(*score) / self.highest * STEPS as f64) as usize;
-                mass[step.min(STEPS - 1)] += none_so_far * taken;
-                none_so_far *= 1.0 - taken;
+            for (i, distance) in distances.iter().enumerate() {
+                let is_chosen = (*size as f64 / (distances.len() - i) as f64).min(1.0);
+                let bin = (f64::from(*distance) / self.highest * BINS as f64) as usize;
+                mass[bin.min(BINS - 1)] += none_so_far * is_chosen;
+                none_so_far *= 1.0 - is_chosen;
                 if none_so_far < 1e-12 {
                     break;
                 }
@@ -128,38 +131,25 @@ impl Sums {
 
     fn finish(self, probes: f64) -> Impostors {
         let Self { highest, sizes, mass, comparisons } = self;
-        let width = highest / STEPS as f64;
         let all = sizes.last().copied().unwrap_or(0) as f64;
-        let likeness = comparisons.fit();
+        let normalised = comparisons.fit();
         let table = |(people, mass): (&usize, &Vec<f64>)| {
-            // A probe stands for as many as there are galleries of this size among the people.
-            let galleries = all / *people as f64;
-            let part = (PROBES / probes / galleries).clamp(SHOWN.0, SHOWN.1);
-            let (mut below, mut curve, mut sum) = (Vec::new(), Vec::new(), 0.0);
-            let above = RATES.iter().copied().filter(|rate| *rate > part);
-            let mut rates = std::iter::once(part).chain(above).peekable();
-            for (step, mass) in mass.iter().enumerate().filter(|(_, mass)| **mass > 0.0) {
-                let mass = mass / probes;
-                sum += mass;
-                if sum <= part {
-                    below.push(((step as f64 + 0.5) * width, mass));
-                }
-                if rates.next_if(|rate| sum >= *rate).is_some() {
-                    while rates.next_if(|rate| sum >= *rate).is_some() {}
-                    curve.push(((step + 1) as f64 * width, sum.min(1.0)));
-                }
-            }
+            let people = *people;
+            // A probe counts once for each gallery of this size among the people.
+            let galleries = all / people as f64;
+            let lowest = (PROBES / probes / galleries).clamp(LOWEST_COUNTED.0, LOWEST_COUNTED.1);
+            let Counted { below, mut curve } = count(mass, highest / BINS as f64, probes, lowest);
             let first = curve.first().copied().unwrap_or((highest, 1.0));
-            match likeness.as_ref().filter(|likeness| likeness.covers(first.1, *people)) {
-                Some(likeness) => {
-                    let (mut lower, tail) = likeness.below(first, *people);
+            match normalised.as_ref().filter(|normalised| normalised.covers(first.1, people)) {
+                Some(normalised) => {
+                    let (mut lower, tail) = normalised.below(first, people);
                     lower.append(&mut curve);
-                    ImpostorTable { people: *people, curve: lower, tail }
+                    ImpostorTable { people, curve: lower, tail }
                 }
-                // Of a gallery much smaller than all people there are enough to see rare alarms.
+                // In a gallery much smaller than all people, rare false alarms were seen.
                 None => {
-                    let tail = Tail::fit(first.0, first.1, &below, part * probes * galleries);
-                    ImpostorTable { people: *people, curve, tail }
+                    let tail = Tail::fit(first.0, first.1, &below, lowest * probes * galleries);
+                    ImpostorTable { people, curve, tail }
                 }
             }
         };
@@ -167,19 +157,43 @@ impl Sums {
     }
 }
 
+/// What a histogram shows.
+struct Counted {
+    /// Distances up to the lowest rate that is counted, with their share.
+    below: Vec<(f64, f64)>,
+    /// The curve from that rate on.
+    curve: Vec<(f64, f64)>,
+}
+
+/// Reads a histogram with bins of `width`. The curve gets a point where the share of the `probes`
+/// reaches `lowest`, and at each of [`RATES`] above it.
+fn count(mass: &[f64], width: f64, probes: f64, lowest: f64) -> Counted {
+    let (mut below, mut curve, mut sum) = (Vec::new(), Vec::new(), 0.0);
+    let above = RATES.iter().copied().filter(|rate| *rate > lowest);
+    let mut rates = std::iter::once(lowest).chain(above).peekable();
+    for (bin, mass) in mass.iter().enumerate().filter(|(_, mass)| **mass > 0.0) {
+        let share = mass / probes;
+        sum += share;
+        if sum <= lowest {
+            below.push(((bin as f64 + 0.5) * width, share));
+        }
+        if rates.next_if(|rate| sum >= *rate).is_some() {
+            while rates.next_if(|rate| sum >= *rate).is_some() {}
+            curve.push(((bin + 1) as f64 * width, sum.min(1.0)));
+        }
+    }
+    Counted { below, curve }
+}
+
 impl Impostors {
     /// The tables, people ascending.
-    pub fn tables(&self) -> &[ImpostorTable] {
+    #[cfg(test)]
+    pub(crate) fn tables(&self) -> &[ImpostorTable] {
         &self.tables
     }
 
-    /// How many people the data had; beyond that, rates are extrapolated.
-    pub fn people(&self) -> usize {
-        self.tables.last().map_or(0, |table| table.people)
-    }
-
-    /// The probability that somebody who is not enrolled lies within `threshold` of one of
-    /// `people` who are (FPIR).
+    /// The probability that somebody who is not enrolled lies within `threshold` of one of the
+    /// `people` who are (FPIR). Extrapolated beyond the number of people it was learned from.
     pub fn fpir(&self, threshold: f64, people: usize) -> f64 {
         if people == 0 || self.tables.is_empty() {
             return 0.0;
@@ -192,7 +206,7 @@ impl Impostors {
         };
         match (after.checked_sub(1).map(|i| &self.tables[i]), self.tables.get(after)) {
             (Some(a), Some(b)) => {
-                // Between two sizes: both brought to this size, the nearer one counting more.
+                // Between two sizes, both are scaled to this one, and the nearer counts more.
                 let part = (people - a.people) as f64 / (b.people - a.people) as f64;
                 scaled(a) * (1.0 - part) + scaled(b) * part
             }
@@ -201,8 +215,8 @@ impl Impostors {
         }
     }
 
-    /// The largest threshold at which the false alarm rate in a gallery of `people` is at most
-    /// `fpir`; 0 where none is so small.
+    /// The largest threshold at which the FPIR in a gallery of `people` is at most `fpir`; 0 where
+    /// no threshold keeps to it.
     ///
     /// # Errors
     ///
@@ -230,7 +244,7 @@ impl Impostors {
 }
 
 impl ImpostorTable {
-    /// The false alarm rate at `threshold` for this table's size; above the curve it stays at the
+    /// The rate at `threshold` for this table's gallery size. Above the curve it stays at the
     /// curve's last rate.
     fn rate(&self, threshold: f64) -> f64 {
         let after = self.curve.partition_point(|point| point.0 < threshold);

@@ -1,8 +1,8 @@
-//! Distance to probability by a logistic curve.
+//! Logistic regression of one person on distance (Platt scaling).
 //!
-//! Platt, *Probabilistic outputs for support vector machines*, 1999, with his softened targets:
-//! they keep the curve finite where the two kinds of pair do not overlap at all. Newton's method
-//! with backtracking after Lin, Lin and Weng, *A note on Platt's probabilistic outputs*, Machine
+//! Platt, *Probabilistic outputs for support vector machines*, 1999, with his softened targets.
+//! They keep the curve finite where genuine and impostor pairs do not overlap. Newton's method with
+//! backtracking, after Lin, Lin and Weng, *A note on Platt's probabilistic outputs*, Machine
 //! Learning 68, 2007.
 
 use serde::{Deserialize, Serialize};
@@ -11,17 +11,17 @@ use crate::pairs::Trial;
 
 /// `1 / (1 + exp(slope * distance + offset))`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Logistic {
-    /// How steeply the odds fall with distance; never below 0.
-    pub slope: f64,
-    /// Where they start.
-    pub offset: f64,
+pub(crate) struct Logistic {
+    /// How steeply the odds fall with distance; not negative.
+    pub(crate) slope: f64,
+    /// The logarithm of the odds against one person at distance 0.
+    pub(crate) offset: f64,
 }
 
 impl Logistic {
-    /// The curve that fits `trials` best; `None` without a distance of each kind, or where larger
-    /// distances are likelier to be the same person, which no curve that falls can say.
-    pub fn fit(trials: &[Trial]) -> Option<Self> {
+    /// The curve that fits `trials` best; `None` without a genuine and an impostor pair that have a
+    /// distance, or where one person becomes likelier with distance.
+    pub(crate) fn fit(trials: &[Trial]) -> Option<Self> {
         let trials: Vec<&Trial> = trials.iter().filter(|trial| !trial.failed()).collect();
         let same = trials.iter().filter(|trial| trial.same()).count() as f64;
         let different = trials.len() as f64 - same;
@@ -39,13 +39,13 @@ impl Logistic {
     }
 
     /// The probability at `distance`, strictly between 0 and 1 up to rounding.
-    pub fn probability(&self, distance: f64) -> f64 {
+    pub(crate) fn probability(&self, distance: f64) -> f64 {
         let z = self.slope * distance + self.offset;
-        // Written twice so that neither end overflows.
+        // Two forms, so that neither end overflows.
         if z > 0.0 { (-z).exp() / (1.0 + (-z).exp()) } else { 1.0 / (1.0 + z.exp()) }
     }
 
-    /// Cross entropy with the targets.
+    /// The cross entropy with the targets.
     fn loss(&self, points: &[(f64, f64)]) -> f64 {
         points
             .iter()
@@ -58,9 +58,9 @@ impl Logistic {
     }
 }
 
-/// Newton's steps, each shortened until it lowers the loss.
+/// Takes Newton steps, each shortened until it lowers the loss.
 fn descend(mut at: Logistic, points: &[(f64, f64)]) -> Logistic {
-    /// Keeps the matrix invertible where one distance is all there is.
+    /// Keeps the matrix invertible where all distances are equal.
     const RIDGE: f64 = 1e-12;
     for _ in 0..100 {
         let (mut h11, mut h22, mut h21) = (RIDGE, RIDGE, 0.0);

@@ -1,38 +1,41 @@
-//! Do things that are said to be 80 % likely happen in 80 % of cases?
+//! Are answers with a probability of 80 % right in 80 % of cases?
 
 use serde::{Deserialize, Serialize};
 
-/// All predictions within a range of probability.
+/// The predictions within a range of probability.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ReliabilityBin {
-    /// How many.
+    /// How many predictions.
     pub count: usize,
     /// Their mean probability.
     pub predicted: f64,
-    /// The share of them that came true.
+    /// The share of them that is right.
     pub observed: f64,
 }
 
-/// The reliability diagram and two figures that sum it up.
+/// A reliability diagram, and two figures that sum it up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reliability {
-    /// The ranges that have predictions, ascending; all equally wide.
+    /// The ranges that have predictions, ascending. All are equally wide.
     pub bins: Vec<ReliabilityBin>,
-    /// Mean squared difference of probability and truth (Brier); 0 is best.
+    /// Brier score: the mean squared difference of probability and truth; 0 is best.
     pub brier: f64,
-    /// Mean distance of prediction and observation over the bins, weighted by their counts.
+    /// Expected calibration error: the mean difference of prediction and observation over the
+    /// bins, weighted by their counts.
     pub calibration_error: f64,
 }
 
 impl Reliability {
-    /// Sorts `(probability, truth)` into `bins` ranges of `[0, 1]`. Fit and judge on different
-    /// pairs: on its own, every fit looks reliable. Panics where `bins` is 0.
-    pub fn of(predictions: &[(f64, bool)], bins: usize) -> Self {
+    /// Sorts predictions, each a probability and whether it is right, into `bins` ranges of
+    /// `[0, 1]`. Panics where `bins` is 0.
+    ///
+    /// **Trap:** on the data it was fitted to, every curve looks reliable.
+    pub(crate) fn new(predictions: &[(f64, bool)], bins: usize) -> Self {
         assert!(bins > 0, "a diagram needs bins");
         let mut sums = vec![(0usize, 0.0, 0usize); bins];
         let mut squares = 0.0;
         for (p, truth) in predictions {
-            // As scikit-learn does it: a range includes its upper end.
+            // A range includes its upper end, as in scikit-learn.
             let bin = ((p * bins as f64).ceil() as usize).saturating_sub(1).min(bins - 1);
             let (count, predicted, observed) = &mut sums[bin];
             *count += 1;

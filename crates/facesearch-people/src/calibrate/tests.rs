@@ -4,6 +4,10 @@
 
 use serde_json::Value;
 
+use super::calibration::Probability;
+use super::isotonic::Isotonic;
+use super::logistic::Logistic;
+use super::tail::Tail;
 use super::*;
 use crate::pairs::Trial;
 use crate::{PeopleError, Random, golden};
@@ -42,9 +46,9 @@ fn the_logistic_curve_is_scikit_learns() {
 fn the_reliability_table_is_scikit_learns() {
     for (trials, case) in golden::pairs() {
         let truth = trials.iter().filter(|trial| !trial.failed()).map(Trial::same);
-        let said = case["said"].as_array().unwrap().iter().map(number);
-        let predictions: Vec<(f64, bool)> = said.zip(truth).collect();
-        let got = Reliability::of(&predictions, 10);
+        let predicted = case["said"].as_array().unwrap().iter().map(number);
+        let predictions: Vec<(f64, bool)> = predicted.zip(truth).collect();
+        let got = Reliability::new(&predictions, 10);
         assert!((got.brier - number(&case["brier"])).abs() < 1e-9);
         let want = case["reliability"].as_array().unwrap();
         assert_eq!(got.bins.len(), want.len());
@@ -64,8 +68,8 @@ fn the_stump_is_scikit_learns() {
         let want = number(&case["stump"]);
         assert!((got.threshold - want).abs() < 1e-6, "{got:?} is not {want}");
     }
-    let one = [Trial::new(Some(0.5), true), Trial::new(Some(0.5), false)];
-    assert!(matches!(stump(&one, Criterion::Gain), Err(PeopleError::TooFew { .. })));
+    let equal = [Trial::new(Some(0.5), true), Trial::new(Some(0.5), false)];
+    assert!(matches!(stump(&equal, Criterion::Gain), Err(PeopleError::TooFew { .. })));
     assert!(stump(&[], Criterion::Gain).is_err());
 }
 
@@ -93,7 +97,7 @@ fn a_tail_of_known_shape_is_recovered() {
     assert!(Tail::fit(1.0, 0.05, &[], 0.0).is_none());
 }
 
-/// Twenty probes, twenty people, scores that are all different.
+/// Twenty probes, twenty people, distances that are all different.
 fn small_world() -> Vec<Vec<f32>> {
     let mut random = Random::new(5);
     let mut order: Vec<u32> = (0..400).collect();
@@ -110,7 +114,7 @@ fn the_impostor_table_is_the_mean_over_every_possible_gallery() {
     // Every gallery of 5 out of 20, as bits.
     let galleries: Vec<u32> = (0u32..1 << 20).filter(|set| set.count_ones() == 5).collect();
     assert_eq!(galleries.len(), 15_504);
-    // Rarer alarms than a fifth are not counted, they follow from all comparisons.
+    // Rates below a fifth are not counted, but computed from all comparisons.
     let counted = |point: &&(f64, f64)| point.1 >= 0.2;
     for &(threshold, rate) in impostors.tables()[0].curve.iter().filter(counted).step_by(3) {
         let mut alarms = 0u64;

@@ -1,68 +1,70 @@
-//! How near strangers lie around a face.
+//! The local density: how near do the faces of other people lie?
 //!
-//! The mean squared distance to the nearest of a random few thousand faces, after cohort
-//! normalisation in speaker recognition (Sturim and Reynolds, *Speaker adaptive cohort selection
-//! for Tnorm*, ICASSP 2005). A random cohort rather than the nearest neighbours: somebody with a
-//! hundred photos has only himself for neighbours, and would seem to live in a crowd.
+//! It is the mean squared distance to the nearest of a random cohort of a few thousand faces, as in
+//! the cohort normalisation of speaker recognition (Sturim and Reynolds, *Speaker adaptive cohort
+//! selection for Tnorm*, ICASSP 2005). Why a random cohort and not the nearest neighbours: the
+//! nearest neighbours of somebody with a hundred photos are those photos, so the region would seem
+//! dense.
 
 use std::ops::Range;
 
 use facesearch_core::{Panels, squared_length};
 use rayon::prelude::*;
 
-use super::graph::one_after_another;
-use super::{ClusterOptions, Vectors};
-use crate::random::Random;
+use super::graph::concatenated;
+use super::{LinkageOptions, Vectors};
+use crate::Random;
 
-/// How many faces stand for all.
+/// Faces in the cohort.
 const COHORT: usize = 2000;
-/// How many of them make the surroundings of one.
+/// How many of the cohort's faces the mean is over.
 const NEAREST: usize = 40;
-/// Faces that are compared with the cohort together.
+/// Faces that are compared with the cohort at once.
 const BLOCK: usize = 64;
 
-/// The mean squared distance of each row to the nearest faces of the cohort that are not surely the
-/// same person; 0 where there are none.
-pub(super) fn surroundings(
+/// For each row the mean squared distance to the nearest faces of the cohort. Faces so near that
+/// they are certainly the same person are left out. 0 where none remains.
+pub(super) fn cohort_distances(
     vectors: &(impl Vectors + ?Sized),
-    options: &ClusterOptions,
+    options: &LinkageOptions,
 ) -> Vec<f64> {
     let rows = vectors.len();
     let mut cohort: Vec<usize> = (0..rows).collect();
     Random::new(options.seed).shuffle(&mut cohort);
     cohort.truncate(COHORT);
-    let surely = options.surely * options.surely;
-    let around = |mut squares: Vec<f32>| {
-        if squares.len() > NEAREST {
-            squares.select_nth_unstable_by(NEAREST - 1, f32::total_cmp);
-            squares.truncate(NEAREST);
-        }
-        // Sorted, so that the sum does not depend on how the selection left them.
-        squares.sort_by(f32::total_cmp);
-        let sum: f64 = squares.iter().map(|square| f64::from(*square)).sum();
-        sum / squares.len().max(1) as f64
-    };
     let Some(first) = cohort.first() else { return Vec::new() };
     let dim = vectors.vector(*first).len();
     let panels = Panels::new(cohort.iter().map(|row| vectors.vector(*row)), dim);
-    let of_block = |block: Range<usize>| {
-        let numbers = one_after_another(vectors, block.clone());
+    let same_person = options.same_person_below * options.same_person_below;
+    let measure_block = |block: Range<usize>| {
+        let numbers = concatenated(vectors, block.clone());
         let lengths: Vec<f32> = numbers.chunks_exact(dim).map(squared_length).collect();
         let mut squares = vec![Vec::with_capacity(cohort.len()); block.len()];
-        for (panel, cohort) in panels.iter().zip(cohort.chunks(Panels::LANES)) {
+        for (panel, members) in panels.iter().zip(cohort.chunks(Panels::LANES)) {
             panel.products(&numbers, |row, products| {
-                let others = panel.squares().iter().zip(products).zip(cohort);
-                let others = others.map(|((length, product), other)| {
+                let measured = panel.squares().iter().zip(products).zip(members);
+                let impostors = measured.filter_map(|((length, product), member)| {
                     let square = length + lengths[row] - 2.0 * product;
-                    (square, *other != block.start + row)
+                    let is_impostor = square > same_person && *member != block.start + row;
+                    is_impostor.then_some(square)
                 });
-                let strangers = others.filter(|(square, other)| *square > surely && *other);
-                squares[row].extend(strangers.map(|(square, _)| square));
+                squares[row].extend(impostors);
             });
         }
-        squares.into_iter().map(around).collect::<Vec<_>>()
+        squares.into_iter().map(mean_of_nearest).collect::<Vec<_>>()
     };
     let starts: Vec<usize> = (0..rows).step_by(BLOCK).collect();
     let blocks = starts.into_par_iter().map(|start| start..(start + BLOCK).min(rows));
-    blocks.flat_map_iter(of_block).collect()
+    blocks.flat_map_iter(measure_block).collect()
+}
+
+fn mean_of_nearest(mut squares: Vec<f32>) -> f64 {
+    if squares.len() > NEAREST {
+        squares.select_nth_unstable_by(NEAREST - 1, f32::total_cmp);
+        squares.truncate(NEAREST);
+    }
+    // Sorted, so that the sum does not depend on the order that the selection left.
+    squares.sort_by(f32::total_cmp);
+    let sum: f64 = squares.iter().map(|square| f64::from(*square)).sum();
+    sum / squares.len().max(1) as f64
 }

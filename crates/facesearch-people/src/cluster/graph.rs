@@ -41,8 +41,10 @@ impl Vectors for &dyn Gallery {
     }
 }
 
-/// For each row the rows near to it. Distances are not kept: they are cheap to compute again, and
-/// who brings a graph need not have exact ones.
+/// For each row the rows nearest to it.
+///
+/// Distances are not kept: computing them again is cheap, and a graph from an index need not have
+/// exact ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Graph {
     k: usize,
@@ -51,17 +53,18 @@ pub struct Graph {
 
 /// Rows in a block of the exact graph: two blocks of vectors fit the second-level cache.
 const BLOCK: usize = 256;
-/// Stands where a row has fewer than `k` neighbours.
+/// Fills the places of a row that has fewer than `k` neighbours.
 const NONE: u32 = u32::MAX;
 
 impl Graph {
-    /// A graph from an index: `neighbours` is asked for the `k` nearest rows of each row, in turn;
-    /// itself among them, rows out of range and more than `k` are passed over.
+    /// A graph from a search index. `neighbours` is called once for each row, in order, and returns
+    /// its nearest rows, nearest first. The row itself, rows out of range and rows beyond the first
+    /// `k` are ignored.
     ///
     /// # Errors
     ///
     /// The first error of `neighbours`.
-    pub fn from_index<E>(
+    pub(crate) fn from_index<E>(
         rows: usize,
         k: usize,
         mut neighbours: impl FnMut(usize) -> Result<Vec<u32>, E>,
@@ -77,12 +80,13 @@ impl Graph {
         Ok(Self { k, neighbours: kept })
     }
 
-    /// The graph by comparing all pairs once; of equal distances the smaller row.
+    /// The exact graph of the `k` nearest rows, by comparing all pairs once. Of equal distances the
+    /// smaller row comes first.
     ///
-    /// Blocks of rows are compared by products ([`Panels`]), so two neighbours whose distances differ
-    /// by rounding only may change places. **Trap:** where vectors lie thousands of times farther from
-    /// the origin than from each other, rounding is all that is left. Memory is `12 k` bytes a row,
-    /// and the result does not depend on the number of threads.
+    /// - **Cost:** `12 k` bytes for each row. The result does not depend on the number of threads.
+    /// - **Trap:** distances are computed from inner products ([`Panels`]), so two neighbours whose
+    ///   distances differ by rounding only may change places. Where vectors lie thousands of times
+    ///   farther from the origin than from each other, rounding is all that is left.
     pub fn exact(vectors: &(impl Vectors + ?Sized), k: usize) -> Self {
         let rows = vectors.len();
         let blocks: Vec<Range<usize>> =
@@ -91,22 +95,24 @@ impl Graph {
             blocks.iter().map(|block| vec![TopK::new(k); block.len()]).collect();
         let squares: Vec<f32> =
             (0..rows).into_par_iter().map(|row| squared_length(vectors.vector(row))).collect();
-        for (number, block) in blocks.iter().enumerate() {
-            let one = Block::new(vectors, &squares, block);
-            let panels = one.panels();
+        for (number, range) in blocks.iter().enumerate() {
+            let block = Block::new(vectors, &squares, range);
+            let panels = block.panels();
             let bounds: Vec<u32> = nearest[number].iter().map(bound).collect();
             let (own, later) = nearest[number..].split_at_mut(1);
-            within(&one, &panels, &mut own[0]);
-            // Each later block is one thread's; what it finds for this block is joined after.
+            compare_within(&block, &panels, &mut own[0]);
+            // One thread compares with one later block. What the threads find for this block is
+            // merged afterwards.
             let found: Vec<Vec<Nearest>> = later
                 .par_iter_mut()
                 .zip(&blocks[number + 1..])
                 .fold(
-                    || vec![TopK::new(k); block.len()],
-                    |mut of_one, (of_other, other)| {
-                        let other = Block::new(vectors, &squares, other);
-                        between(&one, &panels, &bounds, &other, &mut of_one, of_other);
-                        of_one
+                    || vec![TopK::new(k); range.len()],
+                    |mut nearest_of_block, (nearest_of_later, later_range)| {
+                        let later = Block::new(vectors, &squares, later_range);
+                        let pair = BlockPair { block: &block, panels: &panels, later: &later };
+                        pair.compare(&bounds, &mut nearest_of_block, nearest_of_later);
+                        nearest_of_block
                     },
                 )
                 .collect();
@@ -125,22 +131,22 @@ impl Graph {
     }
 
     /// How many rows there are.
-    pub fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.neighbours.len().checked_div(self.k).unwrap_or(0)
     }
 
     /// The neighbours of `row`.
-    pub fn neighbours(&self, row: usize) -> impl Iterator<Item = usize> + '_ {
+    pub(crate) fn neighbours(&self, row: usize) -> impl Iterator<Item = usize> + '_ {
         let near = &self.neighbours[row * self.k..][..self.k];
         near.iter().filter(|other| **other != NONE).map(|other| *other as usize)
     }
 }
 
-/// Squared distance, as bits that sort like it, and row. No root is taken: it would cost as much
-/// as the distance.
+/// The nearest rows so far: squared distance, as bits that sort like it, and row. No root is taken,
+/// because it would cost as much as the distance.
 type Nearest = TopK<(u32, u32)>;
 
-/// Rows that are compared with others at once.
+/// Consecutive rows that are compared with others at once.
 struct Block<'a> {
     start: usize,
     numbers: Vec<f32>,
@@ -150,19 +156,19 @@ struct Block<'a> {
 impl<'a> Block<'a> {
     /// `squares`: the squared lengths of all rows.
     fn new(vectors: &(impl Vectors + ?Sized), squares: &'a [f32], rows: &Range<usize>) -> Self {
-        let numbers = one_after_another(vectors, rows.clone());
+        let numbers = concatenated(vectors, rows.clone());
         Self { start: rows.start, numbers, squares: &squares[rows.clone()] }
     }
 
-    /// Side by side.
     fn panels(&self) -> Panels {
         let dim = self.numbers.len() / self.squares.len();
         Panels::new(self.numbers.chunks_exact(dim), dim)
     }
 }
 
-/// The numbers of some rows as [`Panel::products`](facesearch_core::Panel::products) takes them.
-pub(super) fn one_after_another(vectors: &(impl Vectors + ?Sized), rows: Range<usize>) -> Vec<f32> {
+/// The vectors of `rows`, one after another, as
+/// [`Panel::products`](facesearch_core::Panel::products) takes them.
+pub(super) fn concatenated(vectors: &(impl Vectors + ?Sized), rows: Range<usize>) -> Vec<f32> {
     let mut numbers = Vec::with_capacity(rows.len() * vectors.vector(rows.start).len());
     rows.for_each(|row| numbers.extend_from_slice(vectors.vector(row)));
     numbers
@@ -170,12 +176,12 @@ pub(super) fn one_after_another(vectors: &(impl Vectors + ?Sized), rows: Range<u
 
 const LANES: usize = Panels::LANES;
 
-/// Compares the rows of a block, which are in `panels` too, with each other.
-fn within(block: &Block, panels: &Panels, nearest: &mut [Nearest]) {
+/// Compares the rows of `block`, which `panels` holds too, with each other.
+fn compare_within(block: &Block, panels: &Panels, nearest: &mut [Nearest]) {
     for (panel, first) in panels.iter().zip((0..).step_by(LANES)) {
         panel.products(&block.numbers, |b, products| {
             for (a, product) in (first..b).zip(products) {
-                let square = order(block.squares[a] + block.squares[b] - 2.0 * product);
+                let square = sortable(block.squares[a] + block.squares[b] - 2.0 * product);
                 nearest[a].push((square, (block.start + b) as u32));
                 nearest[b].push((square, (block.start + a) as u32));
             }
@@ -183,54 +189,62 @@ fn within(block: &Block, panels: &Panels, nearest: &mut [Nearest]) {
     }
 }
 
-/// Compares the rows of a block, which are in `panels`, with those of another. Nothing beyond `bounds`
-/// can be among the nearest of the former.
-fn between(
-    one: &Block,
-    panels: &Panels,
-    bounds: &[u32],
-    other: &Block,
-    of_one: &mut [Nearest],
-    of_other: &mut [Nearest],
-) {
-    let lanes = panels.iter().zip(of_one.chunks_mut(LANES)).zip(bounds.chunks(LANES));
-    for (((panel, of_one), bounds), first) in lanes.zip((one.start..).step_by(LANES)) {
-        let mut limits = [0; LANES];
-        let both = of_one.iter().map(bound).zip(bounds).map(|(found, before)| found.min(*before));
-        limits.iter_mut().zip(both).for_each(|(limit, both)| *limit = both);
-        panel.products(&other.numbers, |b, products| {
-            let length = other.squares[b];
-            let squares: [u32; LANES] = std::array::from_fn(|lane| {
-                order(panel.squares()[lane] + length - 2.0 * products[lane])
+/// A block, which `panels` holds too, and one that comes after it.
+struct BlockPair<'a> {
+    block: &'a Block<'a>,
+    panels: &'a Panels,
+    later: &'a Block<'a>,
+}
+
+impl BlockPair<'_> {
+    /// Compares each row of one with each row of the other. `bounds`: squared distances beyond
+    /// which nothing is among the nearest of the rows of `block`.
+    fn compare(
+        &self,
+        bounds: &[u32],
+        nearest_of_block: &mut [Nearest],
+        nearest_of_later: &mut [Nearest],
+    ) {
+        let Self { block, panels, later } = self;
+        let lanes = panels.iter().zip(nearest_of_block.chunks_mut(LANES)).zip(bounds.chunks(LANES));
+        for (((panel, nearest), bounds), first) in lanes.zip((block.start..).step_by(LANES)) {
+            let mut limits = [0; LANES];
+            let tighter = nearest.iter().map(bound).zip(bounds).map(|(new, old)| new.min(*old));
+            limits.iter_mut().zip(tighter).for_each(|(limit, tighter)| *limit = tighter);
+            panel.products(&later.numbers, |b, products| {
+                let length = later.squares[b];
+                let squares: [u32; LANES] = std::array::from_fn(|lane| {
+                    sortable(panel.squares()[lane] + length - 2.0 * products[lane])
+                });
+                // Nearly always all are far. This finds out without a branch for each.
+                let limit = bound(&nearest_of_later[b]);
+                let is_any_near = squares
+                    .iter()
+                    .zip(&limits)
+                    .fold(false, |any, (square, own)| any | (square <= own) | (*square <= limit));
+                if !is_any_near {
+                    return;
+                }
+                for (lane, nearest) in nearest.iter_mut().enumerate() {
+                    if squares[lane] <= limits[lane] {
+                        nearest.push((squares[lane], (later.start + b) as u32));
+                        limits[lane] = limits[lane].min(bound(nearest));
+                    }
+                    if squares[lane] <= limit {
+                        nearest_of_later[b].push((squares[lane], (first + lane) as u32));
+                    }
+                }
             });
-            // Nearly always all are far: that is found out without a branch for each.
-            let limit = bound(&of_other[b]);
-            let near = squares
-                .iter()
-                .zip(&limits)
-                .fold(false, |any, (square, of_one)| any | (square <= of_one) | (*square <= limit));
-            if !near {
-                return;
-            }
-            for (lane, nearest) in of_one.iter_mut().enumerate() {
-                if squares[lane] <= limits[lane] {
-                    nearest.push((squares[lane], (other.start + b) as u32));
-                    limits[lane] = limits[lane].min(bound(nearest));
-                }
-                if squares[lane] <= limit {
-                    of_other[b].push((squares[lane], (first + lane) as u32));
-                }
-            }
-        });
+        }
     }
 }
 
-/// Squares beyond this are not taken any more.
+/// Larger squared distances are not among the nearest any more.
 fn bound(nearest: &Nearest) -> u32 {
     nearest.bound().map_or(u32::MAX, |(square, _)| *square)
 }
 
 /// The bits of a number that is not negative sort as the number does.
-fn order(square: f32) -> u32 {
+fn sortable(square: f32) -> u32 {
     square.max(0.0).to_bits()
 }

@@ -1,10 +1,11 @@
-//! Compares the graph, the groups and the score with their definitions, computed pair by pair.
+//! Compares the graph, the clusters and the score with their definitions, computed pair by pair.
 
 use proptest::{collection::vec, prelude::*};
 
+use super::false_discovery::FalseDiscovery;
+use super::linkage::cluster_at_false_discovery_rate;
 use super::*;
-use crate::random::Random;
-use crate::{Faces, PeopleError};
+use crate::{Faces, PeopleError, Random};
 
 fn faces(vectors: &[Vec<f32>]) -> Faces {
     Faces::new(vectors.iter().map(|v| ("", v))).unwrap()
@@ -15,28 +16,32 @@ fn square(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// Average linkage by its definition: every pair of groups, every pair of faces, every time.
-fn slow(vectors: &[Vec<f32>], near_enough: f64, not_same: &[(usize, usize)]) -> Vec<u32> {
+fn average_linkage(
+    vectors: &[Vec<f32>],
+    near_enough: f64,
+    different: &[(usize, usize)],
+) -> Vec<u32> {
     let mut groups: Vec<Vec<usize>> = (0..vectors.len()).map(|row| vec![row]).collect();
     loop {
         let mut best = (near_enough, None);
         for a in 0..groups.len() {
             for b in a + 1..groups.len() {
-                let (one, other) = (&groups[a], &groups[b]);
-                let has = |x: &usize, y: &usize| one.contains(x) && other.contains(y);
-                if not_same.iter().any(|(x, y)| has(x, y) || has(y, x)) {
+                let (rows, others) = (&groups[a], &groups[b]);
+                let are_in = |x: &usize, y: &usize| rows.contains(x) && others.contains(y);
+                if different.iter().any(|(x, y)| are_in(x, y) || are_in(y, x)) {
                     continue;
                 }
-                let pairs = one.iter().flat_map(|x| other.iter().map(move |y| (*x, *y)));
+                let pairs = rows.iter().flat_map(|x| others.iter().map(move |y| (*x, *y)));
                 let sum: f64 = pairs.map(|(x, y)| square(&vectors[x], &vectors[y])).sum();
-                let mean = sum / (one.len() * other.len()) as f64;
+                let mean = sum / (rows.len() * others.len()) as f64;
                 if mean < best.0 {
                     best = (mean, Some((a, b)));
                 }
             }
         }
         let Some((a, b)) = best.1 else { break };
-        let joined = groups.remove(b);
-        groups[a].extend(joined);
+        let merged = groups.remove(b);
+        groups[a].extend(merged);
     }
     groups.sort_by_key(|group| *group.iter().min().unwrap());
     let mut group = vec![0; vectors.len()];
@@ -63,20 +68,21 @@ proptest! {
     }
 
     #[test]
-    fn groups_are_those_of_average_linkage_by_definition(
+    fn clusters_are_those_of_average_linkage_by_definition(
         vectors in vec(vec(0.0f32..1.0, 3), 2..24),
         threshold in 0.1f32..0.9,
-        not_same in vec((0usize..24, 0usize..24), 0..3),
+        different in vec((0usize..24, 0usize..24), 0..3),
     ) {
         let rows = vectors.len();
-        let not_same: Vec<(usize, usize)> =
-            not_same.into_iter().filter(|(a, b)| a != b && *a < rows && *b < rows).collect();
+        let different: Vec<(usize, usize)> =
+            different.into_iter().filter(|(a, b)| a != b && *a < rows && *b < rows).collect();
         let faces = faces(&vectors);
-        let options = ClusterOptions { threshold, surely: 0.0, weight: 0.0, seed: 1 };
-        let constraints = Constraints { same: Vec::new(), not_same: not_same.clone(), person: vec![] };
+        let options =
+            LinkageOptions { threshold, same_person_below: 0.0, density_weight: 0.0, seed: 1 };
+        let constraints = Constraints { different: different.clone(), ..Constraints::default() };
         let graph = Graph::exact(&faces, rows - 1);
         let got = cluster(&faces, &graph, &constraints, &options).unwrap();
-        let want = slow(&vectors, f64::from(threshold).powi(2), &not_same);
+        let want = average_linkage(&vectors, f64::from(threshold).powi(2), &different);
         prop_assert_eq!(&got.group, &want);
         prop_assert_eq!(got.groups as u32, want.iter().max().unwrap() + 1);
     }
@@ -112,19 +118,19 @@ proptest! {
     }
 }
 
-/// People as tight bundles of unit vectors, some of them with many photos.
+/// Each person as a tight bundle of unit vectors; some people with many photos.
 fn album(people: usize, seed: u64) -> (Vec<Vec<f32>>, Vec<u32>) {
     let mut random = Random::new(seed);
     let mut normal =
         move || (0..12).map(|_| random.below(1 << 20) as f32).sum::<f32>() / 1_048_576.0 - 6.0;
     let (mut vectors, mut person) = (Vec::new(), Vec::new());
-    for one in 0..people {
+    for number in 0..people {
         let centre: Vec<f32> = (0..32).map(|_| normal()).collect();
-        for _ in 0..if one % 20 == 0 { 40 } else { 1 + one % 4 } {
+        for _ in 0..if number % 20 == 0 { 40 } else { 1 + number % 4 } {
             let v: Vec<f32> = centre.iter().map(|c| c + 0.5 * normal()).collect();
             let length = v.iter().map(|x| x * x).sum::<f32>().sqrt();
             vectors.push(v.into_iter().map(|x| x / length).collect());
-            person.push(one as u32);
+            person.push(number as u32);
         }
     }
     (vectors, person)
@@ -136,7 +142,7 @@ fn people_of_an_album_are_found_whatever_the_order_and_the_threads() {
     let run = |vectors: &[Vec<f32>]| {
         let faces = faces(vectors);
         let graph = Graph::exact(&faces, 16);
-        cluster(&faces, &graph, &Constraints::default(), &ClusterOptions::new(0.95)).unwrap()
+        cluster(&faces, &graph, &Constraints::default(), &LinkageOptions::new(0.95)).unwrap()
     };
     let found = run(&vectors);
     let score = score_clusters(&found.group, &person);
@@ -146,70 +152,72 @@ fn people_of_an_album_are_found_whatever_the_order_and_the_threads() {
 }
 
 #[test]
-fn the_threshold_falls_as_strangers_become_more() {
+fn the_threshold_falls_as_the_people_become_more() {
     let chosen = |people: usize| {
         let (vectors, person) = album(people, 7);
         let faces = faces(&vectors);
         let graph = Graph::exact(&faces, 48);
-        let (options, said) = (ClusterOptions::new(1.0), Constraints::default());
-        let (found, threshold) =
-            cluster_by_chance(&faces, &graph, &said, &options, 1.1, 0.02).unwrap();
-        assert_eq!(found, cluster(&faces, &graph, &said, &options.within(threshold)).unwrap());
-        // Of the pairs that near, about as many are strangers as were to be; by looking at each.
-        let (mut near, mut strangers) = (0.0, 0.0);
+        let (options, nothing) = (LinkageOptions::new(1.0), Constraints::default());
+        let limit = FalseDiscovery { model_threshold: 1.1, rate: 0.02 };
+        let found =
+            cluster_at_false_discovery_rate(&faces, &graph, &nothing, &options, &limit).unwrap();
+        let threshold = found.threshold;
+        let fixed = LinkageOptions { threshold, ..options };
+        assert_eq!(found, cluster(&faces, &graph, &nothing, &fixed).unwrap());
+        // The share of impostor pairs among all pairs within the threshold, by looking at each.
+        let (mut within, mut impostors) = (0.0, 0.0);
+        let limit = f64::from(threshold).powi(2);
         for a in 0..vectors.len() {
-            for b in
-                (0..a).filter(|b| square(&vectors[a], &vectors[*b]) <= f64::from(threshold).powi(2))
-            {
-                near += 1.0;
-                strangers += f64::from(u8::from(person[a] != person[b]));
+            for b in (0..a).filter(|b| square(&vectors[a], &vectors[*b]) <= limit) {
+                within += 1.0;
+                impostors += f64::from(u8::from(person[a] != person[b]));
             }
         }
         let score = score_clusters(&found.group, &person);
         assert!(score.precision > 0.99 && score.recall > 0.9, "{people}: {score:?}");
-        (threshold, strangers / near)
+        (threshold, impostors / within)
     };
     let (few, many) = (chosen(60), chosen(1200));
-    assert_eq!(few.0, 1.0, "an album has no strangers to speak of");
+    assert_eq!(few.0, 1.0, "an album has too few impostor pairs to count");
     assert!(many.0 < 0.97, "{many:?}");
     assert!((0.004..0.08).contains(&many.1), "{many:?}");
 }
 
 #[test]
-fn what_was_said_is_obeyed_and_contradictions_are_named() {
+fn constraints_hold_and_contradictions_are_named() {
     let (vectors, person) = album(30, 9);
     let faces = faces(&vectors);
     let graph = Graph::exact(&faces, 8);
-    let options = ClusterOptions::new(0.95);
-    let strangers = (0, person.iter().position(|p| *p == 7).unwrap());
-    let friends = (0, 1);
+    let options = LinkageOptions::new(0.95);
+    let impostors = (0, person.iter().position(|p| *p == 7).unwrap());
+    let genuine = (0, 1);
     assert_eq!(person[0], person[1]);
     let constraints =
-        Constraints { same: vec![strangers], not_same: vec![friends], person: vec![] };
+        Constraints { same: vec![impostors], different: vec![genuine], person: vec![] };
     let got = cluster(&faces, &graph, &constraints, &options).unwrap();
-    assert_eq!(got.group[strangers.0], got.group[strangers.1]);
-    assert_ne!(got.group[friends.0], got.group[friends.1]);
+    assert_eq!(got.group[impostors.0], got.group[impostors.1]);
+    assert_ne!(got.group[genuine.0], got.group[genuine.1]);
     let constraints =
-        Constraints { same: vec![(0, 1), (1, 2)], not_same: vec![(2, 0)], person: vec![] };
+        Constraints { same: vec![(0, 1), (1, 2)], different: vec![(2, 0)], person: vec![] };
     let refused = cluster(&faces, &graph, &constraints, &options);
     assert!(matches!(refused, Err(PeopleError::Contradiction { a: 2, b: 0 })));
-    // Names hold together what they name, and keep apart what they do not, wherever it lies.
+    // Faces of one name are one cluster and those of two names are two, however near they are.
     let mut named = vec![None; person.len()];
-    (named[strangers.0], named[strangers.1], named[friends.1]) = (Some(4), Some(4), Some(5));
+    (named[impostors.0], named[impostors.1], named[genuine.1]) = (Some(4), Some(4), Some(5));
     let constraints = Constraints { person: named, ..Constraints::default() };
     let got = cluster(&faces, &graph, &constraints, &options).unwrap();
-    assert_eq!(got.group[strangers.0], got.group[strangers.1]);
-    assert_ne!(got.group[friends.0], got.group[friends.1]);
-    let both = Constraints { same: vec![friends], ..constraints };
+    assert_eq!(got.group[impostors.0], got.group[impostors.1]);
+    assert_ne!(got.group[genuine.0], got.group[genuine.1]);
+    let both = Constraints { same: vec![genuine], ..constraints };
     let refused = cluster(&faces, &graph, &both, &options);
     assert!(matches!(refused, Err(PeopleError::Contradiction { a: 0, b: 1 })));
-    let odd = ClusterOptions { weight: 1.0, ..options };
+    let odd = LinkageOptions { density_weight: 1.0, ..options };
     let refused = cluster(&faces, &graph, &Constraints::default(), &odd);
     assert!(matches!(refused, Err(PeopleError::Option { .. })));
 }
 
 #[test]
-fn a_graph_from_an_index_may_be_ragged_and_is_asked_once_a_row() {
+fn a_graph_from_an_index_takes_rows_with_few_neighbours() {
     let graph = Graph::from_index(3, 2, |row| match row {
         0 => Ok::<_, ()>(vec![0, 1, 9, 2, 1]),
         1 => Ok(vec![]),
@@ -220,26 +228,25 @@ fn a_graph_from_an_index_may_be_ragged_and_is_asked_once_a_row() {
     assert_eq!((near(0), near(1), near(2)), (vec![1, 2], vec![], vec![1]));
     assert_eq!(Graph::from_index(2, 1, |_| Err::<Vec<u32>, _>("broken")), Err("broken"));
     let nobody = faces(&[]);
-    let none = cluster(
-        &nobody,
-        &Graph::exact(&nobody, 4),
-        &Constraints::default(),
-        &ClusterOptions::new(1.0),
-    );
+    let threshold = ClusterThreshold::Fixed(1.0);
+    let none = cluster_vectors(&nobody, &Graph::exact(&nobody, 4), threshold);
     assert_eq!(none.unwrap().groups, 0);
 }
 
 #[test]
-fn a_model_that_takes_many_strangers_for_one_person_joins_no_more_of_them() {
+fn a_model_with_a_loose_threshold_does_not_get_a_looser_one() {
     let (vectors, _) = album(300, 5);
     let faces = faces(&vectors);
     let graph = Graph::exact(&faces, 16);
-    let threshold = |verification: f32| {
-        let options = ClusterOptions::new(0.9 * verification);
-        let nobody = Constraints::default();
-        cluster_by_chance(&faces, &graph, &nobody, &options, verification, 0.015).unwrap().1
+    let threshold = |model_threshold: f32| {
+        let options = LinkageOptions::new(0.9 * model_threshold);
+        let limit = FalseDiscovery { model_threshold, rate: 0.015 };
+        let nothing = Constraints::default();
+        cluster_at_false_discovery_rate(&faces, &graph, &nothing, &options, &limit)
+            .unwrap()
+            .threshold
     };
-    // At 1.3 more than a twentieth of all strangers are within the model's threshold.
+    // At 1.3 more than a twentieth of all impostor pairs are within the model's threshold.
     let (usual, loose) = (threshold(1.1), threshold(1.3));
     assert!(loose < 1.1 * usual, "{loose} and {usual}");
 }

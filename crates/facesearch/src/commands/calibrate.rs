@@ -9,9 +9,9 @@ use facesearch_core::{Gallery, Metric};
 use facesearch_eval::pairs::{Columns, read_distances};
 use facesearch_people::Faces;
 use facesearch_people::calibrate::{
-    Criterion, Learnt, Reliability, Stump, learn, learn_from_cohort, people_in, stump,
+    Criterion, ErrorRates, FitOptions, FittedCalibration, Reliability, Stump, fit, labelled_pairs,
+    people_in, stump,
 };
-use facesearch_people::pairs::Trial;
 use maud::html;
 use serde::Serialize;
 
@@ -98,24 +98,15 @@ pub(crate) enum Judged {
 const RATES: [f64; 3] = [0.1, 0.01, 0.001];
 
 #[derive(Serialize)]
-struct AtRate {
-    fpir: f64,
-    threshold: f64,
-    /// Share of the enrolled people who are then missed or named wrongly, as far as the index has
-    /// people with several photos to say.
-    fnir: Option<f64>,
-}
-
-#[derive(Serialize)]
 struct Summary<'a> {
     kept: String,
     people: usize,
     probes: usize,
     cohort: bool,
     prior: f64,
-    thresholds: Vec<AtRate>,
+    thresholds: Vec<ErrorRates>,
     /// What the model's own threshold means here.
-    default: AtRate,
+    default: ErrorRates,
     reliability: Option<&'a Reliability>,
 }
 
@@ -138,32 +129,25 @@ fn run_open_set(args: &CalibrateArgs, global: &Global, out: &mut Printer) -> any
     let gallery = open::gallery(global)?;
     gallery.verify()?;
     let cohort = cohort(args, &gallery, global, out)?;
-    let mut learnt = learn(&gallery, args.probes, 1);
-    if let Some(cohort) = &cohort {
-        // The cohort knows of strangers, the index of its own people.
-        let outsiders = learn_from_cohort(&gallery, cohort)?;
-        learnt = Ok(match learnt {
-            Ok(mut own) => {
-                own.calibration.impostors = outsiders.calibration.impostors;
-                Learnt { probes: outsiders.probes, ..own }
-            }
-            Err(_) => outsiders,
-        });
-    }
-    let learnt = learnt.context(
-        "an index is calibrated on its labelled people, or on strangers given with --cohort",
-    )?;
+    let options = FitOptions { probes: args.probes, ..FitOptions::default() };
+    let fitted = fit(&gallery, cohort.as_ref(), &options);
+    let fitted = match cohort {
+        Some(_) => fitted?,
+        None => fitted.context(
+            "an index is calibrated on its labelled people, or on strangers given with --cohort",
+        )?,
+    };
     let people = people_in(&gallery);
     let stored = Stored::new(
         &gallery,
         people,
-        learnt.probes,
+        fitted.probes,
         cohort.is_some(),
-        learnt.calibration.clone(),
-        learnt.reliability.clone(),
+        fitted.calibration.clone(),
+        fitted.reliability.clone(),
     );
     let kept = stored.save(&global.index)?;
-    let summary = summary(args, &stored, &learnt, &kept)?;
+    let summary = summary(args, &stored, &fitted, &kept)?;
     if args.json {
         out.json(&summary)?;
     } else {
@@ -172,13 +156,13 @@ fn run_open_set(args: &CalibrateArgs, global: &Global, out: &mut Printer) -> any
         }
     }
     if let Some(file) = &args.html {
-        page(&summary, &stored, &learnt).write(file)?;
+        page(&summary, &stored, &fitted).write(file)?;
     }
     Ok(Exit::Success)
 }
 
 /// How near strangers come, and how the probabilities fare, as a page.
-fn page(summary: &Summary<'_>, stored: &Stored, learnt: &Learnt) -> Page {
+fn page(summary: &Summary<'_>, stored: &Stored, fitted: &FittedCalibration) -> Page {
     let calibration = &stored.calibration;
     let highest = 1.2 * calibration.threshold(0.9, stored.people).unwrap_or(1.0);
     let steps: Vec<f64> = (1..=200).map(|i| highest * f64::from(i) / 200.0).collect();
@@ -188,26 +172,33 @@ fn page(summary: &Summary<'_>, stored: &Stored, learnt: &Learnt) -> Page {
     };
     let missed = Series {
         name: "enrolled people missed".into(),
-        points: steps.iter().filter_map(|t| Some((*t, missed(learnt, *t)?))).collect(),
+        points: steps.iter().filter_map(|t| Some((*t, fitted.fnir(*t)?))).collect(),
     };
     let sizes = [stored.people, 10 * stored.people, 100 * stored.people];
     let mut rates: Vec<Series> = sizes.map(strangers).into();
     rates.push(missed);
     let mut page = Page::new("Calibration");
     page.section("Figures", html! { @for line in in_words(summary) { p { (line) } } });
-    page.section("Curves", html! { div.plots {
-        (Plot { title: "Strangers who are given a name, by threshold and size of the gallery",
-            x: Axis::linear("threshold"), y: Axis::linear("share"), series: rates }.draw())
-        @if let Some(reliability) = &stored.reliability {
-            (Plot { title: "Reliability", x: Axis::linear("said"), y: Axis::linear("came true"),
-                series: vec![
-                    Series { name: "observed".into(),
-                        points: reliability.bins.iter().map(|bin| (bin.predicted, bin.observed)).collect() },
-                    Series { name: "perfect".into(), points: vec![(0.0, 0.0), (1.0, 1.0)] },
-                ] }.draw())
-        }
-    } });
+    page.section(
+        "Curves",
+        html! { div.plots {
+            (Plot { title: "Strangers who are given a name, by threshold and size of the gallery",
+                x: Axis::linear("threshold"), y: Axis::linear("share"), series: rates }.draw())
+            @if let Some(reliability) = &stored.reliability {
+                (Plot { title: "Reliability", x: Axis::linear("said"), y: Axis::linear("came true"),
+                    series: vec![
+                        Series { name: "observed".into(), points: observed(reliability) },
+                        Series { name: "perfect".into(), points: vec![(0.0, 0.0), (1.0, 1.0)] },
+                    ] }.draw())
+            }
+        } },
+    );
     page
+}
+
+/// The points of a reliability diagram.
+fn observed(reliability: &Reliability) -> Vec<(f64, f64)> {
+    reliability.bins.iter().map(|bin| (bin.predicted, bin.observed)).collect()
 }
 
 /// Strangers, where some were given.
@@ -232,34 +223,22 @@ fn cohort(
 fn summary<'a>(
     args: &CalibrateArgs,
     stored: &'a Stored,
-    learnt: &Learnt,
+    fitted: &FittedCalibration,
     kept: &Path,
 ) -> anyhow::Result<Summary<'a>> {
-    let Stored { calibration, people, .. } = stored;
-    let at =
-        |threshold: f64, fpir: f64| AtRate { fpir, threshold, fnir: missed(learnt, threshold) };
-    let thresholds = RATES.into_iter().chain(args.fpir.filter(|rate| !RATES.contains(rate)));
-    let thresholds = thresholds
-        .map(|fpir| Ok(at(calibration.threshold(fpir, *people)?, fpir)))
-        .collect::<anyhow::Result<_>>()?;
-    let default = f64::from(stored.contract.threshold);
+    let people = stored.people;
+    let rates = RATES.into_iter().chain(args.fpir.filter(|rate| !RATES.contains(rate)));
+    let thresholds = rates.map(|fpir| fitted.at_fpir(fpir, people)).collect::<Result<_, _>>()?;
     Ok(Summary {
         kept: kept.to_string_lossy().into_owned(),
-        people: *people,
+        people,
         probes: stored.probes,
         cohort: stored.cohort,
-        prior: calibration.prior,
+        prior: stored.calibration.prior,
         thresholds,
-        default: at(default, calibration.impostors.fpir(default, *people)),
+        default: fitted.at_threshold(stored.contract.threshold.into(), people),
         reliability: stored.reliability.as_ref(),
     })
-}
-
-/// The share of the enrolled people that a threshold misses, or who come behind somebody else.
-fn missed(learnt: &Learnt, threshold: f64) -> Option<f64> {
-    let (known, found) = (learnt.known, learnt.searches.iter().filter(|trial| trial.same()));
-    let found = found.filter(|trial| trial.accepted(threshold)).count();
-    (known > 0).then(|| 1.0 - found as f64 / known as f64)
 }
 
 fn in_words(summary: &Summary<'_>) -> Vec<String> {
@@ -321,7 +300,7 @@ fn run_stump(args: &CalibrateArgs, global: &Global, out: &mut Printer) -> anyhow
         None => {
             let gallery = open::gallery(global)?;
             gallery.verify()?;
-            pairs_of(&gallery)
+            labelled_pairs(&gallery)
         }
     };
     let criterion = match args.criterion {
@@ -343,27 +322,4 @@ fn run_stump(args: &CalibrateArgs, global: &Global, out: &mut Printer) -> anyhow
         ))?;
     }
     Ok(Exit::Success)
-}
-
-/// Pairs of an index's labelled faces, as many of two people as of one: neighbours in the order of
-/// a person's photos, and each first photo with that of the next person.
-fn pairs_of(gallery: &dyn Gallery) -> Vec<Trial> {
-    use facesearch_core::{IdentityIndex, Row, l2_squared};
-    let distance = |a: Row, b: Row| {
-        let square = l2_squared(gallery.vector(a), gallery.vector(b));
-        Some(f64::from(square.max(0.0).sqrt()))
-    };
-    let people: Vec<Vec<Row>> =
-        (0..gallery.identity_count() as u32).map(|i| gallery.rows_of(IdentityIndex(i))).collect();
-    let mut trials: Vec<Trial> = people
-        .iter()
-        .flat_map(|rows| rows.windows(2))
-        .map(|pair| Trial::new(distance(pair[0], pair[1]), true))
-        .collect();
-    let same = trials.len();
-    let apart = (1..people.len()).flat_map(|step| (step..people.len()).map(move |b| (b - step, b)));
-    trials.extend(
-        apart.take(same).map(|(a, b)| Trial::new(distance(people[a][0], people[b][0]), false)),
-    );
-    trials
 }

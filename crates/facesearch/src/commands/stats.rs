@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 use facesearch_core::{Contract, Gallery, Outcome, Row};
-use facesearch_people::calibrate;
+use facesearch_people::calibrate::{FitOptions, fit, people_in};
 use serde::Serialize;
 
 use crate::args::Global;
@@ -208,10 +208,10 @@ fn false_alarm_rate(gallery: &dyn Gallery, global: &Global) -> (Option<f64>, boo
         return (Some(stored.calibration.impostors.fpir(threshold, people)), true);
     }
     let probes = (WORK / gallery.len().max(1)).clamp(20, 300);
-    let learnt = calibrate::learn(gallery, probes, 1).ok();
-    let rate = learnt.map(|learnt| {
-        let people = calibrate::people_in(gallery);
-        learnt.calibration.impostors.fpir(threshold, people)
+    let options = FitOptions { probes, ..FitOptions::default() };
+    let rate = fit(gallery, None, &options).ok().map(|fitted| {
+        let people = people_in(gallery);
+        fitted.calibration.impostors.fpir(threshold, people)
     });
     (rate, false)
 }

@@ -1,9 +1,11 @@
 //! Verification: are these two photos of one person?
 //!
-//! A [`Trial`] is a labelled pair with its distance. [`ten_fold`] is the accuracy that LFW
-//! defines, [`Roc`] the trade-off at every threshold, [`Counts`] the outcome at one, and
-//! [`report`] all of it with intervals, [`rejection`] what leaving out bad photos would change. [`read_lfw`] and [`read_csv`] read lists of pairs,
-//! [`read_distances`] pairs that were measured elsewhere.
+//! A [`Trial`] is a labelled pair with its distance. [`ten_fold`] is the accuracy that LFW defines,
+//! [`Roc`] the trade-off at every threshold, and [`Counts`] the outcome at one. [`report`] gives
+//! all of it with intervals, and [`rejection`] says what leaving out bad photos would change.
+//!
+//! [`read_lfw`] and [`read_csv`] read lists of pairs, [`read_distances`] pairs that were measured
+//! elsewhere.
 
 mod bootstrap;
 mod folds;

@@ -1,8 +1,9 @@
 //! Boosters read and written here, beside LightGBM itself.
 //!
-//! `FACESEARCH_LIGHTGBM` names a Python that has LightGBM (`models/reference/make_boosters.sh` makes
-//! one and prints it). The tests run `models/reference/booster_reference.py` with it: what LightGBM trained has to
-//! predict the same here, and what was trained here has to predict the same in LightGBM.
+//! `FACESEARCH_LIGHTGBM` names a Python that has LightGBM; `models/reference/make_boosters.sh`
+//! makes one and prints its path. The tests run `models/reference/booster_reference.py` with it.
+//! What LightGBM trained must predict the same here, and what was trained here the same in
+//! LightGBM.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 #![expect(clippy::print_stdout, reason = "a skipped test says so")]

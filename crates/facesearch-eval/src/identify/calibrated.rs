@@ -22,8 +22,8 @@ pub struct Kept {
 ///
 /// # Errors
 ///
-/// [`EvalError::Option`] where a wanted rate is none; [`EvalError::TooFew`] without searches of both
-/// kinds.
+/// [`EvalError::People`] where a wanted rate is not above 0 and below 1; [`EvalError::TooFew`]
+/// without searches of both kinds.
 pub fn kept(
     set: &OpenSet,
     impostors: &Impostors,

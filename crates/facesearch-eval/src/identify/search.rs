@@ -55,7 +55,7 @@ pub fn run(
 ///
 /// # Errors
 ///
-/// [`EvalError::TooFew`] where there are too few people to learn from.
+/// [`EvalError::People`] where there are too few people to learn from.
 pub fn own_impostors(
     faces: &Faces,
     split: &Split,

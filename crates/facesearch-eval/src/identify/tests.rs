@@ -114,7 +114,8 @@ proptest! {
                     .filter(|(p, told)| named(told).is_some_and(|n| n != *p)).count();
                 let alarm = outside.iter().filter(|(_, told)| named(told).is_some()).count();
                 let got = set.at(t);
-                prop_assert_eq!((got.right, got.wrong_name, got.false_alarm), (right, wrong, alarm));
+                let counted = (got.right, got.wrong_name, got.false_alarm);
+                prop_assert_eq!(counted, (right, wrong, alarm));
                 prop_assert_eq!(got.false_unknown, inside.len() - right - wrong);
                 prop_assert_eq!(got.right_unknown, outside.len() - alarm);
                 let share = |n, of: usize| (of > 0).then(|| n as f64 / of as f64);

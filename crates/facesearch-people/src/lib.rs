@@ -13,7 +13,7 @@
 //! use facesearch_people::Faces;
 //! use facesearch_people::cluster::{ClusterThreshold, Graph, cluster_vectors};
 //!
-//! let faces = Faces::new([("a", [0.0, 1.0]), ("a", [0.1, 1.0]), ("b", [1.0, 0.0])])?;
+//! let faces = Faces::new([("a", [0.0_f32, 1.0]), ("a", [0.1, 1.0]), ("b", [1.0, 0.0])])?;
 //! let graph = Graph::exact(&faces, 2);
 //! let clusters = cluster_vectors(&faces, &graph, ClusterThreshold::Fixed(0.5))?;
 //! assert_eq!(clusters.group, [0, 0, 1]);

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The search and its peers on one task, in one run; prints the tables of docs/benchmarks.md.
+# The search and its peers on one task, in one run; prints the tables of
+# docs/benchmarks/search.md.
 #
 # usage: benches/ann.sh [--n N] [--dim D] [--like dlib|arcface|deepface] [--dir DIR] [--cache DIR]
 #                       [--python PYTHON] [--peers a,b,...] [--rounds R] [--probes P] [--under "COMMAND"]

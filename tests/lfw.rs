@@ -117,7 +117,7 @@ fn identification_of_view_1_with_one_photo_each() {
         }
     }
     eprintln!("{counts:?}");
-    // Limits well beyond what is measured (docs/benchmarks.md): they catch a broken pipeline.
+    // Limits well beyond what is measured (docs/benchmarks): they catch a broken pipeline.
     let share = |n: usize| n as f64 / counts.enrolled as f64;
     assert!(share(counts.rank_1) >= 0.90, "{counts:?}");
     assert!(share(counts.right) >= 0.90, "{counts:?}");

@@ -1,5 +1,5 @@
 //! The search at scale. `benches/ann.sh` runs this and the same task in other libraries, and prints
-//! the table; `docs/benchmarks.md` has the commands.
+//! the table; `docs/benchmarks/search.md` has the commands.
 //!
 //! `cargo bench -p facesearch-ann --bench ann -- COMMAND --n 1000000 --dim 128 --like dlib --dir DIR`
 //!

@@ -33,7 +33,7 @@ pub struct TrainOptions {
 
 impl Default for TrainOptions {
     /// The usual first try. Over the training pairs of LFW's View 1, ten folds do not tell the
-    /// settings around it apart (`docs/benchmarks.md`).
+    /// settings around it apart (`docs/benchmarks/ensembles.md`).
     fn default() -> Self {
         Self {
             trees: 100,

@@ -14,7 +14,8 @@
 //!
 //! The ends of the ramps are round numbers near quantiles of LFW View 1; they were chosen by how
 //! much rejecting the worst faces lowers the errors there (`docs/benchmarks/accuracy.md`). Detail is
-//! looked at in a grid of 64 cells a side over the face, whatever its size, so that sharpness is not size.
+//! looked at in a grid of 64 cells a side over the face, whatever its size, so that sharpness is not
+//! size.
 //!
 //! - **Trap:** it says how well a face can be recognised, not whether it is one; the detector says
 //!   that. Roll does not count: it is undone by alignment. It is the same for every recogniser.

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The search and its peers on one task, in one run; prints the tables of docs/benchmarks.md.
+# The search and its peers on one task, in one run; prints the tables of
+# docs/benchmarks/search.md.
 #
 # usage: benches/ann.sh [--n N] [--dim D] [--like dlib|arcface|deepface] [--dir DIR] [--cache DIR]
-#                       [--python PYTHON] [--peers a,b,...] [--rounds R] [--probes P] [--under "COMMAND"]
-#                       [--again]
+# [--python PYTHON] [--peers a,b,...] [--rounds R] [--probes P] [--under "COMMAND"] [--again]
 #
 # DIR gets the made-up faces and the index, which are made anew; the cache keeps the peers' indexes,
-# with what their builds took, for the next run. With --again DIR is taken as an earlier run left it. Sweeps
-# are run under COMMAND, such as `nice -n -15`. PYTHON must have the peers' packages
+# with what their builds took, for the next run. With --again DIR is taken as an earlier run left
+# it. Sweeps are run under COMMAND, such as `nice -n -15`. PYTHON must have the peers' packages
 # (benches/ann/requirements.txt); a peer whose package is missing is left out, and that is said.
 set -euo pipefail
 

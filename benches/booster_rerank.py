@@ -1,13 +1,14 @@
 """Would a booster find people better than the distances it is made of?
 
-    facesearch eval ensemble TRAIN.csv --names NAMES.txt --embeddings A.npy --embeddings B.npy --save BOOSTER.txt
-    python benches/booster_rerank.py BOOSTER.txt PEOPLE.txt NAMES.txt A.npy=THRESHOLD B.npy=THRESHOLD ...
+    facesearch eval ensemble TRAIN.csv --names NAMES.txt --embeddings A.npy --embeddings B.npy
+    --save BOOSTER.txt python benches/booster_rerank.py BOOSTER.txt PEOPLE.txt NAMES.txt
+    A.npy=THRESHOLD B.npy=THRESHOLD ...
 
-NAMES.txt is `person/photo` a line, each .npy has an embedding a row, THRESHOLD is its model's. Of PEOPLE.txt
-(LFW's list, a name at the start of each line) half are enrolled with one photo, ten times, and all the
-rest are probes; people of the training pairs should not be among them. Each probe's 50 nearest by the
-distances together, as `--model a+b` has them, are ranked again by the booster; where it gives two the
-same, the nearer is first. Needs numpy and lightgbm.
+NAMES.txt is `person/photo` a line, each .npy has an embedding a row, THRESHOLD is its model's. Of
+PEOPLE.txt (LFW's list, a name at the start of each line) half are enrolled with one photo, ten
+times, and all the rest are probes; people of the training pairs should not be among them. Each
+probe's 50 nearest by the distances together, as `--model a+b` has them, are ranked again by the
+booster; where it gives two the same, the nearer is first. Needs numpy and lightgbm.
 """
 
 import pathlib

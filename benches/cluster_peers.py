@@ -1,14 +1,15 @@
 """Clusters people by `facesearch cluster` and by scikit-learn's DBSCAN, in one run.
 
-    python benches/cluster_peers.py FACESEARCH FACES.npy NAMES.txt METRIC MODEL_THRESHOLD [COPIES [FEWER]]
+    python benches/cluster_peers.py FACESEARCH FACES.npy NAMES.txt METRIC MODEL_THRESHOLD [COPIES
+    [FEWER]]
 
-FACESEARCH is the program, FACES.npy one embedding a row, NAMES.txt `person/photo` a line, METRIC `l2`
-or `cosine` (unit vectors). DBSCAN is given every radius of a fine grid, and the truth to choose by;
-facesearch is given MODEL_THRESHOLD, up to which the model calls two faces one person, and chooses for
-itself. Needs numpy and scikit-learn. With COPIES the faces are also multiplied: each copy is turned by
-a random rotation, so that its people are strangers to the other copies' and as far from each other as
-before, and both are timed on all of them, DBSCAN at its best radius. With FEWER, DBSCAN gets so many
-copies only, and facesearch those, too.
+FACESEARCH is the program, FACES.npy one embedding a row, NAMES.txt `person/photo` a line, METRIC
+`l2` or `cosine` (unit vectors). DBSCAN is given every radius of a fine grid, and the truth to
+choose by; facesearch is given MODEL_THRESHOLD, up to which the model calls two faces one person,
+and chooses for itself. Needs numpy and scikit-learn. With COPIES the faces are also multiplied:
+each copy is turned by a random rotation, so that its people are strangers to the other copies' and
+as far from each other as before, and both are timed on all of them, DBSCAN at its best radius. With
+FEWER, DBSCAN gets so many copies only, and facesearch those, too.
 """
 
 import json

@@ -2,8 +2,8 @@
 
 Started by `facesearch bench embed --work deepface --deepface FILE.h5 --peers
 benches/deepface_tensorflow.py --python PYTHON`; needs tensorflow-cpu. The weights are those of the
-file. Locally connected layers are patches times matrices: Keras's own layer of that kind takes half a
-minute for each new batch size.
+file. Locally connected layers are patches times matrices: Keras's own layer of that kind takes half
+a minute for each new batch size.
 """
 
 import functools

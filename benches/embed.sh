@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Embedding beside its peers, in one run of 9 minutes a round and what the memory takes; prints the table of docs/benchmarks.md.
+# Embedding beside its peers, in one run of 9 minutes a round and what the memory takes; prints the
+# tables of docs/benchmarks/embedding.md, pipeline.md and memory.md.
 #
 # usage: benches/embed.sh --python PYTHON --lfw DIR --photos DIR --onnx MobileFaceNet.onnx
 #                         --yunet yunet_n_320_320.onnx [--deepface deepface.h5]

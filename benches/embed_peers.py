@@ -1,9 +1,9 @@
 """The peers of `facesearch bench`: how fast others do the same work.
 
 Started by `facesearch bench embed|pipeline --peers benches/embed_peers.py --python PYTHON`. One
-request a line comes in as JSON, one answer a line goes out: `[{"peer": NAME, "rate": A SECOND}]`, or
-vectors where they are asked for.
-Needs onnx, onnxruntime, dlib-bin, facenet-pytorch, torch, opencv-python-headless, Pillow, numpy.
+request a line comes in as JSON, one answer a line goes out: `[{"peer": NAME, "rate": A SECOND}]`,
+or vectors where they are asked for. Needs onnx, onnxruntime, dlib-bin, facenet-pytorch, torch,
+opencv-python-headless, Pillow, numpy.
 
 - dlib ResNet: onnxruntime with the weights of dlib's file; dlib itself on at most 8 chips.
 - ONNX: onnxruntime on the same file.
@@ -35,7 +35,8 @@ POINTS_112 = np.array(
 
 
 def rate(things, run, request):
-    """Things a second in the fastest of the runs that fit into the time, after one to warm up, or by
+    """Things a second in the fastest of the runs that fit into the time, after one to warm up, or
+    by
     the processor time of all of them."""
     run()
     begin, cpu, best, runs = time.perf_counter(), time.process_time(), float("inf"), 0

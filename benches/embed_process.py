@@ -3,11 +3,11 @@
     python benches/embed_process.py start FACESEARCH PHOTO
     python benches/embed_process.py memory FACESEARCH PHOTOS DIR COUNT... [-- OPTION...]
 
-`start` prints the milliseconds from starting `represent` on a photo to its end, everything opened and one
-face embedded: the best of 15. `memory` prints the largest resident size of `index --threads 2` over
-COUNT photos of 12 megapixels: the first 40 are those of PHOTOS enlarged, the others the same with
-other last bytes, which are other content and the same work. Needs Pillow. DIR gets the photos,
-which stay for the next run, and the index; `index` gets the options too.
+`start` prints the milliseconds from starting `represent` on a photo to its end, everything opened
+and one face embedded: the best of 15. `memory` prints the largest resident size of `index --threads
+2` over COUNT photos of 12 megapixels: the first 40 are those of PHOTOS enlarged, the others the
+same with other last bytes, which are other content and the same work. Needs Pillow. DIR gets the
+photos, which stay for the next run, and the index; `index` gets the options too.
 """
 
 import os

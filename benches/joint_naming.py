@@ -3,11 +3,12 @@
     facesearch batch LIST --index INDEX -k 50 > ANSWERS
     python benches/joint_naming.py ANSWERS TRUTH
 
-ANSWERS has a line for each photo, as `facesearch batch` writes them; each line of TRUTH is a photo's
-file name, a tab, and the names of those of the index's people who are in it, separated by commas;
-photos that are not in TRUTH show nobody of the index. A name is wrong when it is of somebody who is
-not in the photo, or who is named a second time there; whoever is in the photo and not named is missed.
-The joint naming is the cheapest assignment by SciPy, with the threshold as the price of nobody.
+ANSWERS has a line for each photo, as `facesearch batch` writes them; each line of TRUTH is a
+photo's file name, a tab, and the names of those of the index's people who are in it, separated by
+commas; photos that are not in TRUTH show nobody of the index. A name is wrong when it is of
+somebody who is not in the photo, or who is named a second time there; whoever is in the photo and
+not named is missed. The joint naming is the cheapest assignment by SciPy, with the threshold as the
+price of nobody.
 """
 
 import collections

@@ -3,11 +3,12 @@
     facesearch batch PHOTOS --index INDEX -k 1 > ANSWERS
     python benches/quality_band.py FACES.npy NAMES.txt l2|cosine ANSWERS
 
-FACES.npy has one embedding a row, NAMES.txt `person/photo` a line; PHOTOS lists those photos, and of
-ANSWERS, whatever the index, the quality of each photo's first face is taken. Half of the people are
-enrolled with one photo, ten times. The threshold is moved by a share of the spread of all distances
-times how much worse (closer) or better (wider) a probe's quality ranks than the middle; for each share
-the threshold is found anew for the false alarm rate, so that only the misses are to be compared.
+FACES.npy has one embedding a row, NAMES.txt `person/photo` a line; PHOTOS lists those photos, and
+of ANSWERS, whatever the index, the quality of each photo's first face is taken. Half of the people
+are enrolled with one photo, ten times. The threshold is moved by a share of the spread of all
+distances times how much worse (closer) or better (wider) a probe's quality ranks than the middle;
+for each share the threshold is found anew for the false alarm rate, so that only the misses are to
+be compared.
 """
 
 import json

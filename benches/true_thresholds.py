@@ -1,12 +1,13 @@
-"""How often is the observed false alarm rate within a factor of two of the wanted one by luck alone?
+"""How often is the observed false alarm rate within a factor of two of the wanted one by luck
+alone?
 
     python benches/true_thresholds.py NAMES.txt FACES.npy l2|cosine [FACES.npy l2|cosine]...
 
-A threshold that is right for these people in the mean over galleries still meets a gallery and strangers
-that are not the mean. Half of the people of NAMES.txt (`person/photo` a line) are enrolled with one photo,
-sixty times; the right threshold for a rate is that of all sixty together. It is then tried on twenty
-further divisions, one by one, as a calibrated one is by `facesearch eval identify`: no estimate from the
-enrolled people can be expected to keep its rate more often.
+A threshold that is right for these people in the mean over galleries still meets a gallery and
+strangers that are not the mean. Half of the people of NAMES.txt (`person/photo` a line) are
+enrolled with one photo, sixty times; the right threshold for a rate is that of all sixty together.
+It is then tried on twenty further divisions, one by one, as a calibrated one is by `facesearch eval
+identify`: no estimate from the enrolled people can be expected to keep its rate more often.
 """
 
 import sys

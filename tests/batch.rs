@@ -3,11 +3,12 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::support::{
-    demo, facesearch, json_lines, many_photos, photo, run_for, scratch, stderr, stdout, text,
+    demo, ended_within, facesearch, json_lines, many_photos, photo, run_for, scratch, stderr,
+    stdout, text,
 };
 
 #[test]
@@ -24,7 +25,8 @@ fn answers_are_those_of_query_in_the_order_asked() {
     assert_eq!(batch, query);
 }
 
-/// The first image of a query is decoded ahead: wherever it stands, missing or twice, the answers are the same.
+/// The first image of a query is decoded ahead: wherever it stands, missing or twice, the answers
+/// are the same.
 #[test]
 fn a_query_answers_the_first_image_as_any_other() {
     let index = demo().join("index");
@@ -41,6 +43,37 @@ fn a_query_answers_the_first_image_as_any_other() {
         assert_eq!(behind[1], behind[2]);
         assert_eq!([&ahead[0], &ahead[1], &ahead[2]], [&behind[1], &behind[1], &behind[0]]);
     }
+}
+
+#[test]
+fn no_image_and_no_list_is_waited_for_or_read_without_end() {
+    let index = demo().join("index");
+    let dir = scratch();
+    let pipe = dir.path().join("pipe.jpg");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let list = dir.path().join("list.txt");
+    let good = photo("obama3.jpg");
+    fs::write(&list, format!("{}\n/dev/zero\n{}\n", text(&pipe), text(&good))).unwrap();
+    let start = |what: &[&str]| {
+        let mut command = facesearch();
+        command.args(what).args(["--index", text(&index)]).stdin(Stdio::null());
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        ended_within(Duration::from_secs(120), child)
+    };
+    let output = start(&["batch", text(&list)]);
+    assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
+    let answers = json_lines(&output);
+    for answer in &answers[..2] {
+        assert_eq!(answer["error"], "cannot read: it is neither a file nor a folder");
+    }
+    assert_eq!(answers[2]["faces"][0]["identity"], "Barack Obama");
+
+    let output = start(&["batch", "/dev/zero"]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stderr(&output).contains("longer than any path"), "{}", stderr(&output));
+    let output = start(&["query", "/dev/zero"]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    assert!(stdout(&output).contains("larger than 256 MiB"), "{}", stdout(&output));
 }
 
 #[test]

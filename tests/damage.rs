@@ -27,8 +27,8 @@ fn a_flipped_or_missing_byte_anywhere_is_found_or_harmless() {
     assert!(found > 10, "only {found} damages were found");
 }
 
-/// Damages each file of what is published at places all over it, by a flipped bit and by an early end
-/// in turn, and lets `look` look each time; then all is whole again.
+/// Damages each file of what is published at places all over it, by a flipped bit and by an early
+/// end in turn, and lets `look` look each time; then all is whole again.
 fn damage(index: &Path, places: usize, mut look: impl FnMut(&str)) {
     let published = newest(index);
     let files = files_below(&published).into_iter();
@@ -182,11 +182,12 @@ fn imported_vectors_are_found_rightly_or_not_at_all() {
     let mut dice = Dice(13);
     let rows: Vec<Vec<f32>> = (0..11_000).map(|_| dice.vector(8, 1.0)).collect();
     crate::eval::write_npy(&file, &rows);
-    run_for(0, &["import", text(&file), "--index", text(&index)]);
+    run_for(0, &["import", text(&file), "--threshold", "0.55", "--index", text(&index)]);
     let probe = dir.path().join("probe.npy");
     crate::eval::write_npy(&probe, &rows[500..540]);
     // A walk and a scan; the first looks at a part of the files only.
-    let walk = ["query", "--vector", text(&probe), "--json", "--effort", "16"];
+    let walk =
+        ["query", "--vector", text(&probe), "--json", "--threshold", "0.55", "--effort", "16"];
     ask(&index, &walk, None);
     ask(&index, &["query", "--vector", text(&probe), "--json", "--effort", "exact"], None);
     ask(&index, &["stats", "--json"], None);

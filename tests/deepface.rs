@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use facesearch_vision::{StateDict, WeightArray, write_safetensors};
+use facesearch_nn::{StateDict, WeightArray, write_safetensors};
 
 use crate::models::Models;
 use crate::support::{demo, json_lines, photo, scratch, stderr, stdout, text};

@@ -116,9 +116,10 @@ fn distances_measured_elsewhere_are_judged_too() {
 }
 
 #[test]
+#[ignore = "needs FACESEARCH_SHARED"]
 fn the_published_booster_of_deepface_wants_what_it_names() {
-    let Some(booster) = shared("data/deepface-pairs/boosted_lightface_7.txt") else { return };
-    let pairs = shared("data/deepface-pairs/face-recognition-pivot.csv").unwrap();
+    let booster = shared("data/deepface-pairs/boosted_lightface_7.txt");
+    let pairs = shared("data/deepface-pairs/face-recognition-pivot.csv");
     let columns = ["--columns", "Facenet_cosine,VGG-Face_cosine", "--same-column", "decision"];
     let more = ["--test", text(&pairs), "--booster", text(&booster)];
     let said = run_for(3, &[&["eval", "ensemble", text(&pairs)], &columns[..], &more].concat());
@@ -144,11 +145,10 @@ fn an_ensemble_needs_models_that_are_there() {
 }
 
 #[test]
+#[ignore = "needs FACESEARCH_SHARED"]
 fn two_models_index_and_answer_as_one() {
     let models = Models::new();
-    if !models.import_retail() {
-        return;
-    }
+    models.import_retail();
     let dir = scratch();
     let (index, people) = (dir.path().join("index"), demo().join("people"));
     let run = |code, what: &[&str]| {
@@ -193,11 +193,10 @@ fn two_models_index_and_answer_as_one() {
 }
 
 #[test]
+#[ignore = "needs FACESEARCH_SHARED"]
 fn photos_are_embedded_by_every_model_and_the_blend_is_told_as_an_index() {
     let models = Models::new();
-    if !models.import_retail() {
-        return;
-    }
+    models.import_retail();
     let dir = scratch();
     let pairs = dir.path().join("pairs.csv");
     let list = "a,b,same\n\

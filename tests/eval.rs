@@ -10,7 +10,7 @@ use crate::support::{json_lines, run_for, scratch, shared, stderr, stdout, text}
 
 /// What scikit-learn said of made-up distances (`models/reference/sklearn_reference.py`).
 fn golden() -> Vec<Value> {
-    let text = include_str!("../crates/facesearch-eval/tests/golden/pairs.json");
+    let text = include_str!("../crates/facesearch-people/tests/golden/pairs.json");
     serde_json::from_str(text).unwrap()
 }
 
@@ -124,7 +124,8 @@ fn stored_embeddings_are_searched_as_a_count_by_hand_says() {
     let source = people_on_a_line(dir.path(), 80);
     let source = source.each_ref().map(|s| &**s);
     let arguments = ["eval", "identify", "--json", "--resamples", "20", "--sizes", "10,40"];
-    let got = json_lines(&run_for(0, &[&arguments[..], &source].concat()));
+    let got =
+        json_lines(&run_for(0, &[&arguments[..], &source, &["--threshold", "0.55"]].concat()));
     let got = &got[0];
     assert_eq!((&got["people"], &got["faces"]), (&80.into(), &120.into()));
     let sizes = got["sizes"].as_array().unwrap();
@@ -150,13 +151,14 @@ fn names_and_rows_must_fit() {
     let arguments = ["eval", "identify", "--embeddings", &npy, "--names", &list];
     assert!(stderr(&run_for(3, &arguments)).contains("15 rows, but there are 1 names"));
     fs::write(&npy, "no table").unwrap();
-    assert!(stderr(&run_for(3, &arguments)).contains("numpy"));
+    assert!(stderr(&run_for(3, &arguments)).contains("NumPy"));
     run_for(2, &["eval", "identify"]);
 }
 
 #[test]
+#[ignore = "needs FACESEARCH_SHARED"]
 fn the_published_distances_of_deepface_are_judged() {
-    let Some(pairs) = shared("data/deepface-pairs/face-recognition-pivot.csv") else { return };
+    let pairs = shared("data/deepface-pairs/face-recognition-pivot.csv");
     let columns = ["--distance-column", "Facenet_cosine", "--same-column", "decision"];
     let arguments = [&["eval", "pairs", text(&pairs), "--json"][..], &columns].concat();
     let got = json_lines(&run_for(0, &arguments));

@@ -1,5 +1,7 @@
 //! `facesearch import`, `export`, `query --vector`, filters, `remove`, `purge` and `optimize`, over
 //! files that NumPy, pandas and PyArrow wrote (`data/exchange/make.py`).
+//!
+//! - **Length:** one subject, whose tests share the gallery and the files made here.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +14,7 @@ use std::{
 #[cfg(unix)]
 use crate::support::facesearch;
 use crate::support::{
-    Dice, demo, files_below, json_lines, photo, run, run_for, scratch, stderr, stdout, text,
+    Dice, demo, holding, json_lines, photo, run, run_for, scratch, stderr, stdout, text,
 };
 
 /// What `make.py` writes: 9 vectors of 5 numbers.
@@ -117,6 +119,7 @@ fn what_cannot_be_taken_is_refused_in_words_and_changes_nothing() {
         (write("uneven.csv", b"1,2,3,4,5\n1,2\n"), 3, "vector 1"),
         (write("nan.csv", b"1,2,3,4,5\n1,2,NaN,4,5\n"), 3, "not finite"),
         (write("zero.csv", b"0,0,0,0,0\n"), 3, "all zeros"),
+        (write("wide.fvecs", &[0, 0, 32, 0]), 3, "2097152 numbers"),
         (write("words.csv", b"1,2,3,4,5\n1,2,x,4,5\n"), 3, "`x` is not a number"),
         (write("empty.csv", b""), 3, "no embeddings"),
         (write("liar.npy", b"no array"), 3, "liar.npy is not a NumPy array"),
@@ -141,8 +144,45 @@ fn what_cannot_be_taken_is_refused_in_words_and_changes_nothing() {
     #[cfg(unix)]
     assert_eq!(code_for_a_pipe(&index, dir.path()), Some(4));
     let probe = write("probe.csv", b"1,2\n");
-    let output = run_for(3, &["query", "--vector", text(&probe), "--index", text(&index)]);
+    let output = run_for(
+        3,
+        &["query", "--vector", text(&probe), "--threshold", "9", "--index", text(&index)],
+    );
     assert!(stderr(&output).contains("has 2 numbers"), "{}", stderr(&output));
+}
+
+#[test]
+fn vectors_whose_distances_overflow_are_refused_at_every_door() {
+    let dir = scratch();
+    let index = dir.path().join("index");
+    let good = sample("f4.npy");
+    run_for(0, &["import", text(&good), "--index", text(&index), "--metric", "l2"]);
+    let mut rows = vec![vec![0.5f32; 5]; 9];
+    rows[7][3] = -3e38;
+    let npy = dir.path().join("large.npy");
+    crate::eval::write_npy(&npy, &rows);
+    let line = |row: &Vec<f32>| row.iter().map(f32::to_string).collect::<Vec<_>>().join(",") + "\n";
+    let csv = dir.path().join("large.csv");
+    fs::write(&csv, rows.iter().map(line).collect::<String>()).unwrap();
+    let fvecs = dir.path().join("large.fvecs");
+    let vector = |row: &Vec<f32>| {
+        let numbers = row.iter().flat_map(|x| x.to_le_bytes());
+        5i32.to_le_bytes().into_iter().chain(numbers).collect::<Vec<u8>>()
+    };
+    fs::write(&fvecs, rows.iter().flat_map(vector).collect::<Vec<u8>>()).unwrap();
+    for file in [npy, csv, fvecs] {
+        for question in
+            [&["import", text(&file)][..], &["query", "--threshold", "9", "--vector", text(&file)]]
+        {
+            let output = run_for(3, &[question, &["--index", text(&index)]].concat());
+            let said = stderr(&output);
+            assert!(said.contains("vector 7") && said.contains("number 3"), "{said}");
+        }
+        // Scaled, it is a direction as any other.
+        let other = dir.path().join(file.extension().unwrap());
+        run_for(0, &["import", text(&file), "--index", text(&other), "--metric", "cosine"]);
+    }
+    assert_eq!(exported(&index, dir.path()).len(), 9);
 }
 
 /// What asking about a pipe into which nobody writes ends with; nothing if it is waited for.
@@ -258,10 +298,11 @@ fn filters_and_floods_give_what_a_plain_filtered_scan_gives() {
         assert_eq!(ask(&["--added-after", "2001-01-01"]), nearest(&rows, vector, 5, |_, _| true));
     }
     let before = ["query", "--vector", text(&probe), "--added-before", "2001-01-01T00:00:00Z"];
-    let output = run_for(1, &[&before[..], &["--json", "--index", text(&index)]].concat());
+    let at = ["--json", "--threshold", "9", "--index", text(&index)];
+    let output = run_for(1, &[&before[..], &at].concat());
     assert_eq!(json_lines(&output)[0]["faces"][0]["candidates"], serde_json::json!([]));
-    let nobody = ["query", "--vector", text(&probe), "--in", "nobody", "--index", text(&index)];
-    assert!(stderr(&run_for(3, &nobody)).contains("`nobody`"));
+    let nobody = ["query", "--vector", text(&probe), "--in", "nobody"];
+    assert!(stderr(&run_for(3, &[&nobody[..], &at].concat())).contains("`nobody`"));
     let explain = ["query", "--vector", text(&probe), "--explain", "--json", "--threshold", "9"];
     let output = run_for(0, &[&explain[..], &["--index", text(&index)]].concat());
     let explain = &json_lines(&output)[0]["faces"][0]["explain"];
@@ -312,13 +353,6 @@ fn many_vectors_together_are_answered_as_each_alone() {
     }
 }
 
-/// Files of an index that have these bytes.
-fn holding(index: &Path, bytes: &[u8]) -> Vec<PathBuf> {
-    let has =
-        |path: &PathBuf| fs::read(path).unwrap().windows(bytes.len()).any(|window| window == bytes);
-    files_below(index).into_iter().filter(has).collect()
-}
-
 /// The middle of a face's vector, as the files have it.
 fn bytes_of(vector: &[f32]) -> Vec<u8> {
     vector.iter().take(16).flat_map(|number| number.to_le_bytes()).collect()
@@ -344,7 +378,7 @@ fn imported_faces_that_are_removed_are_not_found_and_purged_ones_are_nowhere() {
     run_for(0, &["optimize", "--index", text(&index)]);
     assert_eq!(exported(&index, dir.path()), left);
     run_for(0, &["import", text(&file), "--index", text(&index)]);
-    assert_eq!(exported(&index, dir.path()).len(), left.len() + rows.len());
+    assert_eq!(exported(&index, dir.path()).len(), rows.len());
 }
 
 #[test]
@@ -358,12 +392,16 @@ fn photos_that_are_removed_are_not_found_and_purged_ones_are_nowhere() {
     let victim = before.iter().find(|(who, ..)| who == obama).expect("he is in the demo");
     let bytes = bytes_of(&victim.2);
     assert!(!holding(&index, &bytes).is_empty());
-    run_for(0, &["remove", "--identity", obama, "--index", text(&index)]);
+    let removed = run_for(0, &["remove", "--identity", obama, "--index", text(&index)]);
+    assert!(!stderr(&removed).contains("stay"), "nobody else is in his photos: {removed:?}");
     let image = photo("obama3.jpg");
     let output = run(&["query", "--json", text(&image), "--index", text(&index)]);
     assert!(!stdout(&output).contains(obama), "{}", stdout(&output));
     run_for(0, &["purge", "--index", text(&index)]);
-    assert_eq!(holding(&index, &bytes), Vec::<PathBuf>::new());
+    let of_photo = blake3::hash(&fs::read(&victim.1).unwrap());
+    for trace in [&bytes[..], obama.as_bytes(), of_photo.as_bytes()] {
+        assert_eq!(holding(&index, trace), Vec::<PathBuf>::new());
+    }
     // A later run does not bring the faces back, and publishes nothing where nothing changed.
     let again = ["index", text(&people), "--json", "--index", text(&index)];
     let mut run = json_lines(&run_for(0, &again)).remove(0);
@@ -376,6 +414,8 @@ fn photos_that_are_removed_are_not_found_and_purged_ones_are_nowhere() {
         run = json_lines(&run_for(0, &again)).remove(0);
     }
     assert_eq!(run["generation"], serde_json::Value::Null, "{run}");
+    assert_eq!(run["left_out"], before.iter().filter(|(who, ..)| who == obama).count(), "{run}");
+    assert_eq!(holding(&index, obama.as_bytes()), Vec::<PathBuf>::new());
     let left: Vec<_> = before.iter().filter(|(who, ..)| who != obama).cloned().collect();
     assert_eq!(exported(&index, dir.path()), left);
     let path = Path::new(&left[0].1).to_owned();
@@ -384,4 +424,148 @@ fn photos_that_are_removed_are_not_found_and_purged_ones_are_nowhere() {
     let file = sample("f4.npy");
     let import = ["import", text(&file), "--index", text(&index)];
     assert!(stderr(&run_for(4, &import)).contains("another `--index`"));
+}
+
+/// What is published, and by which publication.
+fn state(index: &Path) -> (Vec<u8>, std::collections::BTreeMap<String, Vec<u8>>) {
+    (fs::read(index.join("published/MANIFEST")).unwrap(), crate::support::published(index))
+}
+
+/// What an import says of itself: rows taken, rows that were there, faces now.
+fn import_counts(what: &[&str], index: &Path) -> [u64; 3] {
+    let import = [&["import", "--json", "--index", text(index)][..], what].concat();
+    let summary = &json_lines(&run_for(0, &import))[0];
+    ["imported", "present", "faces"].map(|key| summary[key].as_u64().unwrap())
+}
+
+#[test]
+fn a_file_imported_again_changes_nothing_and_a_changed_one_adds_what_changed() {
+    let dir = scratch();
+    let index = dir.path().join("index");
+    let write = |name: &str, rows: &[&str]| {
+        let file = dir.path().join(name);
+        let head = "identity,photo,0,1\n".to_owned();
+        let rows = rows.iter().map(|row| format!("{row}\n"));
+        fs::write(&file, head + &rows.collect::<String>()).unwrap();
+        file
+    };
+    // Two rows are equal, and one has another's name.
+    let rows = ["Anna,a,1,2", "Anna,a,1,2", "Anna,a,2,1", ",b,1,2", "Bob,c,-1,2"];
+    let file = write("rows.csv", &rows);
+    assert_eq!(import_counts(&[text(&file)], &index), [5, 0, 5]);
+    let before = state(&index);
+    assert_eq!(import_counts(&[text(&file)], &index), [0, 5, 5]);
+    let said = stdout(&run_for(0, &["import", text(&file), "--index", text(&index)]));
+    assert!(said.contains("has all 5 embeddings of") && said.contains("already"), "{said}");
+    assert!(state(&index) == before, "nothing is published again");
+    // Other numbers that are the same direction are the same embedding.
+    let scaled = write("scaled.csv", &["Bob,c,-2,4"]);
+    assert_eq!(import_counts(&[text(&scaled)], &index), [0, 1, 5]);
+    // Who, what it is called, and the numbers make a row; a third equal one is one more.
+    let changed =
+        ["Anna,a,1,2", "Anna,a,1,2", "Anna,a,1,2", "Anna,a,2,1.5", "Eve,b,1,2", "Bob,d,-1,2"];
+    let changed = write("rows.csv", &changed);
+    assert_eq!(import_counts(&[text(&changed)], &index), [4, 2, 9]);
+    assert_eq!(import_counts(&[text(&changed)], &index), [0, 6, 9]);
+    // What was removed comes back.
+    run_for(0, &["remove", "--identity", "Bob", "--index", text(&index)]);
+    assert_eq!(import_counts(&[text(&changed)], &index), [1, 5, 8]);
+    // A threshold is no row, and is taken all the same.
+    assert_eq!(import_counts(&[text(&changed), "--threshold", "0.3"], &index), [0, 6, 8]);
+    let stats = json_lines(&run_for(0, &["stats", "--json", "--index", text(&index)]));
+    assert_eq!(stats[0]["contract"]["threshold"].as_f64().unwrap() as f32, 0.3);
+}
+
+#[test]
+fn rows_without_names_go_by_their_file_wherever_it_is_named_from() {
+    let dir = scratch();
+    let (index, other) = (dir.path().join("index"), dir.path().join("other.npy"));
+    fs::copy(sample("f4.npy"), dir.path().join("rows.npy")).unwrap();
+    let file = dir.path().join("rows.npy");
+    let import = |file: &str| {
+        let mut import = facesearch();
+        import.args(["import", "--json", file, "--index", text(&index)]).current_dir(dir.path());
+        json_lines(&import.output().unwrap())[0]["imported"].as_u64().unwrap()
+    };
+    assert_eq!(import("rows.npy"), 9);
+    assert_eq!([import("rows.npy"), import("./rows.npy"), import(text(&file))], [0, 0, 0]);
+    // A second file with the same embeddings is another file.
+    fs::copy(&file, other).unwrap();
+    assert_eq!(import("other.npy"), 9);
+    let remove = |what: &str| {
+        let mut remove = facesearch();
+        remove.args(["remove", what, "--index", text(&index)]).current_dir(dir.path());
+        remove.output().unwrap().status.code()
+    };
+    assert_eq!(remove("other.npy#3"), Some(0));
+    assert_eq!([import("rows.npy"), import("other.npy")], [0, 1]);
+}
+
+#[cfg(unix)]
+#[test]
+fn killed_at_any_moment_an_import_is_repeated_and_adds_each_row_once() {
+    let dir = scratch();
+    let [calm, rough, file] = ["calm", "rough", "rows.npy"].map(|name| dir.path().join(name));
+    let mut dice = Dice(41);
+    let rows: Vec<Vec<f32>> = (0..3_000).map(|_| dice.vector(16, 1.0)).collect();
+    crate::eval::write_npy(&file, &rows);
+    run_for(0, &["import", text(&file), "--index", text(&calm)]);
+    let (mut seed, mut killed, mut after, mut limit) = (7u64, 0, 0, 60);
+    for _ in 0..60 {
+        let mut import = facesearch();
+        import.args(["import", text(&file), "--index", text(&rough)]).stdout(Stdio::null());
+        let mut child = import.spawn().unwrap();
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        std::thread::sleep(Duration::from_millis((seed >> 33) % limit));
+        child.kill().unwrap();
+        let survived = child.wait().unwrap().success();
+        killed += u32::from(!survived);
+        let is_published = rough.join("published/MANIFEST").exists();
+        after += u32::from(is_published);
+        limit += if is_published { 0 } else { limit / 5 };
+    }
+    assert!(killed > 0 && after > 0, "{killed} killed, {after} once it was published");
+    run_for(0, &["import", text(&file), "--index", text(&rough)]);
+    assert!(crate::support::published(&rough) == crate::support::published(&calm));
+}
+
+#[test]
+fn more_names_than_vectors_or_fewer_are_told_with_both_numbers() {
+    let dir = scratch();
+    let (index, file) = (dir.path().join("index"), sample("f4.npy"));
+    for names in [1, 8, 10, 4000] {
+        let list = dir.path().join("names");
+        fs::write(&list, (0..names).map(|i| format!("n{i}\n")).collect::<String>()).unwrap();
+        for (option, what) in [("--ids", "names"), ("--identities", "identities")] {
+            let import = ["import", text(&file), option, text(&list), "--index", text(&index)];
+            let said = stderr(&run_for(3, &import));
+            let counts = format!("it has {names} {what}, but there are 9 vectors");
+            assert!(said.contains(&counts), "{said}");
+            assert!(!index.join("published/MANIFEST").exists());
+        }
+    }
+}
+
+#[test]
+fn a_column_of_lists_is_read_from_csv_and_a_column_is_refused_where_there_are_none() {
+    let dir = scratch();
+    let (index, file) = (dir.path().join("index"), dir.path().join("lists.csv"));
+    let lists = "photo,age,embedding,other\n\
+                 a,30,\"[1.0, -2, 3e0]\",\"[9, 9, 9]\"\n\
+                 b,31,[4 5  6],\"1,1,2\"\n";
+    fs::write(&file, lists).unwrap();
+    let import = |more: &[&str], name: &str| {
+        let index = dir.path().join(name);
+        let import = ["import", text(&file), "--metric", "l2", "--index", text(&index)];
+        run_for(0, &[&import[..], more].concat());
+        exported(&index, dir.path()).into_iter().map(|row| (row.1, row.2)).collect::<Vec<_>>()
+    };
+    let rows = |a: [f32; 3], b: [f32; 3]| vec![("a".into(), a.to_vec()), ("b".into(), b.to_vec())];
+    assert_eq!(import(&[], "usual"), rows([1.0, -2.0, 3.0], [4.0, 5.0, 6.0]));
+    assert_eq!(import(&["--column", "other"], "asked"), rows([9.0; 3], [1.0, 1.0, 2.0]));
+    let missing = ["import", text(&file), "--column", "none", "--index", text(&index)];
+    assert!(stderr(&run_for(3, &missing)).contains("it has no `none`, but `photo`, `age`"));
+    let array = sample("f4.npy");
+    let array = ["import", text(&array), "--column", "x", "--index", text(&index)];
+    assert!(stderr(&run_for(2, &array)).contains("has no columns"));
 }

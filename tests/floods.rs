@@ -1,5 +1,5 @@
-//! Indexes as nobody would make them on purpose: thousands of copies of one face, one person in half
-//! of all photos, one face, none, and numbers that are none.
+//! Indexes as nobody would make them on purpose: thousands of copies of one face, one person in
+//! half of all photos, one face, none, and numbers that are none.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -184,7 +184,7 @@ fn what_is_no_number_is_refused_by_the_name_of_its_row() {
         let mut rows = good.clone();
         rows[17][1] = wrong;
         crate::eval::write_npy(&file, &rows);
-        for command in [&["import"][..], &["query", "--vector"]] {
+        for command in [&["import"][..], &["query", "--threshold", "9", "--vector"]] {
             let output = run_for(3, &[command, &[text(&file), "--index", text(&index)]].concat());
             let said = stderr(&output);
             let row = format!("vector 17 of {}", text(&file));
@@ -205,7 +205,10 @@ fn everything_works(index: &Path, probe: &Path, faces: usize, dir: &Path) {
         assert_eq!(answer["candidates"].as_array().unwrap().len(), faces);
         assert_eq!(answer["distance"].as_f64(), (faces == 1).then_some(0.0));
     }
-    let none = [&["query", "--vector", text(probe), "--added-before", "2001-01-01"][..], &at];
+    let none = [
+        &["query", "--vector", text(probe), "--added-before", "2001-01-01", "--threshold", "9"][..],
+        &at,
+    ];
     run_for(1, &none.concat());
     let stats = json_lines(&run_for(0, &[&["stats", "--json"][..], &at].concat()));
     assert_eq!(stats[0]["faces"], faces);
@@ -216,7 +219,8 @@ fn everything_works(index: &Path, probe: &Path, faces: usize, dir: &Path) {
     }
     let lines = fs::read_to_string(dir.join("out.csv")).unwrap().lines().count();
     assert_eq!(lines, 1 + faces);
-    for command in [&["audit"][..], &["cluster"], &["optimize"], &["purge"], &["identity", "list"]]
+    let judged = [&["audit", "--threshold", "9"][..], &["cluster", "--threshold", "9"]];
+    for command in judged.into_iter().chain([&["optimize"][..], &["purge"], &["identity", "list"]])
     {
         run_for(0, &[command, &at].concat());
     }
@@ -230,6 +234,7 @@ fn one_face_and_none_are_indexes_too() {
     let (index, file) = (dir.path().join("index"), dir.path().join("one.npy"));
     crate::eval::write_npy(&file, &[vec![0.25, -1.0, 3.0]]);
     let import = ["import", text(&file), "--metric", "l2", "--index", text(&index)];
+    let import = [&import[..], &["--threshold", "0.55"]].concat();
     run_for(0, &import);
     everything_works(&index, &file, 1, dir.path());
     run_for(0, &["remove", &format!("{}#0", text(&file)), "--index", text(&index)]);

@@ -181,7 +181,7 @@ fn what_was_said_and_not_published_is_published_by_the_next_command() {
     let open = || facesearch_store::SledStore::open(&index.join("store")).unwrap();
     // A process that is killed between its store and its publication leaves this.
     let statement = facesearch_store::Statement {
-        what: "rename".into(),
+        what: format!("rename `{old}` to `{new}`"),
         faces: faces.iter().map(|f| (facesearch_core::FaceId(*f), Some(new.clone()))).collect(),
         labels: vec![(old.clone(), Some(new.clone()))],
     };
@@ -189,15 +189,20 @@ fn what_was_said_and_not_published_is_published_by_the_next_command() {
     open().say(&statement).unwrap();
     assert_eq!(names(&index)[0].0, old);
     // Said again, it is no news to the store, but to those who read.
-    run_for(3, &["identity", "rename", &old, &new, "--index", text(&index)]);
+    run_for(0, &["identity", "rename", &old, &new, "--index", text(&index)]);
     assert_eq!(names(&index)[0].0, new);
+    // Once it is published, it is a mistake.
+    run_for(3, &["identity", "rename", &old, &new, "--index", text(&index)]);
     open().undo(None).unwrap();
-    run_for(3, &["identity", "undo", "--index", text(&index)]);
+    run_for(0, &["identity", "undo", "--index", text(&index)]);
     assert!(published(&index) == before);
+    run_for(3, &["identity", "undo", "--index", text(&index)]);
     // Whoever is gone from the store and still there for readers.
-    facesearch_indexer::remove_identity(&open(), &old).unwrap();
-    run_for(1, &["remove", "--identity", &old, "--index", text(&index)]);
+    let names_of_old = std::collections::BTreeSet::from([old.clone()]);
+    facesearch_indexer::remove_identity(&open(), &old, &names_of_old).unwrap();
+    run_for(0, &["remove", "--identity", &old, "--index", text(&index)]);
     assert_eq!(names(&index).len(), 2);
+    run_for(1, &["remove", "--identity", &old, "--index", text(&index)]);
 }
 
 #[test]

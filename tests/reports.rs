@@ -6,7 +6,8 @@ use std::path::Path;
 use crate::browser;
 use crate::support::{Dice, crowd, demo, index_of, json_lines, photo, run_for, scratch, text};
 
-/// The page, once it is sure that it asks nobody for anything, and a browser has nothing to complain of.
+/// The page, once it is sure that it asks nobody for anything, and a browser has nothing to
+/// complain of.
 pub(crate) fn page(file: &Path) -> String {
     let page = fs::read_to_string(file).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>"));
@@ -66,7 +67,10 @@ fn vectors_get_a_page_too_with_pictures_where_there_are_any() {
     let columns: String = (0..128).map(|i| format!(",{i}")).collect();
     let rows = format!("{}{numbers}\n/gone/<b>.jpg{numbers}\n", text(&image));
     fs::write(&faces, format!("photo{columns}\n{rows}")).unwrap();
-    run_for(0, &["import", text(&faces), "--metric", "l2", "--index", text(&index)]);
+    run_for(
+        0,
+        &["import", text(&faces), "--metric", "l2", "--threshold", "0.55", "--index", text(&index)],
+    );
     let (_, shown) = ask(&index, 1);
     assert!(shown.contains("unknown") && shown.contains("/gone/&lt;b&gt;.jpg"));
     assert_eq!(shown.matches("no place in a photo is known").count(), 2);

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// The binary under test, quiet about everything but results and errors.
 pub(crate) fn facesearch() -> Command {
@@ -38,6 +39,20 @@ pub(crate) fn run_for(code: i32, what: &[&str]) -> Output {
         stderr(&output)
     );
     output
+}
+
+/// What a process said until its end, which must come in time. What it says must fit into a pipe.
+pub(crate) fn ended_within(patience: Duration, mut child: Child) -> Output {
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if began.elapsed() > patience {
+            child.kill().unwrap();
+            let said = stderr(&child.wait_with_output().unwrap());
+            panic!("it did not end within {patience:?}, and said:\n{said}");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    child.wait_with_output().unwrap()
 }
 
 /// A JSON value per line of stdout.
@@ -80,6 +95,16 @@ pub(crate) fn photo(name: &str) -> PathBuf {
     let photos = ["people", "new"].map(|folder| files_below(&demo().join(folder)));
     let found = photos.into_iter().flatten().find(|path| path.ends_with(name));
     found.unwrap_or_else(|| panic!("the demo has no photo {name}"))
+}
+
+/// Files of a folder that have these bytes, in content or name.
+pub(crate) fn holding(dir: &Path, bytes: &[u8]) -> Vec<PathBuf> {
+    let has = |text: &[u8]| text.windows(bytes.len()).any(|window| window == bytes);
+    let inside = |path: &Path| path.strip_prefix(dir).unwrap().as_os_str().to_owned();
+    let files = files_below(dir).into_iter();
+    files
+        .filter(|path| has(&fs::read(path).unwrap()) || has(inside(path).as_encoded_bytes()))
+        .collect()
 }
 
 /// All files below a folder, in order.
@@ -130,14 +155,14 @@ pub(crate) fn published(index: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// A folder of photos that are not the project's to ship, or `None` with a word about it.
-pub(crate) fn shared(what: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("FACESEARCH_SHARED").map(|root| Path::new(&root).join(what));
-    let folder = folder.filter(|folder| folder.exists());
-    if folder.is_none() {
-        eprintln!("skipped: FACESEARCH_SHARED names no folder with {what}");
-    }
-    folder
+/// A file or folder of the test data outside this repository, which `FACESEARCH_SHARED` names.
+/// Tests that need it are ignored unless they are asked for.
+pub(crate) fn shared(what: &str) -> PathBuf {
+    let root =
+        std::env::var_os("FACESEARCH_SHARED").expect("FACESEARCH_SHARED names the test data");
+    let found = Path::new(&root).join(what);
+    assert!(found.exists(), "FACESEARCH_SHARED names no folder with {what}");
+    found
 }
 
 /// A face for an index that no photo was looked at for.
@@ -147,8 +172,8 @@ pub(crate) struct Made {
     pub(crate) vector: Vec<f32>,
 }
 
-/// An index of faces that are made up, or were embedded elsewhere: each in a photo of its own, or in
-/// the same as the face before where their photos are.
+/// An index of faces that are made up, or were embedded elsewhere: each in a photo of its own, or
+/// in the same as the face before where their photos are.
 pub(crate) fn index_of(index: &Path, faces: &[Made]) {
     use facesearch_core::{
         BoundingBox, Change, ContentHash, Contract, DetectedFace, Embedding, FaceId, FaceRecord,
@@ -159,7 +184,7 @@ pub(crate) fn index_of(index: &Path, faces: &[Made]) {
         weights: String::new(),
         dimension: faces[0].vector.len() as u32,
         metric: Metric::L2,
-        threshold: 0.55,
+        threshold: Some(0.55),
         detector: "none".into(),
         min_face: 1,
         preprocessing: "none".into(),
@@ -170,10 +195,8 @@ pub(crate) fn index_of(index: &Path, faces: &[Made]) {
         facesearch_store::SledStore::create_or_open(&index.join("store"), &contract).unwrap();
     let mut id = store.next_face_id().unwrap().0;
     for (number, group) in faces.chunk_by(|a, b| a.photo == b.photo).enumerate() {
-        let mut content = [0; 32];
-        content[..8].copy_from_slice(&(number as u64).to_be_bytes());
-        content[8..16].copy_from_slice(&id.to_be_bytes());
-        let content = ContentHash(content);
+        let content = format!("{} {id}", group[0].photo);
+        let content = ContentHash(*blake3::hash(content.as_bytes()).as_bytes());
         let mut changes = Vec::new();
         let mut ids = Vec::new();
         for face in group {

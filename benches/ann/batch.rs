@@ -1,9 +1,10 @@
-//! Many probes at once: the exact scan by blocked products beside one probe at a time, and the graph.
+//! Many probes at once: the exact scan by blocked products beside one probe at a time, and the
+//! graph.
 
 use std::time::Instant;
 
 use facesearch_ann::Snapshot;
-use facesearch_core::{Effort, Embedding, Gallery};
+use facesearch_core::{Effort, Embedding, Gallery, SearchRequest};
 
 use crate::clock::cpu_seconds;
 use crate::sweep::K;
@@ -15,12 +16,14 @@ const SINGLE: usize = 50;
 pub(crate) fn batch(snapshot: &Snapshot, probes: &[Embedding]) {
     let (n, count) = (snapshot.len(), probes.len());
     println!("{n} faces, {count} probes, {} threads", rayon::current_num_threads());
-    let each = |effort| snapshot.candidates_of_each(probes, K, effort).expect("found");
+    let each =
+        |effort| snapshot.search(&SearchRequest::new(probes, K).effort(effort)).expect("found");
     let (exact, exact_cpu) = timed("exact, all at once", count, || each(Effort::Exact));
     let some = &probes[..count.min(SINGLE)];
     let (single, cpu) = timed("exact, one at a time", some.len(), || {
-        let one = |probe| snapshot.candidates(probe, K, Effort::Exact).expect("found");
-        some.iter().map(one).collect::<Vec<_>>()
+        let exact = |probe| SearchRequest::new(probe, K).effort(Effort::Exact);
+        let alone = |probe| snapshot.search(&exact(probe)).expect("found").remove(0);
+        some.chunks(1).map(alone).collect::<Vec<_>>()
     });
     assert_eq!(single[..], exact[..some.len()], "both are the definition's answer");
     println!("all at once is {:.1} times as fast, by CPU time", cpu / exact_cpu);

@@ -1,9 +1,9 @@
 //! Made-up embeddings that lie as real ones do.
 //!
 //! A face is a mean that all share, plus what makes the person, plus what makes the photo; the two
-//! parts are normal with the spectra that were measured on LFW View 1, along the same directions, and
-//! some photos stray farther than others. `benches/ann/fit.py` prints quantiles of the real and the
-//! made-up distances side by side; `docs/benchmarks.md` has them.
+//! parts are normal with the spectra that were measured on LFW View 1, along the same directions,
+//! and some photos stray farther than others. `benches/ann/fit.py` prints quantiles of the real and
+//! the made-up distances side by side; `docs/benchmarks/search.md` has them.
 
 use rayon::prelude::*;
 

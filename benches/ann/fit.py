@@ -2,8 +2,8 @@
 
 Usage: fit.py EMBEDDINGS.npy NAMES.txt DIR DIM
 
-EMBEDDINGS has one row for each line of NAMES, `Person/photo.jpg`; DIR is what `benches/ann` made. Of the
-made-up faces so many are taken as there are real ones, of as many people.
+EMBEDDINGS has one row for each line of NAMES, `Person/photo.jpg`; DIR is what `benches/ann` made.
+Of the made-up faces so many are taken as there are real ones, of as many people.
 """
 
 import sys

@@ -1,70 +1,116 @@
-//! Faces are added while one thread asks and one maintains.
+//! Faces are added one at a time, with a search after each, beside hnswlib on the same vectors.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use facesearch_ann::{LiveIndex, LiveLimits};
-use facesearch_core::{Effort, Embedding, FaceId};
+use facesearch_ann::{LiveCounts, LiveGallery};
+use facesearch_core::*;
 
-use crate::clock::cpu_seconds;
 use crate::faces::Faces;
 use crate::sweep::K;
 
-/// Adds all of `faces` to a new index in `dir` and prints how fast that and the queries meanwhile were.
-pub(crate) fn live(
-    faces: &Faces,
+/// Adds all of `faces` to a live gallery, first with a thread that maintains it and then without,
+/// and prints how fast that was and the searches between; then the same of hnswlib, by `python`.
+pub(crate) fn live(faces: &Faces, probes: &[Embedding], dir: &Path, python: Option<&str>) {
+    let embed = |i| Embedding::new(faces.photo(i), Metric::NormalisedL2).expect("an embedding");
+    let vectors: Vec<Embedding> = (0..faces.people.len()).map(embed).collect();
+    let truth = one_by_one("facesearch, a thread maintains", &vectors, probes, true);
+    one_by_one("facesearch, one thread", &vectors, probes, false);
+    let Some(python) = python else {
+        println!("hnswlib is left out; --python PYTHON runs it where its package is installed");
+        return;
+    };
+    let flat = |vectors: &[Embedding]| -> Vec<f32> {
+        vectors.iter().flat_map(|vector| vector.as_slice()).copied().collect()
+    };
+    let write = |name: &str, bytes: &[u8]| std::fs::write(dir.join(name), bytes).expect("written");
+    write("live.f32", bytemuck::cast_slice(&flat(&vectors)));
+    write("live-probes.f32", bytemuck::cast_slice(&flat(probes)));
+    write("live-truth.u32", bytemuck::cast_slice(&truth));
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../benches/ann/peers.py");
+    let dim = faces.dim.to_string();
+    let run = Command::new(python).arg(script).args(["live", "hnswlib"]).arg(dir).arg(dim).status();
+    assert!(run.expect("python runs").success(), "hnswlib was not measured");
+}
+
+/// Adds the vectors, each followed by a search for the next probe, and prints the times and the
+/// recall at the end. Returns the true neighbours of the probes.
+fn one_by_one(
+    what: &str,
+    vectors: &[Embedding],
     probes: &[Embedding],
-    dir: &Path,
-    embed: fn(&[f32]) -> Embedding,
-) {
-    let n = faces.people.len();
-    let vectors: Vec<Embedding> = (0..n).map(|i| embed(&faces.photo(i))).collect();
-    let index = LiveIndex::open(dir, faces.dim, LiveLimits::default()).expect("a directory");
-    let (done, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let is_done = || done.load(Ordering::Relaxed);
-    let (start, cpu) = (Instant::now(), cpu_seconds());
-    let mut longest = 0.0f64;
+    maintained: bool,
+) -> Vec<u32> {
+    let contract = Contract {
+        model: "made up".into(),
+        weights: String::new(),
+        dimension: vectors[0].dim() as u32,
+        metric: Metric::NormalisedL2,
+        threshold: None,
+        detector: "none".into(),
+        min_face: 0,
+        preprocessing: "none".into(),
+        precision: "f32".into(),
+    };
+    let live = LiveGallery::new(contract, None);
+    let (mut adds, mut searches) = (Vec::new(), Vec::new());
+    let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !is_done() {
-                let probe = &probes[asked.fetch_add(1, Ordering::Relaxed) % probes.len()];
-                index.search(probe, K, Effort::Balanced).expect("found");
-            }
-        });
-        scope.spawn(|| {
-            while !is_done() {
-                if !index.maintain().expect("maintained") {
-                    std::thread::yield_now();
+        if maintained {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    if !live.maintain() {
+                        std::thread::yield_now();
+                    }
                 }
-            }
-        });
+            });
+        }
         for (i, vector) in vectors.iter().enumerate() {
-            let added = Instant::now();
-            index.add(FaceId(i as u64), vector).expect("added");
-            longest = longest.max(added.elapsed().as_secs_f64());
-            if i % 1000 == 999 {
-                let found = index.search(vector, 1, Effort::Balanced).expect("found");
-                assert_eq!(found[0].1.get(), 0.0, "the next query finds it");
-            }
+            let start = Instant::now();
+            live.add(&record(i as u64), Path::new("a.jpg"), vector).expect("added");
+            adds.push(start.elapsed().as_secs_f64());
+            let probe = &probes[i % probes.len()..][..1];
+            let start = Instant::now();
+            live.view().search(&SearchRequest::new(probe, K)).expect("found");
+            searches.push(start.elapsed().as_secs_f64());
         }
         done.store(true, Ordering::Relaxed);
     });
-    let wall = start.elapsed().as_secs_f64();
+    let counts = live.counts();
+    let view = live.view();
+    let ask = |effort| view.search(&SearchRequest::new(probes, K).effort(effort)).expect("found");
+    let (truth, found) = (ask(Effort::Exact), ask(Effort::Balanced));
+    let pairs = truth.iter().zip(&found);
+    let hits = pairs.map(|(a, b)| a.rows.iter().filter(|row| b.rows.contains(row)).count());
+    let recall = hits.sum::<usize>() as f64 / (probes.len() * K.min(vectors.len())) as f64;
+    print(what, adds, searches, recall);
+    let LiveCounts { scanned, in_graph, .. } = counts;
+    println!("    {scanned} faces scanned, {in_graph} in the graph");
+    truth.iter().flat_map(|found| found.rows.iter().map(|row| row.0)).collect()
+}
+
+/// One line of figures, as peers.py prints its own.
+fn print(what: &str, mut adds: Vec<f64>, mut searches: Vec<f64>, recall: f64) {
+    let rate = adds.len() as f64 / adds.iter().sum::<f64>();
+    adds.sort_by(f64::total_cmp);
+    searches.sort_by(f64::total_cmp);
+    let at = |times: &[f64], share: f64| 1e3 * times[((times.len() - 1) as f64 * share) as usize];
     println!(
-        "{n} faces added in {wall:.1} s: {:.0} a second, the longest took {:.1} ms; meanwhile {:.0} \
-         queries a second; {:.1} CPU s in all; parts, and faces in memory: {:?}",
-        n as f64 / wall,
-        longest * 1e3,
-        asked.load(Ordering::Relaxed) as f64 / wall,
-        cpu_seconds() - cpu,
-        index.sizes()
+        "{what}: {rate:.0} inserts a second, median {:.3} ms, p99 {:.3} ms, longest {:.1} ms; \
+         searches between, median {:.3} ms, p99 {:.3} ms; recall@10 at the end {recall:.4}",
+        at(&adds, 0.5),
+        at(&adds, 0.99),
+        at(&adds, 1.0),
+        at(&searches, 0.5),
+        at(&searches, 0.99)
     );
-    let start = Instant::now();
-    while index.maintain().expect("maintained") {}
-    println!(
-        "what was left to do took {:.1} s: {:?}",
-        start.elapsed().as_secs_f64(),
-        index.sizes()
-    );
+}
+
+fn record(id: u64) -> FaceRecord {
+    let bbox = BoundingBox { x: 0.0, y: 0.0, width: 1.0, height: 1.0 };
+    let face = DetectedFace { bbox, score: 1.0, landmarks: Landmarks([[0.0; 2]; 5]) };
+    let photo = ContentHash([0; 32]);
+    FaceRecord { id: FaceId(id), photo, face, quality: None, identity: None }
 }

@@ -1,16 +1,17 @@
 //! The search at scale. `benches/ann.sh` runs this and the same task in other libraries, and prints
-//! the table; `docs/benchmarks.md` has the commands.
+//! the table; `docs/benchmarks/search.md` has the commands.
 //!
-//! `cargo bench -p facesearch-ann --bench ann -- COMMAND --n 1000000 --dim 128 --like dlib --dir DIR`
+//! `cargo bench -p facesearch-ann --bench ann -- COMMAND --n 1000000 --dim 128 --like dlib --dir
+//! DIR`
 //!
 //! | command | what it does |
 //! |---|---|
 //! | `make` | makes the faces, publishes them to `DIR/index`, and leaves probes and true neighbours in `DIR` |
 //! | `sweep` | opens that index and prints recall and queries a second of every effort, as lines of JSON |
 //! | `batch` | asks `--probes` at once, exactly and by the graph |
-//! | `live` | adds faces while one thread asks |
+//! | `live` | adds faces one at a time with a search after each, beside hnswlib (by `--python PYTHON`) |
 //!
-//! Measured is `Gallery::candidates` with exact re-ranking and all checks; not the time to open a photo
+//! Measured is `Gallery::search` with exact re-ranking and all checks; not the time to open a photo
 //! or to embed a face.
 
 #![expect(clippy::print_stdout, reason = "the result of a benchmark is what it prints")]
@@ -94,15 +95,17 @@ impl Task {
             publisher.publish(&store, last).expect("published");
             (start.elapsed().as_secs_f64(), cpu_seconds() - cpu)
         };
-        // The first publication makes faces and writes tables, the second does that again and builds.
-        // With `--once` there is no first, which spares the disk, and the time is that of everything.
+        // The first publication makes faces and writes tables, the second does that again and
+        // builds. With `--once` there is no first, which spares the disk, and the time is that of
+        // everything.
         let once = std::env::args().any(|arg| arg == "--once");
         let tables = if once { (0.0, 0.0) } else { publish(false) };
         let all = publish(true);
         let (wall, cpu) = (all.0 - tables.0, all.1 - tables.1);
         let snapshot = Snapshot::open(&self.index()).expect("opened");
         let probes: Vec<Embedding> = probes.chunks_exact(self.dim).map(embedding).collect();
-        let exact = snapshot.candidates_of_each(&probes, K, Effort::Exact).expect("found");
+        let request = SearchRequest::new(&probes, K).effort(Effort::Exact);
+        let exact = snapshot.search(&request).expect("found");
         let truth: Vec<u32> =
             exact.into_iter().flat_map(|found| found.rows.into_iter().map(|row| row.0)).collect();
         write("truth.u32", bytemuck::cast_slice(&truth));
@@ -131,10 +134,10 @@ impl Task {
         let snapshot = Snapshot::open(&self.index()).expect("opened");
         let open = start.elapsed().as_secs_f64();
         let start = Instant::now();
-        snapshot.candidates(&probes[0], K, Effort::Balanced).expect("found");
+        snapshot.search(&SearchRequest::new(&probes[..1], K)).expect("found");
         let first = start.elapsed().as_secs_f64();
-        for probe in &probes {
-            snapshot.candidates(probe, K, Effort::Balanced).expect("found");
+        for probe in probes.chunks(1) {
+            snapshot.search(&SearchRequest::new(probe, K)).expect("found");
         }
         let (vectors, after) = resident_mb("/vectors");
         // The records of faces are no part of the search: peers have none.
@@ -163,9 +166,8 @@ impl Task {
     fn live(&self) {
         let faces = Faces::new(self.profile, self.n, self.dim, self.probes);
         let probes: Vec<Embedding> = faces.probes().chunks_exact(self.dim).map(embedding).collect();
-        let dir = self.dir.join("live");
-        let _ = fs::remove_dir_all(&dir);
-        live::live(&faces, &probes, &dir, embedding);
+        let python = std::env::args().skip_while(|arg| arg != "--python").nth(1);
+        live::live(&faces, &probes, &self.dir, python.as_deref());
     }
 
     /// Megabytes of the search structures.

@@ -1,14 +1,15 @@
 """Other libraries on the task that `benches/ann` left in a directory.
 
 Usage: peers.py build|sweep PEER DIR DIM CACHE
+       peers.py live hnswlib DIR DIM
 
 `build` builds the index with two threads, unless CACHE has it, and leaves it there with what the
-build took. `sweep` loads it and prints recall and queries a second as lines of JSON. Truth is the exact
-scan's; Faiss Flat is among the peers, so that it is checked by another hand.
+build took. `sweep` loads it and prints recall and queries a second as lines of JSON. Truth is the
+exact scan's; Faiss Flat is among the peers, so that it is checked by another hand.
 
-Whoever keeps codes of a byte only gets his best 40 re-ranked with the exact vectors, and the time of
-that for nothing. Probes are asked in groups through the library's own call for many probes, each group
-several times, and the best time of each group counts.
+Whoever keeps codes of a byte only gets his best 40 re-ranked with the exact vectors, and the time
+of that for nothing. Probes are asked in groups through the library's own call for many probes, each
+group several times, and the best time of each group counts.
 """
 
 import importlib
@@ -29,6 +30,8 @@ PASSES = 4
 ENOUGH = 3
 # Queries a second below which no further effort is tried.
 SLOW = 50
+# Beam width of the searches between additions: that of facesearch's live graph.
+LIVE_EF = 192
 WIDTHS = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
 PROBED = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768)
 
@@ -288,7 +291,8 @@ def resident():
 
 def build(name, peer, base, path):
     """Builds, saves, and notes what the build took."""
-    # In its place at once, for ScaNN notes where its files are; the note made last says it is whole.
+    # In its place at once, for ScaNN notes where its files are; the note made last says it is
+    # whole.
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(parents=True)
     base = np.array(base)
@@ -364,7 +368,39 @@ def sweep(name, peer, base, probes, truth, path):
             break
 
 
+def live(where, dim):
+    """Adds the vectors that the benchmark left to hnswlib one at a time, with a search after each."""
+    import hnswlib
+
+    read = lambda name, kind: np.fromfile(where / name, kind)
+    base = read("live.f32", np.float32).reshape(-1, dim)
+    probes = read("live-probes.f32", np.float32).reshape(-1, dim)
+    truth = read("live-truth.u32", np.uint32).reshape(len(probes), -1)
+    index = hnswlib.Index(space="l2", dim=dim)
+    index.init_index(max_elements=len(base), ef_construction=200, M=16)
+    index.set_num_threads(1)
+    index.set_ef(LIVE_EF)
+    adds, searches = [], []
+    for i, vector in enumerate(base):
+        start = time.perf_counter()
+        index.add_items(vector, i)
+        middle = time.perf_counter()
+        index.knn_query(probes[i % len(probes)], k=min(K, i + 1))
+        adds.append(middle - start)
+        searches.append(time.perf_counter() - middle)
+    found = index.knn_query(probes, k=truth.shape[1])[0]
+    at = lambda times, share: 1e3 * np.quantile(times, share)
+    print(
+        f"hnswlib, one thread, M 16, ef_construction 200, ef {LIVE_EF}: {len(adds) / sum(adds):.0f} "
+        f"inserts a second, median {at(adds, 0.5):.3f} ms, p99 {at(adds, 0.99):.3f} ms, longest "
+        f"{at(adds, 1):.1f} ms; searches between, median {at(searches, 0.5):.3f} ms, p99 "
+        f"{at(searches, 0.99):.3f} ms; recall@10 at the end {hits(found, truth)[1]:.4f}"
+    )
+
+
 def main():
+    if sys.argv[1] == "live":
+        return live(Path(sys.argv[3]), int(sys.argv[4]))
     command, name, where, dim, cache = sys.argv[1:]
     package, make = PEERS[name]
     try:

@@ -2,8 +2,9 @@
 
 Usage: report.py RESULTS.jsonl N
 
-Between two efforts a library's speed is interpolated, logarithm against logarithm of what is missed. Of
-an effort that was measured in several rounds the fastest counts, for the machine may have been busy.
+Between two efforts a library's speed is interpolated, logarithm against logarithm of what is
+missed. Of an effort that was measured in several rounds the fastest counts, for the machine may
+have been busy.
 """
 
 import json

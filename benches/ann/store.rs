@@ -23,7 +23,7 @@ impl MadeUp {
             weights: String::new(),
             dimension: faces.dim as u32,
             metric: Metric::NormalisedL2,
-            threshold: 0.55,
+            threshold: Some(0.55),
             detector: "none".into(),
             min_face: 0,
             preprocessing: "none".into(),
@@ -53,6 +53,9 @@ impl FaceStore for MadeUp {
         let outcome = Outcome::Faces(1);
         let faces = Vec::new();
         Ok(Some(PhotoRecord { content, path, width: 0, height: 0, outcome, faces }))
+    }
+    fn is_forgotten(&self, _: &ContentHash) -> Result<bool, StoreError> {
+        Ok(false)
     }
     fn paths_of(&self, _: &ContentHash) -> Result<Vec<PathBuf>, StoreError> {
         Ok(Vec::new())

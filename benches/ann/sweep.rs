@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use facesearch_ann::Snapshot;
-use facesearch_core::{Candidates, Effort, Embedding, Gallery};
+use facesearch_core::{Candidates, Effort, Embedding, Gallery, SearchRequest};
 
 use crate::clock::thread_cpu_seconds;
 
@@ -51,9 +51,10 @@ pub(crate) fn sweep(snapshot: &Snapshot, probes: &[Embedding], truth: &[u32]) {
     }
 }
 
-/// Asks as `batch` does, and as the peers are asked: for all of a group at once, on the threads of the pool.
+/// Asks as `batch` does, and as the peers are asked: for all of a group at once, on the threads of
+/// the pool.
 fn ask(snapshot: &Snapshot, probes: &[Embedding], effort: Effort) -> Vec<Candidates> {
-    snapshot.candidates_of_each(probes, K, effort).expect("found")
+    snapshot.search(&SearchRequest::new(probes, K).effort(effort)).expect("found")
 }
 
 fn pool(threads: usize) -> rayon::ThreadPool {

@@ -3,9 +3,9 @@
     python models/reference/booster_reference.py make DIR
     python models/reference/booster_reference.py predict MODEL.txt ROWS.json
 
-`make` trains boosters on made-up numbers of odd shapes, in every way that the text format tells apart,
-and writes each (NAME.txt) with rows and LightGBM's predictions (NAME.json); those that must be
-refused go to DIR/refused. `predict` prints what LightGBM says of a booster trained elsewhere.
+`make` trains boosters on made-up numbers of odd shapes, in every way that the text format tells
+apart, and writes each (NAME.txt) with rows and LightGBM's predictions (NAME.json); those that must
+be refused go to DIR/refused. `predict` prints what LightGBM says of a booster trained elsewhere.
 """
 
 import json

@@ -1,11 +1,12 @@
-"""FaceNet as facenet-pytorch builds and runs it: outputs for weights and inputs that a formula gives.
+"""FaceNet as facenet-pytorch builds and runs it: outputs for weights and inputs that a formula
+gives.
 
     python models/reference/facenet_reference.py crates/facesearch-vision/tests/golden
 
-Needs the packages facenet-pytorch and torch. The folder gets `facenet.shapes`, a line for each array
-of the state dict with its name and sizes, and `facenet.f32`, eight embeddings of 512 numbers. The
-test `tests/facenet_parity.rs` makes the same weights and inputs, so that it needs neither PyTorch,
-which comes with gigabytes of CUDA, nor a file of 94 MB.
+Needs the packages facenet-pytorch and torch. The folder gets `facenet.shapes`, a line for each
+array of the state dict with its name and sizes, and `facenet.f32`, eight embeddings of 512 numbers.
+The test `tests/facenet_parity.rs` makes the same weights and inputs, so that it needs neither
+PyTorch, which comes with gigabytes of CUDA, nor a file of 94 MB.
 """
 
 import importlib.util

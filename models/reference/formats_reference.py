@@ -1,6 +1,6 @@
 """Small files of every format of weights and networks, each written by the program it comes from.
 
-    python models/reference/formats_reference.py crates/facesearch-vision/tests/formats FORMAT...
+    python models/reference/formats_reference.py crates/facesearch-nn/tests/formats FORMAT...
 
 FORMAT is any of `keras` (needs tensorflow-cpu 2.15), `torch` (torch, safetensors), `onnx` (onnx)
 and `openvino` (openvino, onnx). Each file holds a few layers with seeded weights; the networks take

@@ -7,9 +7,10 @@ inside, DATA one with `people` (aligned chips of faces) and `photos`, OUT a fold
 Needs the packages onnx, onnxruntime, openvino, numpy and Pillow.
 
 Every network gets three chips of faces and the middle of three photos, the same each time, brought
-to its size, once as bytes are (0 to 255) and once as `(x - 127.5) / 128`. OUT gets `graphs.json` and for each network one file of little-endian
-f32 numbers for each input and output. The test that reads it:
-`FACESEARCH_REFERENCE=OUT FACESEARCH_SHARED=... cargo nextest run -p facesearch-vision graph_parity`.
+to its size, once as bytes are (0 to 255) and once as `(x - 127.5) / 128`. OUT gets `graphs.json`
+and for each network one file of little-endian f32 numbers for each input and output. The test that
+reads it: `FACESEARCH_REFERENCE=OUT FACESEARCH_SHARED=... cargo nextest run -p facesearch-nn
+graph_parity`.
 """
 
 import json

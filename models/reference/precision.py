@@ -3,16 +3,16 @@
     python models/reference/precision.py chips LFW PAIRS.txt WEIGHTS YUNET.onnx CHIPS
     python models/reference/precision.py move dlib|NETWORK.onnx CHIPS [--all] [MODE ...]
 
-`chips` cuts LFW's faces once: for dlib's network as dlib does it (HOG, 5 points), for the others by YuNet's
-points; WEIGHTS is the folder of dlib's two files, into which nothing is written. `move` prints for each
-MODE the mean and largest L2 distance from the embedding in f32, over 100 chips that were not used for
-calibration, and with `--all` the accuracy on the pairs, at the threshold that is best in f32 and at its
-own best. A MODE is a precision and a way, as `bf16-four`: precisions bf16, i8 and i16; ways `direct`, `two` and
-`four`, the last two with Winograd's transforms for 3x3 convolutions of stride 1, rounding behind
-them. Sums are exact or in f32. Integers: activations by one scale for each layer (and plane), the
-largest of the calibration times 1.25 (i8: times 1); weights by one for each output channel (and
-plane); i16 so that no sum can leave 32 bits. Needs numpy, onnx, torch; `chips` also dlib-bin,
-opencv and Pillow.
+`chips` cuts LFW's faces once: for dlib's network as dlib does it (HOG, 5 points), for the others by
+YuNet's points; WEIGHTS is the folder of dlib's two files, into which nothing is written. `move`
+prints for each MODE the mean and largest L2 distance from the embedding in f32, over 100 chips that
+were not used for calibration, and with `--all` the accuracy on the pairs, at the threshold that is
+best in f32 and at its own best. A MODE is a precision and a way, as `bf16-four`: precisions bf16,
+i8 and i16; ways `direct`, `two` and `four`, the last two with Winograd's transforms for 3x3
+convolutions of stride 1, rounding behind them. Sums are exact or in f32. Integers: activations by
+one scale for each layer (and plane), the largest of the calibration times 1.25 (i8: times 1);
+weights by one for each output channel (and plane); i16 so that no sum can leave 32 bits. Needs
+numpy, onnx, torch; `chips` also dlib-bin, opencv and Pillow.
 """
 
 import pathlib
@@ -177,7 +177,8 @@ class Network:
             return F.conv2d(x, w, b, stride, pad, 1, groups)
         small = x.shape[2] <= 4
         form = {"direct": None, "two": "two", "four": "two" if small else "four"}[self.mode[1]]
-        # The largest number of each image: what comes out of a transform is at most so many times that.
+        # The largest number of each image: what comes out of a transform is at most so many times
+        # that.
         most = x.abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-20)
         self.bound = most
         if form is None or w.shape[2:] != (3, 3) or stride != [1, 1] or x.shape[2] == 1:

@@ -1,6 +1,7 @@
-"""Writes what scikit-learn and scipy say of made-up distances, for the tests of facesearch-eval.
+"""Writes what scikit-learn and scipy say of made-up distances, for the tests of facesearch-people
+and facesearch-eval.
 
-    python models/reference/sklearn_reference.py crates/facesearch-eval/tests/golden/pairs.json
+    python models/reference/sklearn_reference.py crates/facesearch-people/tests/golden/pairs.json
 
 Distances are rounded, so that ties occur, and some pairs have none. scikit-learn takes scores that
 are finite, so a missing distance is given to it as 1000, beyond every other.

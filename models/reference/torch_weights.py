@@ -1,6 +1,6 @@
 """Sums and first values of the arrays in PyTorch files, as PyTorch itself reads them.
 
-Usage: python torch_weights.py FILE... > crates/facesearch-vision/src/weights/torch/golden.json
+Usage: python torch_weights.py FILE... > crates/facesearch-nn/src/weights/torch/golden.json
 Needs: torch. The files are those that the tests find by name under FACESEARCH_SHARED/models.
 """
 

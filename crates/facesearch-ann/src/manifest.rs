@@ -23,6 +23,9 @@ pub(crate) const PHOTOS: &str = "photos";
 pub(crate) const IDENTITIES: &str = "identities";
 pub(crate) const LEDGER: &str = "ledger";
 
+/// Ids are below this, so that there is always a next one.
+pub(crate) const MOST_FACES: u64 = 1 << 62;
+
 const CHECKSUM: &str = ",\"checksum\":\"";
 const END: &str = "\"}\n";
 
@@ -111,7 +114,12 @@ impl Manifest {
             let path = index.to_owned();
             return Err(GalleryError::Format { path, found: format.format, wanted: FORMAT });
         }
-        serde_json::from_slice(&body).map_err(|e| corrupt(&format!("it cannot be understood: {e}")))
+        let manifest: Self = serde_json::from_slice(&body)
+            .map_err(|e| corrupt(&format!("it cannot be understood: {e}")))?;
+        if manifest.next_face > MOST_FACES || manifest.generation > MOST_FACES {
+            return Err(corrupt("it counts more than there can be"));
+        }
+        Ok(manifest)
     }
 
     /// The manifest's bytes.

@@ -8,7 +8,6 @@ mod segments;
 mod tests;
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use facesearch_core::{
@@ -18,12 +17,11 @@ use facesearch_core::{
 pub use self::collect::SnapshotWriter;
 use self::collect::Tables;
 use self::history::History;
-use self::segments::{Build, New};
+use self::segments::New;
 use crate::files::{FORMAT, Kind, Mapped, io_error, sync_dir};
 use crate::manifest::{
     FACES, MANIFEST, Manifest, SegmentEntry, VECTORS, generation_dir, published,
 };
-use crate::segment::GraphBuilder;
 use crate::snapshot::Snapshot;
 use crate::tables::Faces;
 use crate::vectors::Vectors;
@@ -34,35 +32,29 @@ use crate::vectors::Vectors;
 /// they go by the manifest, which is replaced in one step after all that it names is on the disk.
 /// The generation before is kept for readers that are just opening it; older ones are removed.
 ///
-/// While a run goes on, search structures are carried over and what is new is left to the scan, so a
-/// publication costs a copy of the tables; at its end the structures are completed.
+/// While a run goes on, search structures are carried over and what is new is left to the scan, so
+/// a publication costs a copy of the tables; at its end the structures are completed.
 ///
 /// Memory: about fifty bytes a photo and twelve a face, besides the labels; while a structure is
 /// built, three hundred bytes and a code for each of its faces.
 #[derive(Debug, Clone)]
 pub struct SnapshotPublisher {
     index: PathBuf,
-    build: Build,
+    /// One search structure over everything.
+    single: bool,
 }
 
 impl SnapshotPublisher {
     /// Publishes into the index directory `index`, which is made where it is not there.
     pub fn new(index: impl Into<PathBuf>) -> Self {
-        Self { index: index.into(), build: Build::default() }
-    }
-
-    /// Lets another builder make the graphs.
-    #[must_use]
-    pub fn with_builder(mut self, builder: GraphBuilder) -> Self {
-        self.build.builder = builder;
-        self
+        Self { index: index.into(), single: false }
     }
 
     /// Makes one structure over everything: the fastest to search, and made anew when one face is
     /// added. Otherwise a large structure is left alone as long as may be.
     #[must_use]
     pub fn with_single_structure(mut self) -> Self {
-        self.build.single = true;
+        self.single = true;
         self
     }
 
@@ -84,7 +76,7 @@ impl SnapshotPublisher {
         match &standing {
             Some(standing) if !last => segments::carried(&new, standing),
             None if !last => Ok(Vec::new()),
-            standing => segments::complete(&new, standing.as_ref(), self.build),
+            standing => segments::complete(&new, standing.as_ref(), self.single),
         }
     }
 
@@ -108,21 +100,19 @@ impl SnapshotPublisher {
             let names = names.collect::<std::io::Result<Vec<_>>>()?;
             Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
         };
-        read().map_err(|source| io_error("list", &dir, source))
+        let unread = |source: std::io::Error| StoreError::Io {
+            action: "list",
+            path: dir.clone(),
+            source: source.into(),
+        };
+        read().map_err(unread)
     }
 
     /// Replaces the manifest: the moment of publication.
     fn switch(&self, manifest: &Manifest) -> Result<(), StoreError> {
-        let dir = published(&self.index);
-        let (next, path) = (dir.join("MANIFEST.next"), dir.join(MANIFEST));
-        let write = || -> std::io::Result<()> {
-            let mut file = fs::File::create(&next)?;
-            file.write_all(&manifest.to_bytes())?;
-            file.sync_all()?;
-            fs::rename(&next, &path)
-        };
-        write().map_err(|source| io_error("replace", &path, source))?;
-        sync_dir(&dir)
+        let path = published(&self.index).join(MANIFEST);
+        facesearch_disk::replace(&path, &manifest.to_bytes())
+            .map_err(|source| io_error("replace", &path, source))
     }
 
     /// Removes what no reader can be opening any more, and what a killed publisher left behind.
@@ -169,8 +159,8 @@ impl SnapshotPublisher {
 
     /// Publishes what `fill` writes, without a store behind it: the index is then all there is.
     ///
-    /// `contract` is that of every vector. Where `last` is false, building search structures for new
-    /// faces is left to a later publication; they are found all the same.
+    /// `contract` is that of every vector. Where `last` is false, building search structures for
+    /// new faces is left to a later publication; they are found all the same.
     ///
     /// # Errors
     ///
@@ -190,7 +180,7 @@ impl SnapshotPublisher {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Io`] where a file cannot be removed.
+    /// [`StoreError::Write`] where a file cannot be removed.
     pub fn forget_earlier(&self) -> Result<(), StoreError> {
         let Some(standing) = self.standing() else { return Ok(()) };
         for generation in self.generations()?.into_iter().filter(|g| *g != standing.generation) {
@@ -269,5 +259,5 @@ fn just_written(error: GalleryError) -> StoreError {
 }
 
 fn make_dir(dir: &Path) -> Result<(), StoreError> {
-    fs::create_dir_all(dir).map_err(|source| io_error("make", dir, source))
+    facesearch_disk::make_dir(dir).map_err(|source| io_error("make", dir, source))
 }

@@ -9,7 +9,8 @@ pub(crate) use batch::{ManyProbes, nearest_of_each};
 use std::collections::BinaryHeap;
 use std::ops::Range;
 
-use facesearch_core::{GalleryError, Row, RowSet, l2_squared, l2_squared_f64};
+use facesearch_core::approximate::l2_squared;
+use facesearch_core::{GalleryError, Row, RowSet, squared_distance};
 use rayon::prelude::*;
 
 use crate::vectors::Vectors;
@@ -20,7 +21,8 @@ const PART: u32 = 1 << 15;
 /// Rows whose checksums are looked at together.
 const STRIDE: u32 = 1 << 9;
 
-/// Returns the `k` rows of `rows` nearest to `probe`: distance ascending, then row ascending.
+/// Returns the `k` rows nearest to `probe` of those in `rows` (and in `among`, where that is
+/// given): distance ascending, then row ascending.
 ///
 /// Equal, ties included, to measuring in `f64` and sorting: `f32` only decides which rows are
 /// measured so. The distances returned are squared.
@@ -31,6 +33,7 @@ const STRIDE: u32 = 1 << 9;
 pub(crate) fn nearest(
     vectors: &Vectors,
     rows: Range<u32>,
+    among: Option<&RowSet>,
     probe: &[f32],
     k: usize,
 ) -> Result<Vec<(f64, u32)>, GalleryError> {
@@ -41,11 +44,18 @@ pub(crate) fn nearest(
         .collect();
     let scan = |part: Range<u32>| -> Result<Shortlist, GalleryError> {
         let mut list = Shortlist::new(k, probe.len());
+        if let Some(among) = among {
+            for Row(row) in among.within(part) {
+                vectors.check(row..row + 1)?;
+                list.offer(l2_squared(probe, vectors.get(row)), row);
+            }
+            return Ok(list);
+        }
         for start in part.clone().step_by(STRIDE as usize) {
-            let some = start..part.end.min(start.saturating_add(STRIDE));
-            vectors.check(some.clone())?;
-            let block = vectors.range(some.clone());
-            for (row, vector) in some.zip(block.chunks_exact(probe.len())) {
+            let stride = start..part.end.min(start.saturating_add(STRIDE));
+            vectors.check(stride.clone())?;
+            let block = vectors.range(stride.clone());
+            for (row, vector) in stride.zip(block.chunks_exact(probe.len())) {
                 list.offer(l2_squared(probe, vector), row);
             }
         }
@@ -57,33 +67,7 @@ pub(crate) fn nearest(
     } else {
         parts.into_par_iter().map(scan).try_reduce(|| empty.clone(), |a, b| Ok(a.merge(b)))?
     };
-    Ok(list.finish(|row| l2_squared_f64(probe, vectors.get(row))))
-}
-
-/// Returns the `k` rows of `among` nearest to `probe`, as [`nearest`] does.
-///
-/// # Errors
-///
-/// [`GalleryError::Corrupt`] where a row is not as it was written.
-pub(crate) fn nearest_of(
-    vectors: &Vectors,
-    among: &RowSet,
-    probe: &[f32],
-    k: usize,
-) -> Result<Vec<(f64, u32)>, GalleryError> {
-    let rows: Vec<Row> = among.iter().collect();
-    let scan = |part: &[Row]| -> Result<Shortlist, GalleryError> {
-        let mut list = Shortlist::new(k, probe.len());
-        for Row(row) in part {
-            vectors.check(*row..row + 1)?;
-            list.offer(l2_squared(probe, vectors.get(*row)), *row);
-        }
-        Ok(list)
-    };
-    let empty = || Shortlist::new(k, probe.len());
-    let parts = rows.par_chunks(PART as usize).map(scan);
-    let list = parts.try_reduce(empty, |a, b| Ok(a.merge(b)))?;
-    Ok(list.finish(|row| l2_squared_f64(probe, vectors.get(row))))
+    Ok(list.finish(|row| squared_distance(probe, vectors.get(row))))
 }
 
 /// The rows that may be among the nearest `k`, given that `f32` distances are only nearly right.

@@ -1,41 +1,40 @@
 //! The published snapshot: what readers map and search.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use std::ops::Range;
-
 use facesearch_core::{
     Candidates, Contract, Effort, Embedding, FaceId, FaceView, Gallery, GalleryCounts,
-    GalleryError, IdentityIndex, Outcome, PhotoIndex, Row, RowSet, l2_squared,
+    GalleryError, IdentityIndex, Outcome, PhotoIndex, Row, RowSet, SearchRequest, squared_distance,
 };
-
 use rayon::prelude::*;
 
 use crate::files::{FileSeal, Kind, Mapped};
 use crate::manifest::{
-    FACES, IDENTITIES, LEDGER, MANIFEST, Manifest, PHOTOS, SegmentEntry, VECTORS, generation_dir,
+    FACES, IDENTITIES, LEDGER, MANIFEST, MOST_FACES, Manifest, PHOTOS, SegmentEntry, VECTORS,
+    generation_dir,
 };
 use crate::scan;
-use crate::segment::{Certificate, Rows, Segment};
-use crate::tables::{Faces, Identities, Ledger, Photos};
+use crate::segment::{Certificate, Proposal, Segment};
+use crate::tables::{Faces, Identities, Ledger, NO_IDENTITY, Photos};
 use crate::vectors::Vectors;
 
 /// How often opening starts over because another publication came in between.
 const ATTEMPTS: usize = 16;
 
-/// Probes that a thread looks for together.
+/// Probes that a thread searches for together.
 const TOGETHER: usize = 16;
 
-/// Where fewer than one row in so many is allowed, those are measured.
+/// Where fewer than one row in so many may be found, all that may be are measured.
 const RARE: usize = 8;
 
 /// A complete, published state of an index.
 ///
-/// Opening maps the files and reads none of them; a block is checked against its checksum when it is
-/// first used. [`Gallery::candidates`] checks all that can
-/// be reached from the rows it returns: their vectors, faces and photos, their identities and all
-/// rows of those. Whoever walks the tables on his own calls [`Gallery::verify`] first.
+/// Opening maps the files and reads none of them; a block is checked against its checksum when it
+/// is first used. [`Gallery::search`] checks all that can be reached from the rows it returns:
+/// their vectors, faces and photos, their identities and all rows of those. Whoever walks the
+/// tables on his own calls [`Gallery::verify`] first.
 pub struct Snapshot {
     index: PathBuf,
     manifest: Manifest,
@@ -54,12 +53,13 @@ pub struct Snapshot {
 impl Snapshot {
     /// Opens what is published in the index directory `index`.
     ///
-    /// A publication that happens meanwhile does not disturb: either it is seen whole or not at all.
+    /// A publication that happens meanwhile does not disturb: either it is seen whole or not at
+    /// all.
     ///
     /// # Errors
     ///
-    /// [`GalleryError::NotFound`] where nothing was published, [`GalleryError::Format`] where another
-    /// version wrote it, [`GalleryError::Corrupt`] where it is damaged.
+    /// [`GalleryError::NotFound`] where nothing was published, [`GalleryError::Format`] where
+    /// another version wrote it, [`GalleryError::Corrupt`] where it is damaged.
     pub fn open(index: &Path) -> Result<Self, GalleryError> {
         let mut manifest = Manifest::read(index)?;
         for _ in 0..ATTEMPTS {
@@ -103,12 +103,10 @@ impl Snapshot {
         let mut segments = Vec::with_capacity(manifest.segments.len());
         for entry in &manifest.segments {
             let file = open(&entry.name(), Kind::Segment, &entry.file)?;
-            let rows = match &entry.row_map {
-                None => Rows::From(entry.first_row),
-                Some(seal) => Rows::Mapped(open(&entry.row_map_name(), Kind::RowMap, seal)?),
-            };
-            let present = entry.end_row.saturating_sub(entry.first_row) as usize;
-            segments.push((entry.clone(), Segment::new(file, rows, present)?));
+            let open_map = |seal| open(&entry.row_map_name(), Kind::RowMap, seal);
+            let row_map = entry.row_map.as_ref().map(open_map).transpose()?;
+            let rows = entry.first_row..entry.end_row;
+            segments.push((entry.clone(), Segment::new(file, rows, row_map)?));
         }
         let uncovered = uncovered(&segments, &faces, &vectors)?;
         let words = identities.len().div_ceil(64);
@@ -195,129 +193,96 @@ impl Snapshot {
         Ok(self.vectors.get(row))
     }
 
-    /// The `k` rows most likely nearest: what the segments propose and what nothing covers, measured.
-    fn search(
-        &self,
-        probe: &[f32],
-        k: usize,
-        effort: Effort,
-    ) -> Result<(Vec<u32>, bool, u64), GalleryError> {
-        let all = self.faces.len() as u32;
-        let scanned = |segment: &Segment| segment.is_scanned_sooner(effort, k);
-        if effort == Effort::Exact || self.segments.iter().all(|(_, segment)| scanned(segment)) {
-            let found = scan::nearest(&self.vectors, 0..all, probe, k)?;
-            return Ok((found.into_iter().map(|(_, row)| row).collect(), true, u64::from(all)));
-        }
-        let mut found = self.search_each(&[probe], k, effort)?;
-        Ok(found.pop().expect("one probe, one answer"))
+    /// Whether to measure every row that may be found: where that is asked for, where there are
+    /// few, and where a search of the segments costs no less.
+    fn is_scanned(&self, request: &SearchRequest<'_>) -> bool {
+        let SearchRequest { k, effort, among, .. } = *request;
+        let rarity = among.map_or(1, RowSet::rarity);
+        let sooner =
+            |segment: &Segment| segment.is_scanned_sooner(effort, k.saturating_mul(rarity));
+        effort == Effort::Exact
+            || rarity > RARE
+            || self.segments.iter().all(|(_, segment)| sooner(segment))
     }
 
-    /// The same for several probes, where not everything is scanned.
-    fn search_each(
+    /// Measures every row that may be found.
+    fn scan(&self, request: &SearchRequest<'_>) -> Result<Vec<Candidates>, GalleryError> {
+        let SearchRequest { probes, k, among, .. } = *request;
+        let all = 0..self.faces.len() as u32;
+        let nearest = if among.is_none() && probes.len() > 1 {
+            let probes: Vec<&[f32]> = probes.iter().map(Embedding::as_slice).collect();
+            scan::nearest_of_each(&self.vectors, all, &probes, k)?
+        } else {
+            let alone = |probe: &Embedding| {
+                scan::nearest(&self.vectors, all.clone(), among, probe.as_slice(), k)
+            };
+            probes.par_iter().map(alone).collect::<Result<_, _>>()?
+        };
+        let examined = among.map_or(self.faces.len(), RowSet::len) as u64;
+        let answer = |near: Vec<(f64, u32)>| {
+            let rows = near.into_iter().map(|(_, row)| Row(row)).collect();
+            Candidates { rows, exact: true, examined }
+        };
+        Ok(nearest.into_iter().map(answer).collect())
+    }
+
+    /// Searches the segments for a few probes, and measures what no segment covers.
+    fn search_segments(
         &self,
-        probes: &[&[f32]],
-        k: usize,
-        effort: Effort,
-    ) -> Result<Vec<(Vec<u32>, bool, u64)>, GalleryError> {
-        let mut rows = vec![Vec::new(); probes.len()];
-        let mut examined = vec![Vec::new(); probes.len()];
+        request: &SearchRequest<'_>,
+    ) -> Result<Vec<Candidates>, GalleryError> {
+        let mut proposals = Vec::new();
+        proposals.resize_with(request.probes.len(), Proposal::default);
         for (_, segment) in &self.segments {
-            let found = segment.search_each(probes, k, effort, &mut rows)?;
-            examined.iter_mut().zip(found).for_each(|(all, of)| all.push(of));
+            segment.search(request, &mut proposals)?;
         }
-        let all = probes.iter().zip(rows.into_iter().zip(examined));
-        all.map(|(probe, (rows, examined))| self.rank(probe, k, rows, examined)).collect()
+        let proposals = request.probes.iter().zip(proposals);
+        proposals.map(|(probe, proposal)| self.rank(probe.as_slice(), proposal, request)).collect()
     }
 
-    /// The `k` nearest of what the segments propose and of what nothing covers. Of each segment how many codes it
-    /// compared, or `None` where its rows are to be scanned.
+    /// The `k` nearest of what the segments propose and of the rows that were not searched.
     fn rank(
         &self,
         probe: &[f32],
-        k: usize,
-        rows: Vec<u32>,
-        examined: Vec<Option<u64>>,
-    ) -> Result<(Vec<u32>, bool, u64), GalleryError> {
-        let mut scanned = self.uncovered.clone();
-        let unsearched = self.segments.iter().zip(&examined).filter(|(_, codes)| codes.is_none());
-        scanned.extend(unsearched.map(|((entry, _), _)| entry.first_row..entry.end_row));
-        let mut examined = examined.into_iter().flatten().sum();
-        let mut found = self.measured(probe, rows)?;
-        for rows in &scanned {
-            examined += rows.len() as u64;
-            for (_, row) in scan::nearest(&self.vectors, rows.clone(), probe, k)? {
-                found.push((l2_squared(probe, self.vectors.get(row)).to_bits(), row));
-            }
-        }
-        found.sort_unstable();
-        Ok((found.into_iter().take(k).map(|(_, row)| row).collect(), false, examined))
-    }
-
-    /// Rows with their squared distances: bits of floats that are not negative order as the floats do.
-    fn measured(&self, probe: &[f32], rows: Vec<u32>) -> Result<Vec<(u32, u32)>, GalleryError> {
+        proposal: Proposal,
+        request: &SearchRequest<'_>,
+    ) -> Result<Candidates, GalleryError> {
+        let Proposal { rows, mut examined, unsearched } = proposal;
         // They lie anywhere: all are asked for before the first is waited for.
         rows.iter().for_each(|row| self.vectors.prefetch(*row));
-        let measured = |row| Ok((l2_squared(probe, self.checked_vector(row)?).to_bits(), row));
-        rows.into_iter().map(measured).collect()
-    }
-
-    /// The nearest of `among`: few are measured; for many, the graphs are walked.
-    fn search_among(
-        &self,
-        probe: &[f32],
-        k: usize,
-        effort: Effort,
-        among: &RowSet,
-    ) -> Result<(Vec<u32>, bool, u64), GalleryError> {
-        let all = self.faces.len();
-        let mut examined = 0;
-        let rarity = all.div_ceil(among.len().max(1));
-        let scanned =
-            |segment: &Segment| segment.is_scanned_sooner(effort, k.saturating_mul(rarity));
-        let measured_at_once = effort == Effort::Exact
-            || rarity > RARE
-            || self.segments.iter().all(|(_, segment)| scanned(segment));
-        if !measured_at_once {
-            let keep = |row| among.contains(Row(row));
-            let uncovered = self.uncovered.iter().cloned().flatten();
-            let mut rows: Vec<u32> = uncovered.filter(|row| keep(*row)).collect();
-            examined += rows.len() as u64;
-            let mut walked = true;
-            for (_, segment) in &self.segments {
-                match segment.search_where(probe, k, effort, rarity, keep, &mut rows)? {
-                    Some(codes) => examined += codes,
-                    None => walked = false,
-                }
-            }
-            if walked {
-                let mut found = self.measured(probe, rows)?;
-                found.sort_unstable();
-                let rows = found.into_iter().take(k).map(|(_, row)| row).collect();
-                return Ok((rows, false, examined));
-            }
+        let mut near = Vec::with_capacity(rows.len());
+        for row in rows {
+            near.push((squared_distance(probe, self.checked_vector(row)?), row));
         }
-        examined += among.len() as u64;
-        let rows = scan::nearest_of(&self.vectors, among, probe, k)?;
-        Ok((rows.into_iter().map(|(_, row)| row).collect(), true, examined))
+        for rows in self.uncovered.iter().chain(&unsearched) {
+            let allowed = |among: &RowSet| among.within(rows.clone()).count();
+            examined += request.among.map_or(rows.len(), allowed) as u64;
+            let (rows, among) = (rows.clone(), request.among);
+            near.extend(scan::nearest(&self.vectors, rows, among, probe, request.k)?);
+        }
+        near.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let rows = near.into_iter().take(request.k).map(|(_, row)| Row(row)).collect();
+        Ok(Candidates { rows, exact: unsearched.len() == self.segments.len(), examined })
     }
 
-    fn check_length(&self, probe: &Embedding) -> Result<(), GalleryError> {
-        let (expected, got) = (self.vectors.dim(), probe.dim());
-        if got == expected { Ok(()) } else { Err(GalleryError::Dimension { expected, got }) }
-    }
-
-    fn checked(
-        &self,
-        (rows, exact, examined): (Vec<u32>, bool, u64),
-    ) -> Result<Candidates, GalleryError> {
-        rows.iter().try_for_each(|row| self.check_row(*row))?;
-        Ok(Candidates { rows: rows.into_iter().map(Row).collect(), exact, examined })
+    fn check_rows(&self, rows: &[Row]) -> Result<(), GalleryError> {
+        rows.iter().try_for_each(|row| self.check_row(row.0))
     }
 
     /// Checks what can be reached from a row through the accessors of [`Gallery`].
-    fn check_row(&self, row: u32) -> Result<(), GalleryError> {
+    pub(crate) fn check_row(&self, row: u32) -> Result<(), GalleryError> {
         self.check_face(row)?;
-        let Some(IdentityIndex(identity)) = self.faces.get(row).identity else { return Ok(()) };
+        match self.checked_identity(row)? {
+            None => Ok(()),
+            Some(identity) => self.check_identity(IdentityIndex(identity)),
+        }
+    }
+
+    /// Checks the label of an identity, and all its rows.
+    pub(crate) fn check_identity(
+        &self,
+        IdentityIndex(identity): IdentityIndex,
+    ) -> Result<(), GalleryError> {
         if identity as usize >= self.identities.len() {
             return Err(self.faces.file().corrupt("a face is of an identity that is not there"));
         }
@@ -327,16 +292,82 @@ impl Snapshot {
             self.identities.check(identity)?;
             for Row(row) in self.identities.rows(identity) {
                 self.check_face(row)?;
+                if self.faces.identity(row) != identity {
+                    return Err(self.identities.file().corrupt("an identity has another's face"));
+                }
             }
             word.fetch_or(bit, Ordering::Relaxed);
         }
         Ok(())
     }
 
+    /// The identity of a row that was checked.
+    fn checked_identity(&self, row: u32) -> Result<Option<u32>, GalleryError> {
+        match self.faces.identity(row) {
+            NO_IDENTITY => Ok(None),
+            identity if (identity as usize) < self.identities.len() => Ok(Some(identity)),
+            _ => Err(self.faces.file().corrupt("a face is of an identity that is not there")),
+        }
+    }
+
+    /// Checks the labels, before one is looked up.
+    pub(crate) fn check_labels(&self) -> Result<(), GalleryError> {
+        self.identities.file().check_all()
+    }
+
+    /// The row of a face, if it is there.
+    pub(crate) fn find_face(&self, id: FaceId) -> Result<Option<u32>, GalleryError> {
+        let (mut low, mut high) = (0, self.faces.len() as u32);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.checked_id(middle)?.cmp(&id) {
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Equal => return Ok(Some(middle)),
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        Ok(None)
+    }
+
     fn check_face(&self, row: u32) -> Result<(), GalleryError> {
         self.faces.check(row)?;
-        self.vectors.check(row..row + 1)?;
-        self.photos.check(self.faces.get(row).photo.0)
+        if !Embedding::accepts(self.checked_vector(row)?) {
+            return Err(self.vectors.file().corrupt("a vector in it has no finite distances"));
+        }
+        self.photos.check(self.faces.photo(row))
+    }
+
+    /// Checks every byte of the tables, and that what leads from one to another leads somewhere and
+    /// back.
+    fn check_tables(&self) -> Result<(), GalleryError> {
+        self.faces.file().check_all()?;
+        self.photos.file().check_all()?;
+        self.identities.check_all()?;
+        let mut of_somebody = 0;
+        for row in 0..self.faces.len() as u32 {
+            if row > 0 && self.faces.id(row - 1) >= self.faces.id(row) {
+                return Err(self.faces.file().corrupt("its faces are out of order"));
+            }
+            self.photos.check(self.faces.photo(row))?;
+            if self.faces.id(row).0 >= MOST_FACES {
+                return Err(self.faces.file().corrupt("a face has a number that none gets"));
+            }
+            of_somebody += usize::from(self.checked_identity(row)?.is_some());
+        }
+        for identity in 0..self.identities.len() as u32 {
+            let is_theirs = |Row(row): Row| {
+                (row as usize) < self.faces.len() && self.faces.identity(row) == identity
+            };
+            let rows = self.identities.rows(identity);
+            of_somebody = of_somebody.wrapping_sub(rows.len());
+            if !self.identities.rows(identity).all(is_theirs) {
+                return Err(self.identities.file().corrupt("an identity has another's face"));
+            }
+        }
+        match of_somebody {
+            0 => Ok(()),
+            _ => Err(self.identities.file().corrupt("an identity lacks a face")),
+        }
     }
 }
 
@@ -367,31 +398,27 @@ impl Gallery for Snapshot {
         self.identities.len()
     }
 
-    fn candidates(
-        &self,
-        probe: &Embedding,
-        k: usize,
-        effort: Effort,
-    ) -> Result<Candidates, GalleryError> {
-        self.check_length(probe)?;
-        self.checked(self.search(probe.as_slice(), k, effort)?)
-    }
-
-    fn candidates_among(
-        &self,
-        probe: &Embedding,
-        k: usize,
-        effort: Effort,
-        among: &RowSet,
-    ) -> Result<Candidates, GalleryError> {
-        self.check_length(probe)?;
-        self.checked(self.search_among(probe.as_slice(), k, effort, among)?)
+    fn search(&self, request: &SearchRequest<'_>) -> Result<Vec<Candidates>, GalleryError> {
+        let (probes, expected) = (request.probes, self.vectors.dim());
+        if let Some(got) = probes.iter().map(Embedding::dim).find(|got| *got != expected) {
+            return Err(GalleryError::Dimension { expected, got });
+        }
+        if self.is_scanned(request) {
+            let found = self.scan(request)?;
+            found.par_iter().try_for_each(|found| self.check_rows(&found.rows))?;
+            return Ok(found);
+        }
+        let each = probes.len().div_ceil(rayon::current_num_threads()).clamp(1, TOGETHER);
+        let found = probes.par_chunks(each).map(|probes| {
+            let found = self.search_segments(&SearchRequest { probes, ..*request })?;
+            found.iter().try_for_each(|found| self.check_rows(&found.rows))?;
+            Ok(found)
+        });
+        Ok(found.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
     }
 
     fn verify_tables(&self) -> Result<(), GalleryError> {
-        self.faces.file().check_all()?;
-        self.photos.file().check_all()?;
-        self.identities.file().check_all()
+        self.check_tables()
     }
 
     fn added(&self, face: FaceId) -> Option<i64> {
@@ -400,47 +427,12 @@ impl Gallery for Snapshot {
         added[..until].last().map(|(_, at)| *at)
     }
 
-    fn candidates_of_each(
-        &self,
-        probes: &[Embedding],
-        k: usize,
-        effort: Effort,
-    ) -> Result<Vec<Candidates>, GalleryError> {
-        let scanned = |segment: &Segment| segment.is_scanned_sooner(effort, k);
-        if effort != Effort::Exact && !self.segments.iter().all(|(_, segment)| scanned(segment)) {
-            probes.iter().try_for_each(|probe| self.check_length(probe))?;
-            let some = |probes: &[Embedding]| -> Result<Vec<Candidates>, GalleryError> {
-                let probes: Vec<&[f32]> = probes.iter().map(Embedding::as_slice).collect();
-                let found = self.search_each(&probes, k, effort)?;
-                found.into_iter().map(|found| self.checked(found)).collect()
-            };
-            let each = (probes.len().div_ceil(rayon::current_num_threads())).clamp(1, TOGETHER);
-            let found: Result<Vec<_>, _> = probes.par_chunks(each).map(some).collect();
-            return Ok(found?.into_iter().flatten().collect());
-        }
-        let expected = self.vectors.dim();
-        if let Some(got) = probes.iter().map(Embedding::dim).find(|got| *got != expected) {
-            return Err(GalleryError::Dimension { expected, got });
-        }
-        let all = self.faces.len() as u32;
-        let probes: Vec<&[f32]> = probes.iter().map(Embedding::as_slice).collect();
-        let found = scan::nearest_of_each(&self.vectors, 0..all, &probes, k)?;
-        let checked = |found: Vec<(f64, u32)>| {
-            found.iter().try_for_each(|(_, row)| self.check_row(*row))?;
-            let rows = found.into_iter().map(|(_, row)| Row(row)).collect();
-            Ok(Candidates { rows, exact: true, examined: u64::from(all) })
-        };
-        found.into_par_iter().map(checked).collect()
-    }
-
     fn verify(&self) -> Result<(), GalleryError> {
         self.vectors.file().check_all()?;
-        self.faces.file().check_all()?;
-        self.photos.file().check_all()?;
-        self.identities.file().check_all()?;
+        self.check_tables()?;
         self.ledger.check_all()?;
         self.segments.iter().try_for_each(|(_, segment)| segment.check_all())?;
-        (0..self.faces.len() as u32).try_for_each(|row| self.check_row(row))
+        (0..self.faces.len() as u32).into_par_iter().try_for_each(|row| self.check_face(row))
     }
 
     fn vector(&self, row: Row) -> &[f32] {

@@ -75,7 +75,7 @@ impl FakeStore {
             weights: String::new(),
             dimension: dim as u32,
             metric: Metric::L2,
-            threshold: 0.55,
+            threshold: Some(0.55),
             detector: "none".into(),
             min_face: 20,
             preprocessing: "none".into(),
@@ -179,6 +179,9 @@ impl FaceStore for FakeStore {
     fn photo(&self, content: &ContentHash) -> Result<Option<PhotoRecord>, StoreError> {
         Ok(self.photos.get(content).cloned())
     }
+    fn is_forgotten(&self, _: &ContentHash) -> Result<bool, StoreError> {
+        unimplemented!("publishing looks for no new photos")
+    }
     fn paths_of(&self, _: &ContentHash) -> Result<Vec<PathBuf>, StoreError> {
         unimplemented!("publishing reads no ledger")
     }
@@ -215,5 +218,6 @@ impl FaceStore for FakeStore {
 /// What a gallery finds, with its own order: exact distance, then row.
 pub(crate) fn search(gallery: &dyn Gallery, probe: &[f32], k: usize, effort: Effort) -> Vec<u32> {
     let probe = Embedding::new(probe.to_vec(), Metric::L2).unwrap();
-    gallery.candidates(&probe, k, effort).unwrap().rows.iter().map(|row| row.0).collect()
+    let found = gallery.search(&SearchRequest::new(&[probe], k).effort(effort)).unwrap();
+    found[0].rows.iter().map(|row| row.0).collect()
 }

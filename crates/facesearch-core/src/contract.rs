@@ -19,8 +19,9 @@ pub struct Contract {
     pub dimension: u32,
     /// How embeddings are compared.
     pub metric: Metric,
-    /// The model's own threshold, L2.
-    pub threshold: f32,
+    /// The model's own threshold, L2; `None` where it has none, such as an imported network.
+    #[serde(default)]
+    pub threshold: Option<f32>,
     /// Name of the face detector.
     pub detector: String,
     /// Faces narrower than this many pixels are passed over.
@@ -75,5 +76,27 @@ impl Contract {
         differ("minimum face size", &self.min_face, &wanted.min_face)?;
         differ("preprocessing", &self.preprocessing, &wanted.preprocessing)?;
         differ("precision", &self.precision, &wanted.precision)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threshold_may_be_a_number_null_or_missing() {
+        let read = |threshold: &str| -> Option<f32> {
+            let text = format!(
+                r#"{{"model":"m","weights":"","dimension":2,"metric":"l2",{threshold}
+                "detector":"d","min_face":1,"preprocessing":"p","precision":"f32"}}"#
+            );
+            let contract: Contract = serde_json::from_str(&text).unwrap();
+            let written = serde_json::to_string(&contract).unwrap();
+            assert_eq!(serde_json::from_str::<Contract>(&written).unwrap(), contract);
+            contract.threshold
+        };
+        assert_eq!(read(r#""threshold":0.55,"#), Some(0.55));
+        assert_eq!(read(r#""threshold":null,"#), None);
+        assert_eq!(read(""), None);
     }
 }

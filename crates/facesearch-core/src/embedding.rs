@@ -1,10 +1,14 @@
 //! The vector that stands for a face.
 
-use crate::kernels::l2_squared;
-use crate::metric::{Distance, Metric};
+use crate::metric::{Distance, Metric, distance};
+use crate::panels::squared_length;
 
-/// A face as its model sees it: finite numbers, never empty, never all zero where the metric
-/// normalises, and of unit length there.
+/// The greatest norm of an embedding, 2^60. The squares of norms and of distances are then finite
+/// in `f32`, with room for the rounding of long sums; a model's norms are below a thousand.
+const GREATEST_NORM: f64 = (1u64 << 60) as f64;
+
+/// A face as its model sees it: finite numbers, whose distances are finite too, never empty, never
+/// all zero where the metric normalises, and of unit length there.
 ///
 /// [`Embedding::new`] is the only way to make one, so no other code checks for NaN or length. The
 /// trap: two embeddings are comparable only if one model made both; the index's
@@ -23,6 +27,11 @@ pub enum EmbeddingError {
     NotFinite { index: usize },
     #[error("the embedding is all zeros, so it has no direction to compare")]
     Zero,
+    #[error(
+        "number {index} of the embedding is so large that its distances overflow; scale the vectors, \
+         or compare them by a metric that does"
+    )]
+    TooLarge { index: usize },
 }
 
 impl Embedding {
@@ -30,7 +39,8 @@ impl Embedding {
     ///
     /// # Errors
     ///
-    /// [`EmbeddingError`] where the vector is empty or not finite, or is zero and must be scaled.
+    /// [`EmbeddingError`] where the vector is empty or not finite, or is zero and must be scaled,
+    /// or has a norm above 2^60 and must not be.
     pub fn new(mut values: Vec<f32>, metric: Metric) -> Result<Self, EmbeddingError> {
         if values.is_empty() {
             return Err(EmbeddingError::Empty);
@@ -38,8 +48,13 @@ impl Embedding {
         if let Some(index) = values.iter().position(|v| !v.is_finite()) {
             return Err(EmbeddingError::NotFinite { index });
         }
+        let norm = values.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt();
+        if !metric.is_normalised() && norm > GREATEST_NORM {
+            let size = |index: &usize| values[*index].abs().to_bits();
+            let index = (0..values.len()).max_by_key(size).unwrap_or(0);
+            return Err(EmbeddingError::TooLarge { index });
+        }
         if metric.is_normalised() {
-            let norm = values.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt();
             if norm == 0.0 {
                 return Err(EmbeddingError::Zero);
             }
@@ -48,6 +63,13 @@ impl Embedding {
             }
         }
         Ok(Self(values.into_boxed_slice()))
+    }
+
+    /// Whether such numbers may be those of an embedding that was made before and kept: finite,
+    /// with finite distances. Nothing is said of their length or scale.
+    pub fn accepts(values: &[f32]) -> bool {
+        // Twice as much as `new` allows, for this sum is rounded.
+        f64::from(squared_length(values)) <= 2.0 * GREATEST_NORM * GREATEST_NORM
     }
 
     /// How many numbers it has.
@@ -60,9 +82,9 @@ impl Embedding {
         &self.0
     }
 
-    /// L2 distance. Panics if the dimensions differ: that is a bug in the caller.
+    /// The [`distance`] of the two. Panics if the dimensions differ: that is a bug in the caller.
     pub fn distance(&self, other: &Self) -> Distance {
-        Distance::from_squared(l2_squared(&self.0, &other.0))
+        distance(&self.0, &other.0)
     }
 }
 
@@ -90,6 +112,39 @@ mod tests {
         assert_eq!(new(&[1.0, f32::NAN], Metric::L2), EmbeddingError::NotFinite { index: 1 });
         assert_eq!(new(&[f32::INFINITY], Metric::Cosine), EmbeddingError::NotFinite { index: 0 });
         assert_eq!(new(&[0.0, 0.0], Metric::NormalisedL2), EmbeddingError::Zero);
+    }
+
+    #[test]
+    fn what_has_no_finite_distance_is_refused() {
+        for (index, large) in [(0, 3e38), (3, -3e38), (5, 2e19), (7, 2e18)] {
+            let mut values = vec![1.0f32; 8];
+            values[index] = large;
+            let error = Embedding::new(values, Metric::L2).unwrap_err();
+            assert_eq!(error, EmbeddingError::TooLarge { index });
+        }
+        // No number is too large by itself, but all together are.
+        let error = Embedding::new(vec![1e18; 4], Metric::L2).unwrap_err();
+        assert!(matches!(error, EmbeddingError::TooLarge { .. }));
+        // The greatest that are taken, as far apart as can be.
+        for dim in [1, 4, 512, 4096] {
+            let number = (1u64 << 60) as f32 / (dim as f32).sqrt() * 0.999;
+            let new = |sign: f32| Embedding::new(vec![sign * number; dim], Metric::L2).unwrap();
+            assert!(Embedding::accepts(new(1.0).as_slice()));
+            let distance = new(1.0).distance(&new(-1.0)).get();
+            assert!(distance.is_finite() && distance > 2.2e18, "{dim}: {distance}");
+        }
+    }
+
+    #[test]
+    fn what_was_kept_is_told_from_what_cannot_have_been() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 3e38, -2e18] {
+            for place in [0, 7, 33] {
+                let mut values = vec![0.1; 40];
+                values[place] = bad;
+                assert!(!Embedding::accepts(&values), "{bad} at {place}");
+            }
+        }
+        assert!(Embedding::accepts(&[0.0; 5]) && Embedding::accepts(&[1e18]));
     }
 
     #[test]

@@ -8,6 +8,20 @@ use crate::contract::ContractMismatch;
 /// A cause from a library that this crate does not know.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Whether an error can only come from writing: the disk or a quota is full, a file would be too
+/// large, or the file system is read-only. Other errors come from reading as well.
+pub fn is_refused_write(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull
+            | ErrorKind::QuotaExceeded
+            | ErrorKind::FileTooLarge
+            | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::WriteZero
+    )
+}
+
 /// Why a photo gave no faces, or a model no embeddings.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -34,14 +48,26 @@ pub enum VisionError {
 pub enum StoreError {
     #[error("the index at {path} is being written by another process; wait for it to finish")]
     Locked { path: PathBuf },
+    #[error("there is no store at {path}; make one with `facesearch index`")]
+    NotFound { path: PathBuf },
     #[error("the store at {path} is damaged ({what}); restore a backup or build the index again")]
     Corrupt { path: PathBuf, what: String },
     #[error(
         "the index at {path} cannot take these embeddings; pass the options it was made with, or choose another `--index`"
     )]
     Contract { path: PathBuf, source: ContractMismatch },
+    /// The system is short of processes or memory. Nothing was changed.
+    #[error(
+        "cannot start the threads of the store at {path}; allow more processes and memory \
+         (`ulimit -u`, `ulimit -v`)"
+    )]
+    Threads { path: PathBuf, source: BoxError },
+    /// Something could not be read, or was of no use.
     #[error("cannot {action} {path}")]
     Io { action: &'static str, path: PathBuf, source: BoxError },
+    /// Something could not be written: the disk is full or failed, or must not be written to.
+    #[error("cannot {action} {path}")]
+    Write { action: &'static str, path: PathBuf, source: BoxError },
 }
 
 /// What can go wrong when a published index is opened or searched.

@@ -59,6 +59,15 @@ pub struct DetectedFace {
     pub landmarks: Landmarks,
 }
 
+impl DetectedFace {
+    /// The place of a face of which no photo is known: nowhere.
+    pub const NOWHERE: Self = Self {
+        bbox: BoundingBox { x: 0.0, y: 0.0, width: 0.0, height: 0.0 },
+        score: 0.0,
+        landmarks: Landmarks([[0.0; 2]; 5]),
+    };
+}
+
 /// How usable a face is, in `[0, 1]`; 1 is best.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Quality(pub f32);

@@ -8,14 +8,16 @@ use crate::contract::Contract;
 use crate::embedding::Embedding;
 use crate::error::GalleryError;
 use crate::face::{DetectedFace, FaceId, Quality};
-use crate::kernels::l2_squared;
 use crate::rows::RowSet;
 
-/// Position of a face in a gallery, from 0; rows are in order of [`FaceId`].
+/// Position of a face in a gallery, from 0; of two faces that are equally near a probe, the one of
+/// the smaller row comes first. What is published is in order of [`FaceId`]; in a live gallery
+/// newer faces follow in order of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Row(pub u32);
 
-/// Position of an identity in a gallery's table; identities are in order of their labels' bytes.
+/// Position of an identity in a gallery's table. What is published is in order of the labels'
+/// bytes; in a live gallery newer labels follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IdentityIndex(pub u32);
 
@@ -39,7 +41,48 @@ pub enum Effort {
     List(usize),
 }
 
-/// What a search of the structure proposes, before exact re-ranking.
+/// One search: which faces are looked for, among which rows, and how hard.
+///
+/// ```
+/// use facesearch_core::{Effort, Embedding, Metric, SearchRequest};
+///
+/// let probe = Embedding::new(vec![0.6, 0.8], Metric::L2)?;
+/// let request = SearchRequest::new(std::slice::from_ref(&probe), 5).effort(Effort::Exact);
+/// assert_eq!((request.probes.len(), request.k), (1, 5));
+/// # Ok::<(), facesearch_core::EmbeddingError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SearchRequest<'a> {
+    /// The embeddings to look for, each on its own.
+    pub probes: &'a [Embedding],
+    /// How many of the nearest are wanted for each probe.
+    pub k: usize,
+    /// How much work each probe is worth.
+    pub effort: Effort,
+    /// The rows that may be found; all where that is `None`.
+    pub among: Option<&'a RowSet>,
+}
+
+impl<'a> SearchRequest<'a> {
+    /// The `k` nearest of all rows for each probe, with the default effort.
+    pub fn new(probes: &'a [Embedding], k: usize) -> Self {
+        Self { probes, k, effort: Effort::default(), among: None }
+    }
+
+    /// The same with this effort.
+    #[must_use]
+    pub fn effort(self, effort: Effort) -> Self {
+        Self { effort, ..self }
+    }
+
+    /// The same with only these rows to be found. The set must be of the searched gallery.
+    #[must_use]
+    pub fn among(self, rows: &'a RowSet) -> Self {
+        Self { among: Some(rows), ..self }
+    }
+}
+
+/// What a search proposes for one probe, before exact re-ranking.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidates {
     /// Rows, in no promised order, each once.
@@ -86,9 +129,7 @@ pub trait Gallery: Send + Sync {
     fn generation(&self) -> u64;
 
     /// A number that another publication, of this index or another, does not have.
-    fn fingerprint(&self) -> u64 {
-        self.generation()
-    }
+    fn fingerprint(&self) -> u64;
 
     /// How many rows there are.
     fn len(&self) -> usize;
@@ -98,63 +139,27 @@ pub trait Gallery: Send + Sync {
         self.len() == 0
     }
 
-    /// How many photos have a face in here.
+    /// How many photos the table has, which is more than any [`PhotoIndex`]. In a live gallery,
+    /// photos whose faces were removed may be among them.
     fn photo_count(&self) -> usize;
 
-    /// How many labelled identities there are.
+    /// How many labelled identities there are, each with a face.
     fn identity_count(&self) -> usize;
 
-    /// Proposes at least `k` rows (all, where there are fewer) likely to hold the `k` nearest.
+    /// Proposes, for each probe of the request in order, at least `k` rows (all, where there are
+    /// fewer) that are likely to hold the `k` nearest of those that may be found.
+    ///
+    /// Many probes in one request are faster than one request each: an implementation uses all
+    /// cores and reads the rows once for all of them where it scans.
     ///
     /// # Errors
     ///
-    /// [`GalleryError::Dimension`] where the probe has another length than the rows,
+    /// [`GalleryError::Dimension`] where a probe has another length than the rows,
     /// [`GalleryError::Corrupt`] where the structure contradicts itself.
-    fn candidates(
-        &self,
-        probe: &Embedding,
-        k: usize,
-        effort: Effort,
-    ) -> Result<Candidates, GalleryError>;
+    fn search(&self, request: &SearchRequest<'_>) -> Result<Vec<Candidates>, GalleryError>;
 
-    /// The candidates of many probes, in their order. An implementation may use all cores.
-    ///
-    /// # Errors
-    ///
-    /// As for [`candidates`](Self::candidates).
-    fn candidates_of_each(
-        &self,
-        probes: &[Embedding],
-        k: usize,
-        effort: Effort,
-    ) -> Result<Vec<Candidates>, GalleryError> {
-        probes.iter().map(|probe| self.candidates(probe, k, effort)).collect()
-    }
-
-    /// As [`candidates`](Self::candidates), of the rows in `among` alone: at least `k` of them, or all.
-    ///
-    /// Here it is the definition, which measures them all; a gallery that knows better does better.
-    ///
-    /// # Errors
-    ///
-    /// The same.
-    fn candidates_among(
-        &self,
-        probe: &Embedding,
-        k: usize,
-        _effort: Effort,
-        among: &RowSet,
-    ) -> Result<Candidates, GalleryError> {
-        self.verify()?;
-        let measure = |row: Row| (l2_squared(probe.as_slice(), self.vector(row)).to_bits(), row);
-        let mut measured: Vec<_> = among.iter().map(measure).collect();
-        measured.sort_unstable();
-        let rows = measured.into_iter().take(k).map(|(_, row)| row).collect();
-        Ok(Candidates { rows, exact: true, examined: among.len() as u64 })
-    }
-
-    /// Checks the tables: what is known of each face, photo and identity, but for the vectors. Whoever
-    /// walks the tables on his own, and no vectors, calls this first.
+    /// Checks the tables: what is known of each face, photo and identity, but for the vectors.
+    /// Whoever walks the tables on his own, and no vectors, calls this first.
     ///
     /// # Errors
     ///
@@ -163,22 +168,20 @@ pub trait Gallery: Send + Sync {
         self.verify()
     }
 
-    /// When a face was first published, seconds since 1970, give or take a minute; `None` where that
-    /// is not known.
+    /// When a face was first published, seconds since 1970, give or take a minute; `None` where
+    /// that is not known.
     fn added(&self, _face: FaceId) -> Option<i64> {
         None
     }
 
-    /// Checks everything there is, once. Rows that [`candidates`](Self::candidates) returned, and
-    /// what can be reached from them below, are known to be good; whoever walks the tables on his
-    /// own calls this first.
+    /// Checks everything there is, once. Rows that [`search`](Self::search) returned, and what can
+    /// be reached from them below, are known to be good; whoever walks the tables on his own calls
+    /// this first.
     ///
     /// # Errors
     ///
     /// [`GalleryError::Corrupt`] where a byte is not as it was written.
-    fn verify(&self) -> Result<(), GalleryError> {
-        Ok(())
-    }
+    fn verify(&self) -> Result<(), GalleryError>;
 
     /// The exact embedding of a row. Panics where there is no such row, as do all below.
     fn vector(&self, row: Row) -> &[f32];

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::kernels::squared_distance;
+
 /// How a model's embeddings are meant to be compared.
 ///
 /// The engine searches by one distance only, L2. That is enough: on unit vectors cosine distance is
@@ -71,18 +73,21 @@ impl fmt::Display for Metric {
     }
 }
 
+/// The L2 distance of two vectors: the one that is shown, and that thresholds are applied to.
+///
+/// Summed in `f64` and rounded once to `f32`: the same number on every CPU, and exactly 0 for equal
+/// vectors. Panics if the lengths differ: that is a bug in the caller.
+pub fn distance(a: &[f32], b: &[f32]) -> Distance {
+    Distance::from_squared(squared_distance(a, b))
+}
+
 /// An L2 distance between two embeddings of one model: finite, not negative, smaller is nearer.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Distance(f32);
 
 impl Distance {
-    /// The distance whose square is `squared`; a negative rounding error counts as zero.
-    pub fn from_squared(squared: f32) -> Self {
-        Self(squared.max(0.0).sqrt())
-    }
-
-    /// The same of a sum in `f64`, rounded once.
-    pub fn from_squared_f64(squared: f64) -> Self {
+    /// The distance whose square is `squared`, rounded once to `f32`; below zero it is zero.
+    pub fn from_squared(squared: f64) -> Self {
         Self(squared.max(0.0).sqrt() as f32)
     }
 
@@ -112,32 +117,6 @@ impl fmt::Display for Distance {
     }
 }
 
-/// The largest L2 distance at which two faces count as the same person.
-///
-/// Inclusive, so that a threshold of 0 still accepts a photo compared with itself.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Threshold(f32);
-
-impl Threshold {
-    /// The search-safe default of the project, 0.55 L2.
-    pub const DEFAULT: Self = Self(0.55);
-
-    /// A threshold of `l2`; `None` where it is negative or not a number.
-    pub fn new(l2: f32) -> Option<Self> {
-        (l2 >= 0.0).then_some(Self(l2))
-    }
-
-    /// The plain number, L2.
-    pub fn get(self) -> f32 {
-        self.0
-    }
-
-    /// Whether `distance` is within the threshold.
-    pub fn accepts(self, distance: Distance) -> bool {
-        distance.get() <= self.0
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,14 +130,5 @@ mod tests {
                 assert!((back - d).abs() < 2e-3, "{metric} {d} came back as {back}");
             }
         }
-    }
-
-    #[test]
-    fn a_threshold_of_zero_is_a_value_and_accepts_only_zero() {
-        let zero = Threshold::new(0.0).unwrap();
-        assert!(zero.accepts(Distance(0.0)));
-        assert!(!zero.accepts(Distance(1e-6)));
-        assert!(Threshold::new(-0.1).is_none());
-        assert!(Threshold::new(f32::NAN).is_none());
     }
 }

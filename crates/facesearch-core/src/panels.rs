@@ -5,9 +5,9 @@ use crate::kernels::{LANES, ROWS, products};
 /// Vectors laid side by side, so that a row is read once for all of a [`Panel`]: of each
 /// [`LANES`](Panels::LANES) vectors the numbers of one dimension after those of another.
 ///
-/// With squared lengths, products give squared distances, `|a|² + |b|² - 2 a·b`, several times as fast as
-/// differences do. **Trap:** that sum loses digits where two vectors are near, and a vector is not at
-/// exactly 0 from itself; no distance that anybody is told comes from here.
+/// With squared lengths, products give squared distances, `|a|² + |b|² - 2 a·b`, several times as
+/// fast as differences do. **Trap:** that sum loses digits where two vectors are near, and a vector
+/// is not at exactly 0 from itself; no distance that anybody is told comes from here.
 #[derive(Debug, Clone)]
 pub struct Panels {
     dim: usize,
@@ -68,8 +68,8 @@ impl<'a> Panel<'a> {
         self.squares
     }
 
-    /// Calls `each` with the number of each row in `rows`, which lie one after another, and its products
-    /// with the vectors. The products of a row do not depend on the rows beside it.
+    /// Calls `each` with the number of each row in `rows`, which lie one after another, and its
+    /// products with the vectors. The products of a row do not depend on the rows beside it.
     #[inline]
     pub fn products(&self, rows: &[f32], mut each: impl FnMut(usize, &[f32; LANES])) {
         let mut padded = Vec::new();

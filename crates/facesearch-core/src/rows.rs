@@ -1,5 +1,7 @@
 //! A set of a gallery's rows: what a filter leaves.
 
+use std::ops::Range;
+
 use crate::gallery::Row;
 
 /// Some of the rows of a gallery, one bit each.
@@ -34,6 +36,11 @@ impl RowSet {
     /// Whether no row is.
     pub fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// One in so many of the gallery's rows is in it, rounded up; at least 1.
+    pub fn rarity(&self) -> usize {
+        self.rows.div_ceil(self.count.max(1)).max(1)
     }
 
     /// Whether this row is in it; one that the gallery does not have is not.
@@ -75,7 +82,15 @@ impl RowSet {
 
     /// The rows, ascending.
     pub fn iter(&self) -> impl Iterator<Item = Row> + '_ {
-        self.words.iter().zip(0u32..).flat_map(|(word, at)| {
+        self.within(0..self.rows as u32)
+    }
+
+    /// Those of the rows that lie in `range`, ascending.
+    pub fn within(&self, range: Range<u32>) -> impl Iterator<Item = Row> + '_ {
+        let Range { start, end } = range;
+        let words = self.words.iter().zip(0u32..);
+        let words = words.skip(start as usize / 64).take_while(move |(_, at)| 64 * at < end);
+        let rows = words.flat_map(|(word, at)| {
             let mut rest = *word;
             std::iter::from_fn(move || {
                 let bit = rest.trailing_zeros();
@@ -84,7 +99,8 @@ impl RowSet {
                     Row(64 * at + bit)
                 })
             })
-        })
+        });
+        rows.skip_while(move |row| row.0 < start).take_while(move |row| row.0 < end)
     }
 }
 
@@ -102,6 +118,8 @@ mod tests {
             rows in 1usize..200,
             full in any::<bool>(),
             steps in prop::collection::vec((any::<bool>(), any::<prop::sample::Index>()), 0..60),
+            start in 0u32..210,
+            end in 0u32..210,
         ) {
             let mut set = if full { RowSet::all(rows) } else { RowSet::none(rows) };
             let mut oracle: BTreeSet<u32> = if full { (0..rows as u32).collect() } else { BTreeSet::new() };
@@ -115,6 +133,8 @@ mod tests {
             oracle.retain(|row| row % 3 == 0);
             prop_assert_eq!(set.len(), oracle.len());
             prop_assert!((0..2 * rows as u32).all(|row| set.contains(Row(row)) == oracle.contains(&row)));
+            let range = start.min(end)..end;
+            prop_assert!(set.within(range.clone()).map(|row| row.0).eq(oracle.range(range).copied()));
         }
     }
 }

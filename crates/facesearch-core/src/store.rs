@@ -101,6 +101,9 @@ pub enum Change {
     PutPhoto(PhotoRecord),
     /// Forgets a content; its faces are removed by steps of their own.
     RemovePhoto(ContentHash),
+    /// Marks a content as one to leave out from now on, until a [`Change::PutPhoto`] takes it in
+    /// again. What is kept of it does not show the content's hash.
+    Forget(ContentHash),
     /// Adds a face with its embedding.
     AddFace(FaceRecord, Embedding),
     /// Replaces the record of a face that is there; its embedding stays.
@@ -132,6 +135,10 @@ pub trait FaceStore: Send + Sync {
 
     /// What was found in a content.
     fn photo(&self, content: &ContentHash) -> Result<Option<PhotoRecord>, StoreError>;
+
+    /// Whether a content is to be left out: somebody had all people in it removed
+    /// ([`Change::Forget`]).
+    fn is_forgotten(&self, content: &ContentHash) -> Result<bool, StoreError>;
 
     /// Every path whose [`FileEntry::photo`] or [`FileEntry::content`] is `content`, ascending.
     fn paths_of(&self, content: &ContentHash) -> Result<Vec<PathBuf>, StoreError>;
@@ -176,8 +183,8 @@ pub trait FaceStore: Send + Sync {
         Ok(None)
     }
 
-    /// A number that stands for the whole content: equal contents have equal ones, and others almost
-    /// certainly other ones. `None` where the store does not keep one.
+    /// A number that stands for the whole content: equal contents have equal ones, and others
+    /// almost certainly other ones. `None` where the store does not keep one.
     fn fingerprint(&self) -> Result<Option<u64>, StoreError> {
         Ok(None)
     }

@@ -26,8 +26,8 @@ pub struct FoundFaces {
     pub width: u32,
     /// Pixels down.
     pub height: u32,
-    /// The faces, the most prominent first (large, wholly inside, near the middle), ties by position
-    /// from the top left: `faces[0]` is the one that a photo of one person is about.
+    /// The faces, the most prominent first (large, wholly inside, near the middle), ties by
+    /// position from the top left: `faces[0]` is the one that a photo of one person is about.
     pub faces: Vec<AlignedFace>,
 }
 
@@ -48,8 +48,8 @@ pub trait FaceFinder: Send + Sync {
     /// [`VisionError::Model`] alone.
     fn find_in(&self, photo: &Photo) -> Result<FoundFaces, VisionError>;
 
-    /// About how many bytes of memory [`find`](Self::find) takes at most for this photo, as far as its
-    /// first bytes tell; 0 where that is little, or not known.
+    /// About how many bytes of memory [`find`](Self::find) takes at most for this photo, as far as
+    /// its first bytes tell; 0 where that is little, or not known.
     fn memory(&self, bytes: &[u8]) -> u64 {
         let _ = bytes;
         0

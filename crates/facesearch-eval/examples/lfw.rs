@@ -8,12 +8,12 @@
 
 use std::time::Instant;
 
-use facesearch_core::{Metric, l2_squared};
-use facesearch_eval::calibrate::{Impostors, nearest_impostors};
-use facesearch_eval::cluster::{ClusterOptions, Constraints, Graph, cluster, score_clusters};
+use facesearch_core::Metric;
 use facesearch_eval::evidence::{Fusion, Naming, assign_jointly};
 use facesearch_eval::identify::{Protocol, Split, report, run, split};
 use facesearch_eval::{Faces, pairs::Bootstrap};
+use facesearch_people::calibrate::{Impostors, nearest_impostors};
+use facesearch_people::cluster::{ClusterThreshold, Graph, cluster_vectors, score_clusters};
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -54,7 +54,7 @@ fn identification(faces: &Faces, metric: Metric) {
     let split = split(faces, &Protocol::default()).unwrap();
     let how = Bootstrap { resamples: 200, ..Bootstrap::default() };
     for set in run(faces, &split, &[100, 400, 1600], Fusion::Nearest, metric) {
-        let made = report(&set, 0.55, &how);
+        let made = report(&set, Some(0.55), &how);
         println!("N {} known {} unknown {}", made.people, made.known, made.unknown);
         for (k, share, around) in &made.ranks {
             println!("  rank {k} {share:.4} {around:?}");
@@ -183,7 +183,7 @@ fn near(faces: &Faces, split: &Split, row: usize, threshold: f64) -> Vec<Naming<
     gallery
         .map(|other| Naming {
             identity: faces.person(other),
-            cost: f64::from(l2_squared(faces.vector(row), faces.vector(other)).sqrt()),
+            cost: f64::from(faces.distance(row, other)),
         })
         .filter(|naming| naming.cost <= threshold)
         .collect()
@@ -198,8 +198,7 @@ fn clusters(faces: &Faces, metric: Metric) {
     for step in 0..=36 {
         let threshold = if metric == Metric::L2 { 0.30 } else { 0.80 } + 0.02 * step as f32;
         let start = Instant::now();
-        let options = ClusterOptions::new(threshold);
-        let found = cluster(faces, &graph, &Constraints::default(), &options).unwrap();
+        let found = cluster_vectors(faces, &graph, ClusterThreshold::Fixed(threshold)).unwrap();
         let score = score_clusters(&found.group, &person);
         if score.precision < 0.95 {
             break;
@@ -242,8 +241,7 @@ fn speed(rows: usize) {
     let start = Instant::now();
     let graph = Graph::exact(&faces, 16);
     println!("graph of {} rows {:?}", faces.len(), start.elapsed());
-    let found =
-        cluster(&faces, &graph, &Constraints::default(), &ClusterOptions::new(1.0)).unwrap();
+    let found = cluster_vectors(&faces, &graph, ClusterThreshold::Fixed(1.0)).unwrap();
     let person: Vec<u32> = (0..faces.len()).map(|row| faces.person(row)).collect();
     println!("{:?} {:?}", start.elapsed(), score_clusters(&found.group, &person));
 }

@@ -6,7 +6,8 @@
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum EvalError {
     #[error(
-        "line {line} of the pairs is no pair ({what}); give `name n n`, `name n name n` or a csv of a,b,same"
+        "line {line} of the pairs is no pair ({what}); give `name n n`, `name n name n` or a csv \
+         of a,b,same"
     )]
     Pairs { line: u64, what: String },
     #[error(
@@ -19,14 +20,15 @@ pub enum EvalError {
         "a vector has {got} numbers where the others have {expected}; embed all with one model"
     )]
     Dimension { expected: usize, got: usize },
-    #[error("faces {a} and {b} are said to be one person and two; take one of the statements back")]
-    Contradiction { a: usize, b: usize },
+    #[error(transparent)]
+    People(#[from] facesearch_people::PeopleError),
     #[error(
         "the booster is damaged at line {line} ({what}); take the file again from where it came"
     )]
     Booster { line: usize, what: String },
     #[error(
-        "line {line} of the booster says that it is of a kind that is not read ({what}); give one with one output, whose trees have constant leaves"
+        "line {line} of the booster says that it is of a kind that is not read ({what}); give one \
+         with one output, whose trees have constant leaves"
     )]
     BoosterKind { line: usize, what: String },
     #[error("no booster can be trained on these pairs ({reason}); give others, or fewer models")]

@@ -3,9 +3,11 @@
 //! The protocol is NIST's (Grother, Ngan and Hanaoka, *FRVT Part 2: Identification*, NISTIR 8238,
 //! 2018): a gallery of N people, probes of people who are in it and of people who are not. At a
 //! threshold, FPIR is the share of outsiders who are given a name, FNIR the share of enrolled
-//! people who are not given their own. [`split`] makes such an experiment of labelled faces,
-//! [`run`] searches, [`OpenSet`] holds what came out. [`own_impostors`] learns a threshold from the enrolled alone,
-//! [`kept`] tries it on the outsiders, and [`extrapolated`] looks beyond the people there are.
+//! people who are not given their own.
+//!
+//! [`split`] makes such an experiment of labelled faces, [`run`] searches, and [`OpenSet`] holds
+//! the outcomes. [`own_impostors`] learns a threshold from the enrolled people alone, [`kept`]
+//! tries it on those who are not enrolled, and [`extrapolated`] predicts larger galleries.
 
 mod calibrated;
 mod outcome;

@@ -5,9 +5,7 @@
 //! LFW's ten folds, ROC and what is read off it, intervals by bootstrap. Every figure is compared
 //! with scikit-learn in the tests. [`identify`] judges open-set identification over labelled
 //! [`Faces`]; [`evidence`] turns a person's photos into one score and names the faces of one photo
-//! together; [`calibrate`] learns what a distance means, and which threshold a gallery of N people
-//! needs; [`ensemble`] judges the distances of several models together; [`cluster`] finds the
-//! people nobody named.
+//! together; [`ensemble`] judges the distances of several models together.
 //!
 //! ```
 //! use facesearch_eval::pairs::{Roc, Trial};
@@ -20,17 +18,13 @@
 
 #![forbid(unsafe_code)]
 
-pub mod calibrate;
-pub mod cluster;
 pub mod ensemble;
 mod error;
 pub mod evidence;
-mod faces;
 pub mod identify;
 pub mod pairs;
-mod random;
 #[cfg(test)]
 mod test_data;
 
 pub use error::EvalError;
-pub use faces::Faces;
+pub use facesearch_people::Faces;

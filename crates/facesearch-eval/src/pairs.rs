@@ -1,12 +1,13 @@
 //! Verification: are these two photos of one person?
 //!
-//! A [`Trial`] is a labelled pair with its distance. [`ten_fold`] is the accuracy that LFW
-//! defines, [`Roc`] the trade-off at every threshold, [`Counts`] the outcome at one, and
-//! [`report`] all of it with intervals, [`rejection`] what leaving out bad photos would change. [`read_lfw`] and [`read_csv`] read lists of pairs,
-//! [`read_distances`] pairs that were measured elsewhere.
+//! A [`Trial`] is a labelled pair with its distance. [`ten_fold`] is the accuracy that LFW defines,
+//! [`Roc`] the trade-off at every threshold, and [`Counts`] the outcome at one. [`report`] gives
+//! all of it with intervals, and [`rejection`] says what leaving out bad photos would change.
+//!
+//! [`read_lfw`] and [`read_csv`] read lists of pairs, [`read_distances`] pairs that were measured
+//! elsewhere.
 
 mod bootstrap;
-mod counts;
 mod folds;
 mod read;
 mod rejection;
@@ -16,59 +17,10 @@ mod roc;
 mod tests;
 
 pub use bootstrap::{Bootstrap, Interval, intervals};
-pub use counts::{BestThreshold, Counts, best_threshold};
 pub use folds::{FoldAccuracy, spread_folds, ten_fold};
 pub use read::{Columns, LabelledPair, read_columns, read_csv, read_distances, read_lfw};
 pub use rejection::{Rejection, rejection};
 pub use report::{PairsReport, TarAtFar, report};
 pub use roc::{OperatingPoint, Roc};
 
-use facesearch_query::PairTrial;
-
-/// A labelled pair and the distance of its two faces.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Trial {
-    distance: f64,
-    same: bool,
-}
-
-impl Trial {
-    /// A pair; `None` where a face was missing. Such a pair is beyond every threshold, so it
-    /// counts as "different" at each; so does a distance that is not a number.
-    pub fn new(distance: Option<f64>, same: bool) -> Self {
-        let distance = distance.filter(|d| !d.is_nan()).unwrap_or(f64::INFINITY);
-        Self { distance, same }
-    }
-
-    /// A judged pair of the engine; `None` where its truth is not known.
-    pub fn from_judged(judged: &PairTrial) -> Option<Self> {
-        Some(Self::new(judged.distance.map(f64::from), judged.same?))
-    }
-
-    /// The distance; infinite where the pair has none.
-    pub fn distance(&self) -> f64 {
-        self.distance
-    }
-
-    /// Whether the two are truly one person.
-    pub fn same(&self) -> bool {
-        self.same
-    }
-
-    /// Whether the pair has no distance.
-    pub fn failed(&self) -> bool {
-        self.distance == f64::INFINITY
-    }
-
-    /// Whether a threshold calls the two the same: within it, or at it.
-    pub fn accepted(&self, threshold: f64) -> bool {
-        !self.failed() && self.distance <= threshold
-    }
-}
-
-/// The trials, nearest first.
-fn sorted(trials: &[Trial]) -> Vec<Trial> {
-    let mut sorted = trials.to_vec();
-    sorted.sort_by(|a, b| a.distance.total_cmp(&b.distance));
-    sorted
-}
+pub use facesearch_people::pairs::{BestThreshold, Counts, Trial, best_threshold};

@@ -2,14 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-/// A file or folder below `FACESEARCH_SHARED`; `None`, with a word about it, where it is not there.
-#[expect(clippy::print_stdout, reason = "a skipped test must say so, and only stdout is kept")]
-pub(crate) fn shared(path: &str) -> Option<PathBuf> {
-    let found = std::env::var_os("FACESEARCH_SHARED")
-        .map(|shared| Path::new(&shared).join(path))
-        .filter(|path| path.exists());
-    if found.is_none() {
-        println!("skipped: set FACESEARCH_SHARED to a folder with {path}");
-    }
+/// A file or folder of the test data outside this repository, which `FACESEARCH_SHARED` names.
+/// Tests that need it are ignored unless they are asked for.
+pub(crate) fn shared(path: &str) -> PathBuf {
+    let root =
+        std::env::var_os("FACESEARCH_SHARED").expect("FACESEARCH_SHARED names the test data");
+    let found = Path::new(&root).join(path);
+    assert!(found.exists(), "FACESEARCH_SHARED names no folder with {path}");
     found
 }

@@ -3,6 +3,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// A cause from one of the libraries that know the formats.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why a file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -16,14 +19,25 @@ pub enum ExchangeError {
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
     #[error("{path} is not {format} as it can be read here: {why}")]
     Content { path: PathBuf, format: &'static str, why: String },
-    #[error("{path} cannot be written: {why}")]
-    Unwritable { path: PathBuf, why: String },
+    #[error(
+        "pickles are only read, so {path} is not written; choose .npy, .npz, .parquet, .csv or \
+         .fvecs"
+    )]
+    ReadOnly { path: PathBuf },
+    /// The disk is full or failed, or must not be written to.
+    #[error("cannot write {path}")]
+    Write { path: PathBuf, source: BoxError },
 }
 
 impl ExchangeError {
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
+    }
+
+    pub(crate) fn write<E: Into<BoxError>>(path: &Path) -> impl Fn(E) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Write { path: path.clone(), source: source.into() }
     }
 }
 

@@ -5,10 +5,8 @@
 use std::io::{self, Read, Write};
 
 use crate::error::{ExchangeError, Place};
+use crate::row::LONGEST;
 use crate::{Row, Rows};
-
-/// A length beyond this is damage, not a vector.
-const LONGEST: i32 = 1 << 20;
 
 pub(crate) fn read(
     mut stream: impl Read + Send + 'static,
@@ -16,7 +14,7 @@ pub(crate) fn read(
 ) -> Result<Rows, ExchangeError> {
     let mut next = move || -> Result<Option<Row>, ExchangeError> {
         let Some(length) = length(&mut stream).map_err(|e| place.bad(e))? else { return Ok(None) };
-        if !(1..=LONGEST).contains(&length) {
+        if !(1..=LONGEST as i32).contains(&length) {
             return Err(place.bad(format!("a vector is said to have {length} numbers")));
         }
         let mut bytes = vec![0; 4 * length as usize];

@@ -1,9 +1,10 @@
 //! Embeddings to and from the files of other programs.
 //!
 //! [`read`] gives the vectors of a file one after another, with the names that stand beside them;
-//! [`Writer`] makes such a file. Neither holds more than a few thousand vectors in memory, so a file
-//! may be larger than the machine's. NumPy's formats, Parquet, fvecs and CSV go both ways; deepface's
-//! `representations_*.pkl` are read as the data they are, and nothing in them is executed.
+//! [`Writer`] makes such a file. Neither holds more than a few thousand vectors in memory, so a
+//! file may be larger than the machine's. NumPy's formats, Parquet, fvecs and CSV go both ways;
+//! deepface's `representations_*.pkl` are read as the data they are, and nothing in them is
+//! executed.
 //!
 //! ```
 //! use facesearch_exchange::{Columns, Format, Row, Writer, read};
@@ -34,8 +35,9 @@ mod row;
 mod table;
 mod writer;
 
+pub use csv_file::{guard_cell, unguard_cell};
 pub use error::ExchangeError;
 pub use format::Format;
-pub use row::{Columns, Row, Rows, read, read_names, read_one};
+pub use row::{Beside, Columns, Row, Rows, read, read_beside, read_names, read_one};
 pub use table::{Cell, Kind, write_table};
 pub use writer::Writer;

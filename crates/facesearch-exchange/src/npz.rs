@@ -1,4 +1,4 @@
-//! NumPy archives: zip files of arrays. The array of vectors is read as a stream, whether it is
+//! NumPy archives: zip files of arrays. Arrays are read as streams side by side, whether they are
 //! compressed or not.
 
 use std::fs::File;
@@ -7,7 +7,7 @@ use std::io::{Read, Seek, SeekFrom};
 use zip::{CompressionMethod, ZipArchive};
 
 use crate::error::{ExchangeError, Place};
-use crate::npy;
+use crate::npy::{self, Names};
 use crate::row::open;
 use crate::{Columns, Rows};
 
@@ -27,29 +27,29 @@ pub(crate) fn read(place: Place, columns: &Columns) -> Result<Rows, ExchangeErro
             return Err(place.bad(why));
         }
     };
-    let rows = npy::read(member(&mut archive, vectors, &place)?, place.clone())?;
+    let (count, rows) = npy::read(member(&mut archive, vectors, &place)?, place.clone())?;
     let mut beside = |which: Result<Option<usize>, String>| -> Result<_, ExchangeError> {
         let Some(array) = which.map_err(|e| place.bad(e))? else { return Ok(None) };
-        let texts = npy::texts(member(&mut archive, &arrays[array], &place)?, &place)?;
-        Ok(Some(texts.into_iter()))
+        let array = &arrays[array];
+        let (names, texts) = npy::texts(member(&mut archive, array, &place)?, place.clone())?;
+        if names != count {
+            let why = format!("`{array}` has {names} names, and there are {count} vectors");
+            return Err(place.bad(why));
+        }
+        Ok(Some(texts))
     };
     let mut names = beside(columns.names_of(&arrays))?;
     let mut identities = beside(columns.identities_of(&arrays))?;
     Ok(Box::new(rows.map(move |row| {
         let mut row = row?;
-        row.name = next(&mut names, &place)?;
-        row.identity = next(&mut identities, &place)?.filter(|label| !label.is_empty());
+        row.name = next(&mut names)?;
+        row.identity = next(&mut identities)?.filter(|label| !label.is_empty());
         Ok(row)
     })))
 }
 
-fn next(
-    texts: &mut Option<impl Iterator<Item = String>>,
-    place: &Place,
-) -> Result<Option<String>, ExchangeError> {
-    let Some(texts) = texts else { return Ok(None) };
-    let text = texts.next();
-    text.map(Some).ok_or_else(|| place.bad("it has fewer names or identities than vectors"))
+fn next(texts: &mut Option<Names>) -> Result<Option<String>, ExchangeError> {
+    texts.as_mut().and_then(Iterator::next).transpose()
 }
 
 /// A member as a stream of its own, which outlives the archive.

@@ -3,31 +3,45 @@
 //! - **Read:** embeddings are a column of lists of numbers, or, where there is none, all columns of
 //!   single floats in their order, as a data frame of numbers is written.
 //! - **Written:** `id`, `identity`, `photo` and a list column `embedding`.
-//! - **Memory:** a few thousand rows, and the pages they are in.
+//! - **Memory:** a few thousand rows, and the pages they are in. What a file may take follows from
+//!   its length (`pages.rs`), whatever it claims.
+
+mod pages;
 
 use std::fs::File;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use facesearch_core::catch_panic;
+
 use parquet::basic::Type as Physical;
-use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
+use parquet::column::reader::{ColumnReader, ColumnReaderImpl, get_column_reader};
 use parquet::data_type::DataType;
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::metadata::{ParquetMetaDataReader, RowGroupMetaData};
 use parquet::schema::types::SchemaDescriptor;
 
+use self::pages::{Allowance, Pages, Use};
 use crate::error::{ExchangeError, Place};
+use crate::row::LONGEST_NAME;
 use crate::{Columns, Row, Rows};
 
-/// Rows that are read together.
+/// Rows that are read together, and the numbers that they may have.
 const PORTION: usize = 4096;
+const NUMBERS: usize = 1 << 22;
 
 pub(crate) fn read(place: Place, columns: &Columns) -> Result<Rows, ExchangeError> {
-    let file = File::open(&place.path).map_err(ExchangeError::io("open", &place.path))?;
-    let file = SerializedFileReader::new(file).map_err(|e| place.bad(e))?;
-    let leaves = Leaves::find(file.metadata().file_metadata().schema_descr(), columns);
+    let io = |e| ExchangeError::io("open", &place.path)(e);
+    let file = File::open(&place.path).map_err(io)?;
+    let length = file.metadata().map_err(io)?.len();
+    let metadata = || ParquetMetaDataReader::new().parse_and_finish(&file);
+    let metadata = caught(|| metadata().map_err(|e| e.to_string())).map_err(|e| place.bad(e))?;
+    let file = Arc::new(file);
+    let leaves = caught(|| Leaves::find(metadata.file_metadata().schema_descr(), columns));
     let leaves = leaves.map_err(|why| place.bad(why))?;
-    let groups = file.num_row_groups();
-    let mut portions = (0..groups).flat_map(move |group| {
-        let opened = Group::open(&file, group, &leaves);
+    let allowance = Arc::new(Allowance::new(length));
+    let mut portions = (0..metadata.num_row_groups()).flat_map(move |group| {
+        let opened =
+            caught(|| Group::open((&file, metadata.row_group(group)), &leaves, &allowance));
         let mut over = false;
         let mut group = opened.map_err(Some);
         std::iter::from_fn(move || {
@@ -35,7 +49,7 @@ pub(crate) fn read(place: Place, columns: &Columns) -> Result<Rows, ExchangeErro
                 return None;
             }
             let portion = match &mut group {
-                Ok(group) => group.portion().transpose(),
+                Ok(group) => caught(|| group.portion()).transpose(),
                 Err(error) => error.take().map(Err),
             };
             over = !matches!(portion, Some(Ok(_)));
@@ -94,8 +108,11 @@ impl Leaves {
 
 /// The columns of one row group, as far as they were read.
 struct Group {
+    allowance: Arc<Allowance>,
     vectors: Vec<ColumnReader>,
     is_list: bool,
+    /// Numbers of the last vector; of the first one nothing is known before it is read.
+    dim: usize,
     names: Option<Column>,
     identities: Option<Column>,
     left: usize,
@@ -107,37 +124,52 @@ struct Column {
     full: i16,
 }
 
+/// What `read` gives. The library panics on some damaged pages; that is an error like any other.
+fn caught<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    // What a panic leaves behind is not read any further: a file ends with its first error.
+    catch_panic(AssertUnwindSafe(read)).flatten()
+}
+
 impl Group {
     fn open(
-        file: &SerializedFileReader<File>,
-        group: usize,
+        (file, group): (&Arc<File>, &RowGroupMetaData),
         leaves: &Leaves,
+        allowance: &Arc<Allowance>,
     ) -> Result<Self, String> {
-        let group = file.get_row_group(group).map_err(|e| e.to_string())?;
-        let schema = group.metadata().schema_descr_ptr();
-        let reader = |leaf: usize| group.get_column_reader(leaf).map_err(|e| e.to_string());
+        let rows = usize::try_from(group.num_rows()).map_err(|e| e.to_string())?;
+        let schema = group.schema_descr_ptr();
+        let reader = |leaf: usize, used_for: Use| {
+            let meta = (group.column(leaf), rows);
+            let pages = Pages::new(file, meta, used_for, allowance).map_err(|e| e.to_string())?;
+            Ok::<_, String>(get_column_reader(schema.column(leaf), Box::new(pages)))
+        };
         let column = |leaf: Option<usize>| -> Result<Option<Column>, String> {
             let Some(leaf) = leaf else { return Ok(None) };
             let full = schema.column(leaf).max_def_level();
-            Ok(Some(Column { reader: reader(leaf)?, full }))
+            Ok(Some(Column { reader: reader(leaf, Use::Names)?, full }))
         };
+        let is_list = schema.column(leaves.vectors[0]).max_rep_level() == 1;
+        let vectors = leaves.vectors.iter().map(|leaf| reader(*leaf, Use::Vectors));
         Ok(Self {
-            vectors: leaves.vectors.iter().map(|leaf| reader(*leaf)).collect::<Result<_, _>>()?,
-            is_list: schema.column(leaves.vectors[0]).max_rep_level() == 1,
+            allowance: Arc::clone(allowance),
+            vectors: vectors.collect::<Result<_, _>>()?,
+            is_list,
+            dim: if is_list { NUMBERS } else { leaves.vectors.len() },
             names: column(leaves.names)?,
             identities: column(leaves.identities)?,
-            left: usize::try_from(group.metadata().num_rows()).map_err(|e| e.to_string())?,
+            left: rows,
         })
     }
 
     /// The next rows; `None` at the end.
     fn portion(&mut self) -> Result<Option<Vec<Row>>, String> {
-        let count = self.left.min(PORTION);
+        let count = (NUMBERS / self.dim.max(1)).clamp(1, PORTION).min(self.left);
         if count == 0 {
             return Ok(None);
         }
         self.left -= count;
         let vectors = self.vectors(count)?;
+        self.dim = vectors.last().map_or(1, Vec::len);
         let texts = |column: &mut Option<Column>| match column {
             Some(column) => texts(column, count),
             None => Ok(vec![None; count]),
@@ -149,6 +181,7 @@ impl Group {
     }
 
     fn vectors(&mut self, count: usize) -> Result<Vec<Vec<f32>>, String> {
+        self.allowance.next_portion();
         if self.is_list {
             return match &mut self.vectors[0] {
                 ColumnReader::FloatColumnReader(reader) => lists(reader, count, |x| x),
@@ -158,6 +191,7 @@ impl Group {
         }
         let mut vectors = vec![Vec::with_capacity(self.vectors.len()); count];
         for column in &mut self.vectors {
+            self.allowance.next_portion();
             let numbers = match column {
                 ColumnReader::FloatColumnReader(reader) => singles(reader, count, |x| x),
                 ColumnReader::DoubleColumnReader(reader) => singles(reader, count, |x| x as f32),
@@ -206,16 +240,26 @@ fn singles<T: DataType>(
 
 /// Text, or whole numbers as text.
 fn texts(column: &mut Column, count: usize) -> Result<Vec<Option<String>>, String> {
+    (0..count).map(|_| text(column)).collect()
+}
+
+/// One of them. A text may be made of the one before it, so that a few bytes stand for many long
+/// ones: they are taken one by one.
+fn text(column: &mut Column) -> Result<Option<String>, String> {
     let full = column.full;
     match &mut column.reader {
-        ColumnReader::ByteArrayColumnReader(reader) => optional(reader, count, full, |text| {
+        ColumnReader::ByteArrayColumnReader(reader) => optional(reader, full, |text| {
+            if text.len() > LONGEST_NAME {
+                let length = text.len();
+                return Err(format!("a name of {length} bytes; at most {LONGEST_NAME} are read"));
+            }
             text.as_utf8().map(str::to_owned).map_err(|e| e.to_string())
         }),
         ColumnReader::Int64ColumnReader(reader) => {
-            optional(reader, count, full, |number| Ok(number.to_string()))
+            optional(reader, full, |number| Ok(number.to_string()))
         }
         ColumnReader::Int32ColumnReader(reader) => {
-            optional(reader, count, full, |number| Ok(number.to_string()))
+            optional(reader, full, |number| Ok(number.to_string()))
         }
         _ => Err("its names or identities are neither text nor whole numbers".into()),
     }
@@ -223,21 +267,19 @@ fn texts(column: &mut Column, count: usize) -> Result<Vec<Option<String>>, Strin
 
 fn optional<T: DataType>(
     reader: &mut ColumnReaderImpl<T>,
-    count: usize,
     full: i16,
     text: impl Fn(&T::T) -> Result<String, String>,
-) -> Result<Vec<Option<String>>, String> {
+) -> Result<Option<String>, String> {
     let (mut defs, mut values) = (Vec::new(), Vec::new());
-    reader.read_records(count, Some(&mut defs), None, &mut values).map_err(|e| e.to_string())?;
-    if full == 0 {
-        defs = vec![0; values.len()];
+    let read = reader.read_records(1, Some(&mut defs), None, &mut values);
+    let (records, ..) = read.map_err(|e| e.to_string())?;
+    if records != 1 {
+        return Err("a column is too short".into());
     }
-    let mut values = values.iter();
-    let texts: Vec<Option<String>> = defs
-        .iter()
-        .map(|def| if *def == full { values.next().map(&text).transpose() } else { Ok(None) })
-        .collect::<Result<_, _>>()?;
-    if texts.len() == count { Ok(texts) } else { Err("a column is too short".into()) }
+    if full > 0 && defs.first() != Some(&full) {
+        return Ok(None);
+    }
+    values.first().map(text).transpose()
 }
 
 pub(crate) use write::ParquetWriter;

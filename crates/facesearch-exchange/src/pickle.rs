@@ -1,12 +1,18 @@
 //! The part of Python's pickle language in which plain values are written, as data.
 //!
-//! A pickle is a program that Python obeys, down to calling any function it names. This reader has no
-//! way to call anything: it knows lists, tuples, dicts, text and numbers, and an opcode that names
-//! or calls something is an error.
+//! A pickle is a program that Python obeys, down to calling any function it names. This reader has
+//! no way to call anything: it knows lists, tuples, dicts, text and numbers, and an opcode that
+//! names or calls something is an error.
 //!
 //! - **Source:** the opcodes as the comments of CPython's `pickletools` describe them.
-//! - **Limits:** every object costs at least a byte of the file, so a file makes no more objects than
-//!   it has bytes; objects point to each other by number, so no depth and no circle costs stack.
+//! - **Limits:** a file makes no more values than [`most_values`] of its length; objects point to
+//!   each other by number, so no depth and no circle costs stack.
+
+/// Most values that a pickle of this length may make, and most that it may remember. The floats of
+/// embeddings take nine bytes of a file each.
+fn most_values(file_len: usize) -> usize {
+    (1 << 12) + file_len / 5
+}
 
 /// A value; what has parts is the number of an [`Object`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,7 +56,8 @@ impl Pickle {
 
 /// Reads the pickle at the start of `bytes`.
 pub(crate) fn load(bytes: &[u8]) -> Result<Pickle, String> {
-    let mut machine = Machine { bytes, at: 0, ..Machine::default() };
+    let values_left = most_values(bytes.len());
+    let mut machine = Machine { bytes, values_left, ..Machine::default() };
     let value = machine.run()?;
     Ok(Pickle { value, objects: machine.objects })
 }
@@ -59,6 +66,8 @@ pub(crate) fn load(bytes: &[u8]) -> Result<Pickle, String> {
 struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// How many values may still be made.
+    values_left: usize,
     objects: Vec<Object>,
     stack: Vec<Value>,
     /// Heights of the stack at which a mark was set.
@@ -74,7 +83,10 @@ impl<'a> Machine<'a> {
                 b'.' => return self.pop(),
                 0x80 => drop(self.take(1)?),
                 0x95 => drop(self.take(8)?),
-                b'(' => self.marks.push(self.stack.len()),
+                b'(' => {
+                    self.count_value()?;
+                    self.marks.push(self.stack.len());
+                }
                 b'q' | b'r' => {
                     let slot = self.uint(if opcode == b'q' { 1 } else { 4 })?;
                     self.remember(slot)?;
@@ -83,13 +95,13 @@ impl<'a> Machine<'a> {
                 b'h' | b'j' => {
                     let slot = self.uint(if opcode == b'h' { 1 } else { 4 })?;
                     let value = self.memo.get(slot).copied();
-                    self.stack.push(value.ok_or("it recalls what it never had")?);
+                    self.push(value.ok_or("it recalls what it never had")?)?;
                 }
-                b'N' => self.stack.push(Value::None),
-                0x88 | 0x89 => self.stack.push(Value::Bool),
+                b'N' => self.push(Value::None)?,
+                0x88 | 0x89 => self.push(Value::Bool)?,
                 b'G' => {
                     let bytes = self.take(8)?.first_chunk().copied().unwrap_or_default();
-                    self.stack.push(Value::Number(f64::from_be_bytes(bytes)));
+                    self.push(Value::Number(f64::from_be_bytes(bytes)))?;
                 }
                 b'K' | b'M' | b'J' | 0x8a => self.whole(opcode)?,
                 b'X' | 0x8c | 0x8d | b'U' | b'T' => {
@@ -176,7 +188,18 @@ impl<'a> Machine<'a> {
                 if negative { size - 256f64.powi(width as i32) } else { size }
             }
         };
-        self.stack.push(Value::Number(number));
+        self.push(Value::Number(number))
+    }
+
+    fn push(&mut self, value: Value) -> Result<(), String> {
+        self.count_value()?;
+        self.stack.push(value);
+        Ok(())
+    }
+
+    fn count_value(&mut self) -> Result<(), String> {
+        let left = self.values_left.checked_sub(1);
+        self.values_left = left.ok_or("it makes more values than its length allows")?;
         Ok(())
     }
 
@@ -194,8 +217,8 @@ impl<'a> Machine<'a> {
 
     fn remember(&mut self, slot: usize) -> Result<(), String> {
         let value = self.stack.last().copied().ok_or("it remembers nothing")?;
-        // Each remembering costs a byte at least, and slots are given in order.
-        if slot > self.bytes.len() {
+        // Slots are given in order.
+        if slot > most_values(self.bytes.len()) {
             return Err("it remembers too much".into());
         }
         if slot >= self.memo.len() {
@@ -208,8 +231,7 @@ impl<'a> Machine<'a> {
     fn make(&mut self, object: Object) -> Result<(), String> {
         let number = u32::try_from(self.objects.len()).map_err(|_| "it makes too many objects")?;
         self.objects.push(object);
-        self.stack.push(Value::Object(number));
-        Ok(())
+        self.push(Value::Object(number))
     }
 
     /// The object that the items above it on the stack are put into.

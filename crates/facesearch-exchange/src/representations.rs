@@ -4,21 +4,35 @@
 //! deepface keeps no names of people; by its users' habit a photo lies in its person's folder, so
 //! that is the identity.
 
+use std::io::Read;
 use std::path::Path;
 
 use crate::error::{ExchangeError, Place};
 use crate::pickle::{Object, Pickle, Value, load};
+use crate::row::open;
 use crate::{Row, Rows};
 
 pub(crate) fn read(place: Place) -> Result<Rows, ExchangeError> {
-    let bytes = std::fs::read(&place.path).map_err(ExchangeError::io("read", &place.path))?;
+    let io = |e| ExchangeError::io("read", &place.path)(e);
+    let file = open(&place.path)?;
+    let length = file.get_ref().metadata().map_err(io)?.len();
+    let mut bytes = Vec::new();
+    // A device has no length and may have no end.
+    file.take(length).read_to_end(&mut bytes).map_err(io)?;
     let pickle = load(&bytes).map_err(|why| place.bad(why))?;
     let Some(Object::List(items)) = pickle.object(pickle.value) else {
         return Err(place.bad("it is no list of representations"));
     };
     let items = items.clone();
+    let mut parts_left = bytes.len();
     Ok(Box::new((0..).zip(items).filter_map(move |(i, item): (usize, Value)| {
         let why = || place.bad(format!("item {i} has no path and embedding"));
+        // Items may share their parts, so that many of few bytes stand for any number of numbers.
+        let left = parts_left.checked_sub(parts(&pickle, item));
+        let Some(left) = left else {
+            return Some(Err(place.bad("its items share their parts, as deepface's never do")));
+        };
+        parts_left = left;
         match row(&pickle, item) {
             // A photo without a face.
             Some(Found::Nothing) => None,
@@ -31,6 +45,23 @@ pub(crate) fn read(place: Place) -> Result<Rows, ExchangeError> {
 enum Found {
     Nothing,
     Face(Row),
+}
+
+/// How many values are looked at to read an item.
+fn parts(pickle: &Pickle, item: Value) -> usize {
+    let count = |value: &Value| match pickle.object(*value) {
+        Some(Object::List(values) | Object::Tuple(values)) => values.len(),
+        _ => 0,
+    };
+    match pickle.object(item) {
+        Some(Object::Dict(pairs)) => {
+            pairs.len() + pairs.iter().map(|(_, value)| count(value)).sum::<usize>()
+        }
+        Some(Object::List(values) | Object::Tuple(values)) => {
+            values.len() + values.iter().map(count).sum::<usize>()
+        }
+        _ => 0,
+    }
 }
 
 fn row(pickle: &Pickle, item: Value) -> Option<Found> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use parquet::basic::Compression;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int64Type};
-use parquet::errors::Result;
+use parquet::errors::{ParquetError, Result};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::parser::parse_message_type;
@@ -49,17 +49,14 @@ const PORTION: usize = 1 << 14;
 ///
 /// # Errors
 ///
-/// [`ExchangeError`] where the file cannot be written, and what `rows` reports.
+/// [`ExchangeError::Write`] where the file cannot be written, and what `rows` reports.
 pub fn write_table<E: From<ExchangeError>>(
     path: &Path,
     columns: &[(&str, Kind)],
     rows: impl IntoIterator<Item = std::result::Result<Vec<Cell>, E>>,
 ) -> std::result::Result<(), E> {
-    let unwritable = |why: parquet::errors::ParquetError| ExchangeError::Unwritable {
-        path: path.to_owned(),
-        why: why.to_string(),
-    };
-    let file = File::create(path).map_err(ExchangeError::io("create", path))?;
+    let unwritable = |error: ParquetError| ExchangeError::write(path)(error);
+    let file = File::create(path).map_err(ExchangeError::write(path))?;
     let mut writer = start(file, columns).map_err(unwritable)?;
     let mut portion = Vec::new();
     for row in rows {
@@ -75,7 +72,7 @@ pub fn write_table<E: From<ExchangeError>>(
         write_group(&mut writer, columns, &portion).map_err(unwritable)?;
     }
     let file = writer.into_inner().map_err(unwritable)?;
-    file.sync_all().map_err(ExchangeError::io("write", path))?;
+    file.sync_all().map_err(ExchangeError::write(path))?;
     Ok(())
 }
 

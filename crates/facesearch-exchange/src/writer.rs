@@ -1,13 +1,12 @@
 //! Writing a file of embeddings.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use npyz::WriterBuilder;
 use zip::write::SimpleFileOptions;
 
-use crate::error::ExchangeError;
+use crate::error::{BoxError, ExchangeError};
 use crate::parquet_file::ParquetWriter;
 use crate::{Format, Row, csv_file, fvecs};
 
@@ -32,7 +31,7 @@ enum Form {
 
 /// The vectors go to the archive at once; what stands beside them waits.
 struct NpzForm {
-    archive: zip::ZipWriter<BufWriter<File>>,
+    archive: zip::ZipWriter<FirstError>,
     ids: Vec<i64>,
     names: Vec<String>,
     identities: Vec<String>,
@@ -43,7 +42,8 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// [`ExchangeError`] where the file cannot be made, or files of this format are only read.
+    /// [`ExchangeError::Write`] where the file cannot be made, [`ExchangeError::ReadOnly`] where
+    /// files of this format are only read.
     pub fn create(
         path: &Path,
         format: Format,
@@ -53,13 +53,11 @@ impl Writer {
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
-        let unwritable = |why: String| ExchangeError::Unwritable { path: path.to_owned(), why };
         if format == Format::Pickle {
-            let why = "pickles are only read; choose .npy, .npz, .parquet, .csv or .fvecs".into();
-            return Err(unwritable(why));
+            return Err(ExchangeError::ReadOnly { path: path.to_owned() });
         }
-        let file = File::create(&partial).map_err(ExchangeError::io("create", &partial))?;
-        let form = Form::start(file, format, dim, rows).map_err(unwritable)?;
+        let file = File::create(&partial).map_err(ExchangeError::write(&partial))?;
+        let form = Form::start(file, format, dim, rows).map_err(ExchangeError::write(&partial))?;
         Ok(Self { path: path.to_owned(), partial, dim, left: rows, form })
     }
 
@@ -68,98 +66,147 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// [`ExchangeError`] where the disk refuses.
+    /// [`ExchangeError::Write`] where the disk refuses.
     pub fn push(&mut self, row: &Row) -> Result<(), ExchangeError> {
         assert_eq!(row.vector.len(), self.dim, "a vector of another length");
         self.left = self.left.checked_sub(1).expect("no more rows come than were announced");
-        let unwritable = |why: String| ExchangeError::Unwritable { path: self.path.clone(), why };
-        self.form.push(row).map_err(unwritable)
+        self.form.push(row).map_err(ExchangeError::write(&self.partial))
     }
 
-    /// Completes the file and gives it its name.
+    /// Completes the file and gives it its name; both would survive a power cut then.
     ///
     /// # Errors
     ///
-    /// [`ExchangeError`] where the disk refuses.
+    /// [`ExchangeError::Write`] where the disk refuses.
     pub fn finish(self) -> Result<(), ExchangeError> {
         assert_eq!(self.left, 0, "fewer rows came than were announced");
-        let unwritable = |why: String| ExchangeError::Unwritable { path: self.path.clone(), why };
-        let file = self.form.finish().map_err(unwritable)?;
-        file.sync_all().map_err(ExchangeError::io("write", &self.partial))?;
-        std::fs::rename(&self.partial, &self.path).map_err(ExchangeError::io("rename", &self.path))
+        let file = self.form.finish().map_err(ExchangeError::write(&self.partial))?;
+        file.sync_all().map_err(ExchangeError::write(&self.partial))?;
+        facesearch_disk::rename(&self.partial, &self.path).map_err(ExchangeError::write(&self.path))
     }
 }
 
 impl Form {
-    fn start(file: File, format: Format, dim: usize, rows: u64) -> Result<Self, String> {
+    fn start(file: File, format: Format, dim: usize, rows: u64) -> Result<Self, BoxError> {
         let buffered = |file| BufWriter::with_capacity(1 << 20, file);
         Ok(match format {
             Format::Npy => {
                 let mut file = buffered(file);
-                npy_head(&mut file, dim, rows).map_err(text)?;
+                npy_head(&mut file, dim, rows)?;
                 Self::Npy(file)
             }
             Format::Npz => {
-                let mut archive = zip::ZipWriter::new(buffered(file));
-                archive.start_file("embeddings.npy", stored()).map_err(text)?;
-                npy_head(&mut archive, dim, rows).map_err(text)?;
+                let mut archive = zip::ZipWriter::new(FirstError::new(buffered(file)));
+                archive.start_file("embeddings.npy", stored())?;
+                npy_head(&mut archive, dim, rows)?;
                 let (ids, names, identities) = (Vec::new(), Vec::new(), Vec::new());
                 Self::Npz(Box::new(NpzForm { archive, ids, names, identities }))
             }
             Format::Fvecs => Self::Fvecs(buffered(file)),
             Format::Csv => {
                 let mut file = csv::Writer::from_writer(file);
-                csv_file::write_head(&mut file, dim).map_err(text)?;
+                csv_file::write_head(&mut file, dim)?;
                 Self::Csv(Box::new(file))
             }
-            Format::Parquet => Self::Parquet(Box::new(ParquetWriter::new(file).map_err(text)?)),
+            Format::Parquet => Self::Parquet(Box::new(ParquetWriter::new(file)?)),
             Format::Pickle => unreachable!("the caller refuses it"),
         })
     }
 
-    fn push(&mut self, row: &Row) -> Result<(), String> {
+    fn push(&mut self, row: &Row) -> Result<(), BoxError> {
         match self {
-            Self::Npy(file) => file.write_all(bytemuck::cast_slice(&row.vector)).map_err(text),
+            Self::Npy(file) => file.write_all(bytemuck::cast_slice(&row.vector))?,
             Self::Npz(form) => {
                 form.ids.push(row.id.map_or(-1, |id| id as i64));
                 form.names.push(row.name.clone().unwrap_or_default());
                 form.identities.push(row.identity.clone().unwrap_or_default());
-                form.archive.write_all(bytemuck::cast_slice(&row.vector)).map_err(text)
+                form.archive.write_all(bytemuck::cast_slice(&row.vector))?;
             }
-            Self::Fvecs(file) => fvecs::write(file, &row.vector).map_err(text),
-            Self::Csv(file) => csv_file::write(file, row).map_err(text),
-            Self::Parquet(file) => file.push(row.clone()).map_err(text),
+            Self::Fvecs(file) => fvecs::write(file, &row.vector)?,
+            Self::Csv(file) => csv_file::write(file, row)?,
+            Self::Parquet(file) => file.push(row.clone())?,
         }
+        Ok(())
     }
 
-    fn finish(self) -> Result<File, String> {
-        match self {
-            Self::Npy(file) | Self::Fvecs(file) => file.into_inner().map_err(text),
-            Self::Npz(form) => form.finish(),
-            Self::Csv(file) => file.into_inner().map_err(text),
-            Self::Parquet(file) => file.finish().map_err(text),
-        }
+    fn finish(self) -> Result<File, BoxError> {
+        Ok(match self {
+            Self::Npy(file) | Self::Fvecs(file) => {
+                file.into_inner().map_err(io::IntoInnerError::into_error)?
+            }
+            Self::Npz(form) => form.finish()?,
+            Self::Csv(file) => file.into_inner().map_err(|error| error.into_error())?,
+            Self::Parquet(file) => file.finish()?,
+        })
     }
 }
 
 impl NpzForm {
-    fn finish(mut self) -> Result<File, String> {
-        self.archive.start_file("ids.npy", stored()).map_err(text)?;
-        let ids = npyz::WriteOptions::new().default_dtype();
-        let shape = [self.ids.len() as u64];
-        let mut array = ids.shape(&shape).writer(&mut self.archive).begin_nd().map_err(text)?;
-        array.extend(self.ids).map_err(text)?;
-        array.finish().map_err(text)?;
+    fn finish(mut self) -> Result<File, BoxError> {
+        self.archive.start_file("ids.npy", stored())?;
+        head(&mut self.archive, "<i8", &format!("({},)", self.ids.len()))?;
+        self.archive.write_all(bytemuck::cast_slice(&self.ids))?;
         for (name, texts) in [("names.npy", self.names), ("identities.npy", self.identities)] {
-            self.archive.start_file(name, stored()).map_err(text)?;
-            write_texts(&mut self.archive, &texts).map_err(text)?;
+            self.archive.start_file(name, stored())?;
+            write_texts(&mut self.archive, &texts)?;
         }
-        self.archive.finish().map_err(text)?.into_inner().map_err(text)
+        let file = self.archive.finish()?.file;
+        Ok(file.into_inner().map_err(io::IntoInnerError::into_error)?)
     }
 }
 
-fn text(error: impl ToString) -> String {
-    error.to_string()
+/// A file that says once that it cannot be written, and from then on takes everything.
+///
+/// The library that writes archives completes one when it is dropped, also after an error, and
+/// prints on stderr where that fails.
+struct FirstError {
+    file: BufWriter<File>,
+    /// Where the next byte would be.
+    at: u64,
+    failed: bool,
+}
+
+impl FirstError {
+    fn new(file: BufWriter<File>) -> Self {
+        Self { file, at: 0, failed: false }
+    }
+
+    fn unless_failed<T>(
+        &mut self,
+        instead: T,
+        run: impl FnOnce(&mut BufWriter<File>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        if self.failed {
+            return Ok(instead);
+        }
+        let outcome = run(&mut self.file);
+        self.failed = outcome.as_ref().is_err_and(|e| e.kind() != io::ErrorKind::Interrupted);
+        outcome
+    }
+}
+
+impl Write for FirstError {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.unless_failed(bytes.len(), |file| file.write(bytes))?;
+        self.at += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.unless_failed((), BufWriter::flush)
+    }
+}
+
+impl Seek for FirstError {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let place = match to {
+            SeekFrom::Start(place) => place,
+            SeekFrom::Current(by) => self.at.saturating_add_signed(by),
+            SeekFrom::End(_) => self.at,
+        };
+        self.at = self.unless_failed(place, |file| file.seek(to))?;
+        Ok(self.at)
+    }
 }
 
 fn stored() -> SimpleFileOptions {
@@ -195,4 +242,25 @@ fn head(to: &mut impl Write, descr: &str, shape: &str) -> io::Result<()> {
     to.write_all(b"\x93NUMPY\x01\x00")?;
     to.write_all(&(dict.len() as u16).to_le_bytes())?;
     to.write_all(dict.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_error_of_a_file_is_said() {
+        // It is open for reading only, so that nothing can be written.
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, b"x").unwrap();
+        let file = BufWriter::with_capacity(4, File::open(path).unwrap());
+        let mut file = FirstError::new(file);
+        assert!(file.write_all(b"12345678").is_err());
+        file.write_all(b"123").unwrap();
+        assert_eq!(file.seek(SeekFrom::Start(1)).unwrap(), 1);
+        file.write_all(b"23").unwrap();
+        assert_eq!(file.stream_position().unwrap(), 3);
+        file.flush().unwrap();
+    }
 }

@@ -165,7 +165,8 @@ impl Claims<'_> {
         })
     }
 
-    /// Gives the photo's most prominent face the label that its path has now, unless somebody said whose it is.
+    /// Gives the photo's most prominent face the label that its path has now, unless somebody said
+    /// whose it is.
     pub(crate) fn relabel(
         &self,
         photo: &PhotoRecord,

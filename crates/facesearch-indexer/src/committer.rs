@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use facesearch_core::{FaceStore, Progress, Publisher, StoreError};
@@ -77,7 +78,12 @@ impl<'a> Committer<'a> {
                 _ => None,
             };
             let settled = self.desk.settle(item)?;
-            self.report.not_photos += u64::from(settled.outcome.is_none());
+            if settled.stopped {
+                self.report.interrupted = true;
+                return Ok(());
+            }
+            self.report.forgotten += u64::from(settled.forgotten);
+            self.report.not_photos += u64::from(settled.outcome.is_none() && !settled.forgotten);
             self.report.unchanged += u64::from(settled.unchanged);
             self.report.embedded += settled.embedded;
             self.report.below_quality += settled.below_quality;
@@ -91,21 +97,33 @@ impl<'a> Committer<'a> {
         Ok(())
     }
 
-    /// Finishes what can only be decided once every file was met.
+    /// Finishes what can only be decided once every file was met, unless the run is stopped first.
     pub(crate) fn sweep(&mut self, roots: &Roots, prune: bool) -> Result<(), IndexError> {
         let mut unfinished = Unfinished::default();
         for root in roots.outermost() {
             unfinished.collect(self.store, root, &self.unreadable)?;
         }
         for path in &unfinished.leaving {
+            if self.is_stopped() {
+                return Ok(());
+            }
             self.finish(path, false)?;
         }
         for path in &unfinished.vanished {
+            if self.is_stopped() {
+                return Ok(());
+            }
             let dropped = self.report.dropped;
             self.finish(path, prune)?;
             self.report.vanished += u64::from(self.report.dropped == dropped);
         }
         Ok(())
+    }
+
+    /// Whether the caller wants no more; the run then counts as interrupted.
+    pub(crate) fn is_stopped(&mut self) -> bool {
+        self.report.interrupted |= self.desk.stop.load(Ordering::Relaxed);
+        self.report.interrupted
     }
 
     fn finish(&mut self, path: &Path, prune: bool) -> Result<(), IndexError> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use facesearch_core::{
     Change, ContentHash, FaceId, FaceRecord, FaceStore, FileEntry, Outcome, PhotoRecord,
@@ -10,9 +11,10 @@ use facesearch_core::{
 
 use crate::claims::{Claims, is_gone, leaving, named, outcome_at, stands_for};
 use crate::error::IndexError;
+use crate::file::{read_and_hash, too_large};
 use crate::identity::Verdict;
 use crate::item::{Item, Reading, Seen, SeenFace};
-use crate::reader::{read_and_hash, reason};
+use crate::reader::reason;
 use crate::worker::Vision;
 
 /// What became of one file.
@@ -24,12 +26,16 @@ pub(crate) struct Settled {
     pub(crate) outcome: Option<Outcome>,
     /// Whether the file was left unread.
     pub(crate) unchanged: bool,
+    /// Whether the photo is left out, because the people in it were removed.
+    pub(crate) forgotten: bool,
     /// Chips that were embedded only now.
     pub(crate) embedded: u64,
     /// Faces that are not kept because they are not good enough.
     pub(crate) below_quality: u64,
     /// Lines worth reading.
     pub(crate) notes: Vec<String>,
+    /// Whether the run was stopped before it was known what the file means.
+    pub(crate) stopped: bool,
 }
 
 /// Decides, in changes that are not made yet.
@@ -39,6 +45,10 @@ pub(crate) struct Desk<'a> {
     pub(crate) vision: Vision<'a>,
     /// Faces of a lower quality are not kept.
     pub(crate) min_quality: f32,
+    /// The caller's wish to end early.
+    pub(crate) stop: &'a AtomicBool,
+    /// Whether photos come in again that were taken out with the people in them.
+    pub(crate) readmit: bool,
 }
 
 impl Desk<'_> {
@@ -94,14 +104,17 @@ impl Desk<'_> {
 
     /// A content that was thought to be known is not: the file is read and looked at here and now.
     fn read_again(&self, mut item: Item, old: Option<FileEntry>) -> Result<Settled, IndexError> {
-        let (content, bytes) = match read_and_hash(&item.path) {
-            Ok(read) => read,
+        let (content, bytes) = match read_and_hash(&item.path, self.stop) {
+            Ok(Some(read)) => read,
+            Ok(None) => return Ok(Settled { stopped: true, ..Settled::default() }),
             Err(error) => return Ok(self.unreadable(&item, old.as_ref(), reason(&error))?),
         };
+        let store = self.claims.store;
         let seen = match bytes {
-            _ if self.claims.store.photo(&content)?.is_some() => None,
+            _ if store.photo(&content)?.is_some() => None,
+            _ if !self.readmit && store.is_forgotten(&content)? => None,
             Some(bytes) => Some(self.vision.see(&bytes)?),
-            None => Some(Seen::failed(Outcome::Rejected("the file is too large".into()))),
+            None => Some(Seen::failed(Outcome::Rejected(too_large()))),
         };
         let embedded = seen.as_ref().map_or(0, |seen| seen.faces.len() as u64);
         item.reading = Reading::Content(content, seen);
@@ -115,6 +128,9 @@ impl Desk<'_> {
         let mut settled = Settled::default();
         let photo = match (self.claims.store.photo(&content)?, seen) {
             (Some(photo), _) => photo,
+            (None, _) if !self.readmit && self.claims.store.is_forgotten(&content)? => {
+                return Ok(self.forgotten(&path, old.as_ref())?);
+            }
             (None, Some(seen)) => self.add_photo(&path, content, seen, &mut settled)?,
             (None, None) => {
                 let reading = Reading::Unchanged;
@@ -126,6 +142,19 @@ impl Desk<'_> {
             FileEntry { stat, read_ns, content: Some(content), outcome: Outcome::NoFace, keeps };
         entry.outcome = self.outcome(&path, old.as_ref(), &entry, photo, &mut settled)?;
         self.write(&path, old.as_ref(), entry, &mut settled)?;
+        Ok(settled)
+    }
+
+    /// A photo that was taken out with the people in it: nothing is written down of it, and its
+    /// path gives up what it named before.
+    fn forgotten(&self, path: &Path, old: Option<&FileEntry>) -> Result<Settled, StoreError> {
+        let mut settled = Settled { forgotten: true, ..Settled::default() };
+        for content in named(old) {
+            self.claims.release(&content, path, &mut settled.changes)?;
+        }
+        if old.is_some() {
+            settled.changes.push(Change::RemoveFile(path.to_owned()));
+        }
         Ok(settled)
     }
 

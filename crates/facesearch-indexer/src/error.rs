@@ -15,9 +15,15 @@ pub enum IndexError {
     #[error("cannot index {}", display_path(path))]
     Root { path: PathBuf, source: io::Error },
     #[error(
-        "the model makes embeddings of {got} numbers, the index holds embeddings of {expected}; choose the model it was made with"
+        "the model makes embeddings of {got} numbers, the index holds embeddings of {expected}; \
+         choose the model it was made with"
     )]
     Dimension { expected: u32, got: usize },
+    #[error(
+        "cannot start a thread; use fewer `--threads`, or allow more processes and memory \
+         (`ulimit -u`, `ulimit -v`)"
+    )]
+    Thread { source: io::Error },
     /// The model or its device broke. What was committed until then is kept and published.
     #[error(transparent)]
     Vision(#[from] VisionError),

@@ -7,8 +7,8 @@
 //! ([`PhotoRecord::path`](facesearch_core::PhotoRecord::path)): of two copies in two folders the
 //! first path's folder is the label.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +32,8 @@ pub enum IdentityRule {
     Stem,
     /// A table of paths and labels.
     Table(IdentityTable),
+    /// This label for every photo; where it is `None`, labels stay as they are.
+    Fixed(Option<String>),
 }
 
 /// What a rule says of a path.
@@ -61,6 +63,8 @@ impl IdentityRule {
     pub(crate) fn verdict(&self, path: &Path, roots: &Roots) -> Verdict {
         match self {
             Self::None => Verdict::Label(None),
+            Self::Fixed(Some(label)) => Verdict::Label(Some(label.clone())),
+            Self::Fixed(None) => Verdict::Keep,
             Self::Stem => Verdict::Label(path.file_stem().and_then(label)),
             Self::Table(table) => match table.get(path) {
                 Some(label) => Verdict::Label(label.map(str::to_owned)),
@@ -77,6 +81,12 @@ impl IdentityRule {
             }
         }
     }
+}
+
+/// Whether a file or a folder that it is in has one of `names`, as a rule would read them.
+pub(crate) fn is_named_after(path: &Path, names: &BTreeSet<String>) -> bool {
+    let folders = path.components().map(|part| part.as_os_str());
+    folders.chain(path.file_stem()).filter_map(label).any(|name| names.contains(&name))
 }
 
 /// A name as a label: trimmed, as text also where it is not quite text; `None` where it is blank.

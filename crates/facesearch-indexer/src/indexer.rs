@@ -19,7 +19,7 @@ use crate::queue::Queue;
 use crate::reader::Reader;
 use crate::report::Report;
 use crate::roots::Roots;
-use crate::walk::Walk;
+use crate::walk::{Scope, Walk};
 use crate::worker::Vision;
 
 /// How a run is done.
@@ -34,8 +34,14 @@ pub struct IndexOptions<'a> {
     pub prune: bool,
     /// Whether to read every file, whatever the file system says of it.
     pub rehash: bool,
-    /// How many bytes the photos under way may take, files and pixels together. A single photo that needs
-    /// more is still looked at, alone.
+    /// Whether links out of the paths given are followed, to files and to folders. A path given
+    /// that is itself a link is always followed.
+    pub follow_links: bool,
+    /// Whether to take in again the photos that [`remove_identity`](crate::remove_identity) took
+    /// out.
+    pub readmit: bool,
+    /// How many bytes the photos under way may take, files and pixels together. A photo that needs
+    /// more by itself is a line in the ledger, and is tried again by the next run.
     pub memory: u64,
     /// Faces of a lower quality are looked at and not stored, in `[0, 1]`; those that were never
     /// measured are. Photos that were looked at before keep what they have.
@@ -44,7 +50,8 @@ pub struct IndexOptions<'a> {
     pub exclude: Vec<PathBuf>,
     /// How soon after its start a run publishes for the first time.
     pub first_publication: Duration,
-    /// Set by the caller to end the run early, in order.
+    /// Set by the caller to end the run early, in order: photos in the hands of threads are
+    /// finished and kept. A file system that does not answer is still waited for.
     pub stop: &'a AtomicBool,
 }
 
@@ -56,6 +63,8 @@ impl<'a> IndexOptions<'a> {
             identity: IdentityRule::default(),
             prune: false,
             rehash: false,
+            follow_links: false,
+            readmit: false,
             memory: u64::MAX,
             min_quality: 0.0,
             exclude: Vec::new(),
@@ -95,21 +104,24 @@ impl Indexer<'_> {
     /// # Errors
     ///
     /// [`IndexError::Root`] where a path does not exist, before anything is done;
-    /// [`IndexError::Vision`] where the model broke and [`IndexError::Store`] where the store or
-    /// its publication did: what was committed until then is kept.
+    /// [`IndexError::Thread`] where a thread cannot be started; [`IndexError::Vision`] where the
+    /// model broke and [`IndexError::Store`] where the store or its publication did: what was
+    /// committed until then is kept.
     pub fn run(&self, paths: &[PathBuf]) -> Result<Report, IndexError> {
         let start = Instant::now();
         let roots = self.check(paths)?;
-        let IndexOptions { identity, first_publication, min_quality, .. } = &self.options;
+        let IndexOptions { identity, first_publication, min_quality, readmit, .. } = &self.options;
         let claims = Claims { store: self.store, rule: identity, roots: &roots };
         let vision = Vision { finder: self.finder, embedder: self.embedder };
-        let desk = Desk { claims, vision, min_quality: *min_quality };
+        let stop = self.options.stop;
+        let (min_quality, readmit) = (*min_quality, *readmit);
+        let desk = Desk { claims, vision, min_quality, readmit, stop };
         let pace = Pace::new(*first_publication, start);
         let mut committer = Committer::new(desk, self.publisher, self.progress, pace);
 
         self.progress.start(self.count(&roots), "files");
         let done = self.run_stages(&roots, vision, &mut committer);
-        let done = done.and_then(|()| match committer.report.interrupted {
+        let done = done.and_then(|()| match committer.is_stopped() {
             true => Ok(()),
             false => committer.sweep(&roots, self.options.prune),
         });
@@ -117,7 +129,10 @@ impl Indexer<'_> {
         let ended = match &done {
             Err(IndexError::Store(_)) => Ok(()),
             Err(_) => committer.end(false),
-            Ok(()) => committer.end(!committer.report.interrupted),
+            Ok(()) => {
+                let complete = !committer.is_stopped();
+                committer.end(complete)
+            }
         };
         self.progress.finish();
         done.and(ended)?;
@@ -156,10 +171,14 @@ impl Indexer<'_> {
         Roots::new(paths).map_err(|source| IndexError::Root { path: first, source })
     }
 
+    fn scope(&self) -> Scope<'_> {
+        Scope { exclude: &self.options.exclude, follow_links: self.options.follow_links }
+    }
+
     /// How many files the walk will meet; `None` where the run is stopped meanwhile.
     fn count(&self, roots: &Roots) -> Option<u64> {
         let mut count = 0;
-        for _ in Walk::new(roots, &self.options.exclude) {
+        for _ in Walk::new(roots, self.scope()) {
             if self.options.stop.load(Ordering::Relaxed) {
                 return None;
             }
@@ -178,47 +197,60 @@ impl Indexer<'_> {
         let reader = Reader {
             store: self.store,
             roots,
-            exclude: &self.options.exclude,
+            scope: self.scope(),
             rehash: self.options.rehash,
+            readmit: self.options.readmit,
             queue: &queue,
+            stop: self.options.stop,
             finder: self.finder,
         };
         thread::scope(|scope| {
-            let work = || {
-                // A worker that panics takes a file with it, for which the committer would wait.
-                let _abandon = OnDrop(|| {
-                    if thread::panicking() {
-                        queue.abandon();
-                    }
-                });
-                // Each worker is a pool of its own: networks would otherwise divide each photo among all
-                // threads, which are busy with photos of their own.
-                let alone = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread();
-                match alone.build() {
-                    Ok(pool) => pool.install(|| vision.work(&queue)),
-                    Err(_) => vision.work(&queue),
-                }
-            };
+            // Whatever ends this, an error or a panic, ends all waits of the threads that were
+            // started, which the scope joins.
+            let _abandon = OnDrop(|| queue.abandon());
+            let no_thread = |source| IndexError::Thread { source };
             let threads = 0..self.options.threads.max(1);
-            let workers: Vec<_> = threads.map(|_| scope.spawn(work)).collect();
-            let reading = scope.spawn(|| {
+            let workers = threads
+                .map(|_| thread::Builder::new().spawn_scoped(scope, || work(vision, &queue)))
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(no_thread)?;
+            let reading = thread::Builder::new().spawn_scoped(scope, || {
                 // Also when the reader panics: the others must not wait for it for ever.
                 let _drain = OnDrop(|| queue.drain());
                 reader.run()
             });
-            let committed = {
-                let _abandon = OnDrop(|| queue.abandon());
-                committer.run(&queue)
-            };
-            let complete = join(reading);
+            let reading = reading.map_err(no_thread)?;
+            let committed = committer.run(&queue);
+            committer.report.interrupted |= committed.is_ok() && !queue.is_finished();
+            queue.abandon();
+            let walked = join(reading);
             committer.report.embedded += workers.into_iter().map(join).sum::<u64>();
             committed?;
             if let Some(failure) = queue.failure() {
                 return Err(failure.into());
             }
-            committer.report.interrupted |= !complete?;
+            let walked = walked?;
+            committer.report.interrupted |= !walked.complete;
+            committer.report.links_not_followed = walked.links_not_followed;
             Ok(())
         })
+    }
+}
+
+/// What a worker's thread does. Returns how many chips were embedded.
+fn work(vision: Vision<'_>, queue: &Queue<'_>) -> u64 {
+    // A worker that panics takes a file with it, for which the committer would wait.
+    let _abandon = OnDrop(|| {
+        if thread::panicking() {
+            queue.abandon();
+        }
+    });
+    // Each worker is a pool of its own: networks would otherwise divide each photo among all
+    // threads, which are busy with photos of their own.
+    let alone = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread();
+    match alone.build() {
+        Ok(pool) => pool.install(|| vision.work(queue)),
+        Err(_) => vision.work(queue),
     }
 }
 

@@ -15,7 +15,9 @@
 mod claims;
 mod committer;
 mod desk;
+mod enrol;
 mod error;
+mod file;
 mod identity;
 mod indexer;
 mod item;
@@ -31,9 +33,11 @@ mod stat;
 mod walk;
 mod worker;
 
+pub use enrol::{Enrolled, EnrolledEmbedding, EnrolledPhoto, enrol, enrol_embeddings};
 pub use error::{IdentityError, IndexError};
+pub use file::{MAX_PHOTO, read_photo};
 pub use identity::{IdentityRule, IdentityTable};
 pub use indexer::{IndexOptions, Indexer};
-pub use photos::photos_below;
-pub use removal::{Removed, remove_identity, remove_path};
+pub use photos::{PhotosBelow, photos_below};
+pub use removal::{Removed, remove_faces, remove_identity, remove_path};
 pub use report::{OutcomeCounts, Report};

@@ -1,23 +1,33 @@
 //! The photos below a folder, for those who only want to look at them.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::kind::{MAGIC, is_named_like_photo, looks_like_photo};
+use crate::file::begins_like_photo;
+use crate::kind::is_named_like_photo;
 use crate::roots::Roots;
-use crate::walk::{Met, Walk};
+use crate::walk::{Met, Scope, Walk};
 
-/// Every file below `folder` that an indexing run would take for a photo, in the order of such a
-/// run. Paths begin with `folder` as it is given; a folder that cannot be read is passed over.
+/// The photos below a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PhotosBelow {
+    /// Their paths, in the order of an indexing run. Each begins with the folder as it was given.
+    pub photos: Vec<PathBuf>,
+    /// Links out of the folder that were not followed.
+    pub links_not_followed: u64,
+}
+
+/// Every file below `folder` that an indexing run would take for a photo. A folder that cannot be
+/// read is passed over. Links out of `folder` are followed where `follow_links` is set.
 ///
 /// # Errors
 ///
 /// Where the working directory, from which a relative `folder` starts, is unknown.
-pub fn photos_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub fn photos_below(folder: &Path, follow_links: bool) -> io::Result<PhotosBelow> {
     let roots = Roots::new(&[folder.to_owned()])?;
     let mut photos = Vec::new();
-    for met in Walk::new(&roots, &[]) {
+    let mut walk = Walk::new(&roots, Scope { exclude: &[], follow_links });
+    for met in walk.by_ref() {
         let Met::File(path) = met else { continue };
         let is_photo = path.is_file() && (is_named_like_photo(&path) || begins_like_photo(&path));
         if is_photo {
@@ -25,13 +35,7 @@ pub fn photos_below(folder: &Path) -> io::Result<Vec<PathBuf>> {
             photos.push(below.map_or_else(|| path.clone(), |below| folder.join(below)));
         }
     }
-    Ok(photos)
-}
-
-fn begins_like_photo(path: &Path) -> bool {
-    let mut start = Vec::with_capacity(MAGIC);
-    let read = File::open(path).and_then(|file| file.take(MAGIC as u64).read_to_end(&mut start));
-    read.is_ok() && looks_like_photo(path, &start)
+    Ok(PhotosBelow { photos, links_not_followed: walk.links_not_followed() })
 }
 
 #[cfg(test)]
@@ -48,7 +52,8 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, content).unwrap();
         }
-        let photos = photos_below(dir.path()).unwrap();
-        assert_eq!(photos, ["a/c", "b.jpg"].map(|name| dir.path().join(name)));
+        let found = photos_below(dir.path(), false).unwrap();
+        assert_eq!(found.photos, ["a/c", "b.jpg"].map(|name| dir.path().join(name)));
+        assert_eq!(found.links_not_followed, 0);
     }
 }

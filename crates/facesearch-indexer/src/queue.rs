@@ -3,10 +3,15 @@
 //! One lock guards it all; each stage holds it for moments only. Bounds: [`WINDOW`] files and
 //! [`BYTES`] of their content may be between the reader and the committer. Files leave in the order
 //! in which they came, whoever finishes first.
+//!
+//! No wait is for ever. The reader waits once for a file, in [`Queue::reserve`], before it holds
+//! anything of it, so it never waits for what it holds itself. The committer looks at the stop flag
+//! while it waits; when it ends, it ends all other waits.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use facesearch_core::{AlignedFace, Chip, ContentHash, Embedding, FoundFaces, VisionError};
 
@@ -15,12 +20,25 @@ use crate::item::{Item, Reading, Seen, SeenFace};
 /// How many files may be under way.
 const WINDOW: u64 = 1024;
 
-/// How many bytes of files may wait in memory, but for one file that is larger by itself: dozens of large
-/// photos, for which a disk need not be waited for. More would only fill up: reading is the faster part.
+/// How many bytes of files may wait in memory, but for one file that is larger by itself: dozens of
+/// large photos, for which a disk need not be waited for. More would only fill up: reading is the
+/// faster part.
 const BYTES: u64 = 32 << 20;
+
+/// How often the committer looks at the stop flag while it waits: a signal handler can set a flag,
+/// but wakes nobody.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// The place of a file in the walk.
 pub(crate) type Place = u64;
+
+/// A place among the files under way and the bytes of one file's content. It goes back to the queue
+/// with the file.
+#[must_use]
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    bytes: u64,
+}
 
 /// A photo that waits to be looked at.
 pub(crate) struct PhotoJob {
@@ -65,8 +83,7 @@ pub(crate) struct Queue<'a> {
     stop: &'a AtomicBool,
     /// How many bytes of files may wait.
     waiting: u64,
-    /// How many bytes the photos in the hands of workers may take together, but for one photo that
-    /// needs more by itself.
+    /// How many bytes the photos in the hands of workers may take together.
     memory: u64,
 }
 
@@ -75,6 +92,9 @@ struct State {
     /// The place of the next file that comes, and of the next that leaves.
     next_in: Place,
     next_out: Place,
+    /// Files that were reserved for and have not left.
+    files: u64,
+    /// Bytes that were reserved and not given back.
     bytes: u64,
     photos: VecDeque<PhotoJob>,
     chips: VecDeque<ChipJob>,
@@ -116,6 +136,14 @@ impl<'a> Queue<'a> {
         }
     }
 
+    /// Why a photo that needs so many bytes cannot be looked at, even alone; `None` where it can.
+    pub(crate) fn refuses(&self, needs: u64) -> Option<String> {
+        let allowed = self.memory;
+        (needs > allowed).then(|| {
+            format!("it takes about {needs} bytes of memory to look at, {allowed} are allowed")
+        })
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         sound(self.state.lock())
     }
@@ -125,45 +153,43 @@ impl<'a> Queue<'a> {
         self.stop.load(Ordering::Relaxed) || self.state().abandoned
     }
 
-    /// Waits until `bytes` more may be held, and counts them. False where nothing is wanted.
-    pub(crate) fn make_room(&self, bytes: u64) -> bool {
+    /// Waits until one more file of `bytes` bytes may be under way. `None` where none is wanted.
+    ///
+    /// To be called by one thread, which holds no other reservation: it is the only one that waits
+    /// for room, and nothing that it holds is in its way.
+    pub(crate) fn reserve(&self, bytes: u64) -> Option<Reservation> {
         let full = |state: &mut State| {
-            !state.abandoned
-                && (state.next_in - state.next_out >= WINDOW
-                    || (state.bytes > 0 && state.bytes + bytes > self.waiting))
+            let too_much = state.bytes > 0 && state.bytes + bytes > self.waiting;
+            !state.abandoned && (state.files >= WINDOW || (bytes > 0 && too_much))
         };
         let mut state = sound(self.room.wait_while(self.state(), full));
+        if state.abandoned {
+            return None;
+        }
+        state.files += 1;
         state.bytes += bytes;
-        !state.abandoned
+        Some(Reservation { bytes })
     }
 
-    /// Adds a file that needs no looking at, and gives back what was `reserved` for it.
-    pub(crate) fn push(&self, item: Item, reserved: u64) -> bool {
-        if !self.make_room(0) {
-            return false;
-        }
+    /// Adds a file that needs no looking at, and gives its bytes back.
+    pub(crate) fn push(&self, item: Item, reserved: Reservation) {
         let mut state = self.state();
-        state.bytes -= reserved;
+        state.bytes -= reserved.bytes;
         let place = state.take_place();
         state.done.insert(place, item);
         self.ready.notify_one();
-        true
     }
 
     /// Adds a file whose content is new; looking at it will take `needs` bytes.
-    pub(crate) fn push_photo(&self, item: Item, bytes: Vec<u8>, reserved: u64, needs: u64) -> bool {
-        if !self.make_room(0) {
-            return false;
-        }
+    pub(crate) fn push_photo(&self, item: Item, bytes: Vec<u8>, needs: u64, reserved: Reservation) {
         let mut state = self.state();
         let place = state.take_place();
         if let Reading::Content(content, _) = item.reading {
             state.being_seen.insert(content);
         }
         state.waiting.insert(place, item);
-        state.photos.push_back(PhotoJob { place, bytes, reserved, needs });
+        state.photos.push_back(PhotoJob { place, bytes, reserved: reserved.bytes, needs });
         self.work.notify_one();
-        true
     }
 
     /// Whether a file with this content is under way.
@@ -273,17 +299,26 @@ impl<'a> Queue<'a> {
     }
 
     /// Waits for the next file in order; `None` when there is none, or none is wanted.
+    ///
+    /// Once the caller wants to stop, only a file in the hands of a worker is waited for: the
+    /// reader may be waiting for a disk that does not answer.
     pub(crate) fn next(&self) -> Option<Item> {
-        let not_yet = |state: &mut State| {
-            let over = state.drained && state.next_out == state.next_in;
-            !(state.abandoned || over || state.done.contains_key(&state.next_out))
-        };
-        let mut state = sound(self.ready.wait_while(self.state(), not_yet));
+        let mut state = self.state();
+        while !state.is_next_known(self.stop.load(Ordering::Relaxed)) {
+            state = sound(self.ready.wait_timeout(state, GLANCE)).0;
+        }
         let place = state.next_out;
         let item = state.done.remove(&place)?;
         state.next_out += 1;
+        state.files -= 1;
         self.room.notify_one();
         Some(item)
+    }
+
+    /// Whether every file came and left.
+    pub(crate) fn is_finished(&self) -> bool {
+        let state = self.state();
+        state.drained && state.next_out == state.next_in
     }
 
     /// Says that the content of a file which has left is in the store now.
@@ -299,6 +334,12 @@ fn sound<T>(locked: Result<T, PoisonError<T>>) -> T {
 }
 
 impl State {
+    /// Whether there is nothing to wait for before the next file leaves, or none does.
+    fn is_next_known(&self, stopped: bool) -> bool {
+        let over = (self.drained || stopped) && self.next_out == self.next_in;
+        over || self.abandoned || self.done.contains_key(&self.next_out)
+    }
+
     fn take_place(&mut self) -> Place {
         self.next_in += 1;
         self.next_in - 1
@@ -332,3 +373,6 @@ impl State {
         self.done.insert(job.place, item);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,56 +1,71 @@
 //! The first stage: walks, reads what may have changed, and hashes it.
 
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read};
+use std::fs::{self, Metadata};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
-use facesearch_core::{ContentHash, FaceFinder, FaceStore, FileStat, Outcome, StoreError};
+use facesearch_core::{FaceFinder, FaceStore, FileStat, Outcome, StoreError};
 
 use crate::claims::is_gone;
+use crate::file::{MAX_PHOTO, NOT_A_FILE, begins_like_photo, read_and_hash, too_large};
 use crate::item::{Item, Reading, Seen};
-use crate::kind::{MAGIC, is_named_like_photo, looks_like_photo};
+use crate::kind::is_named_like_photo;
 use crate::queue::Queue;
 use crate::roots::Roots;
 use crate::stat::{is_unchanged, now_ns, stat_of};
-use crate::walk::{Met, Walk};
-
-/// A file larger than this is rejected unread: no photo is, and it would not fit in memory.
-const MAX_BYTES: u64 = 1 << 28;
+use crate::walk::{Met, Scope, Walk};
 
 /// What the first stage needs to know.
 pub(crate) struct Reader<'a> {
     pub(crate) store: &'a dyn FaceStore,
     pub(crate) roots: &'a Roots,
-    pub(crate) exclude: &'a [PathBuf],
+    pub(crate) scope: Scope<'a>,
     pub(crate) rehash: bool,
+    /// Whether photos are looked at that somebody had taken out with all people in them.
+    pub(crate) readmit: bool,
     pub(crate) queue: &'a Queue<'a>,
+    /// The caller's wish to end early.
+    pub(crate) stop: &'a AtomicBool,
     /// Knows what a photo needs.
     pub(crate) finder: &'a dyn FaceFinder,
 }
 
+/// How a walk went.
+#[derive(Debug)]
+pub(crate) struct Walked {
+    /// Whether it came to its end.
+    pub(crate) complete: bool,
+    /// Links out of the roots that were not followed.
+    pub(crate) links_not_followed: u64,
+}
+
 impl Reader<'_> {
     /// Puts every file of the walk into the queue, in order, until the walk ends or nobody wants
-    /// more. Returns whether the walk came to its end.
-    pub(crate) fn run(&self) -> Result<bool, StoreError> {
-        for met in Walk::new(self.roots, self.exclude) {
-            if self.queue.is_stopped() {
-                return Ok(false);
-            }
-            let wanted = match met {
-                Met::File(path) => self.file(path)?,
-                Met::Unreadable(path, error) => self.unreadable(path, &error),
-            };
-            if !wanted {
-                return Ok(false);
-            }
+    /// more.
+    pub(crate) fn run(&self) -> Result<Walked, StoreError> {
+        let mut walk = Walk::new(self.roots, self.scope);
+        let mut complete = true;
+        while complete && let Some(met) = walk.next() {
+            complete = !self.queue.is_stopped()
+                && match met {
+                    Met::File(path) => self.file(path)?,
+                    Met::Unreadable(path, error) => self.unreadable(path, &error),
+                };
         }
-        Ok(true)
+        Ok(Walked { complete, links_not_followed: walk.links_not_followed() })
     }
 
     fn unreadable(&self, path: PathBuf, error: &io::Error) -> bool {
         let stat = fs::symlink_metadata(&path).map_or(NO_STAT, |metadata| stat_of(&metadata));
         let reading = Reading::Unreadable(reason(error));
-        self.queue.push(Item { path, stat, read_ns: now_ns(), reading }, 0)
+        self.pass_on(Item { path, stat, read_ns: now_ns(), reading })
+    }
+
+    /// Puts a file that was not read into the queue. Returns whether more is wanted.
+    fn pass_on(&self, item: Item) -> bool {
+        let reserved = self.queue.reserve(0);
+        reserved.map(|reserved| self.queue.push(item, reserved)).is_some()
     }
 
     /// Returns whether more is wanted.
@@ -59,7 +74,7 @@ impl Reader<'_> {
         let known = self.store.file(&path)?;
         let tried = known.is_some() || self.roots.name(&path) || is_named_like_photo(&path);
         let push =
-            |stat, reading| self.queue.push(Item { path: path.clone(), stat, read_ns, reading }, 0);
+            |stat, reading| self.pass_on(Item { path: path.clone(), stat, read_ns, reading });
         let metadata = match fs::metadata(&path) {
             Ok(metadata) => metadata,
             // Removed since it was met: the end of the run sees to that.
@@ -75,7 +90,7 @@ impl Reader<'_> {
         if known.is_some_and(|entry| !self.rehash && is_unchanged(&entry, &stat)) {
             return Ok(push(stat, Reading::Unchanged));
         }
-        if !tried && !starts_like_photo(&path) {
+        if !tried && !begins_like_photo(&path) {
             return Ok(push(stat, Reading::NotPhoto));
         }
         self.read(path, stat, read_ns)
@@ -83,66 +98,49 @@ impl Reader<'_> {
 
     fn no_file(&self, path: &Path, metadata: &Metadata) -> Reading {
         if self.roots.name(path) && !metadata.is_dir() {
-            return Reading::Unreadable("it is neither a file nor a folder".into());
+            return Reading::Unreadable(NOT_A_FILE.into());
         }
         Reading::NotPhoto
     }
 
     fn read(&self, path: PathBuf, stat: FileStat, read_ns: i64) -> Result<bool, StoreError> {
-        // Room first, bytes then: what waits in memory is bounded.
-        if !self.queue.make_room(stat.size.min(MAX_BYTES)) {
-            return Ok(false);
-        }
+        // Room first, bytes then: what waits in memory is bounded. A larger file is only hashed.
+        let held = if stat.size > MAX_PHOTO { 0 } else { stat.size };
+        let Some(reserved) = self.queue.reserve(held) else { return Ok(false) };
         let mut item = Item { path, stat, read_ns, reading: Reading::NotPhoto };
-        let reserved = stat.size.min(MAX_BYTES);
-        let (content, bytes) = match read_and_hash(&item.path) {
-            Ok(read) => read,
+        let (content, bytes) = match read_and_hash(&item.path, self.stop) {
+            Ok(Some(read)) => read,
+            Ok(None) => return Ok(false),
             Err(error) => {
                 item.reading = Reading::Unreadable(reason(&error));
-                return Ok(self.queue.push(item, reserved));
+                self.queue.push(item, reserved);
+                return Ok(true);
             }
         };
         // In this order: a content that is committed leaves the one only for the other.
-        if self.queue.is_being_seen(&content) || self.store.photo(&content)?.is_some() {
-            item.reading = Reading::Content(content, None);
-            return Ok(self.queue.push(item, reserved));
-        }
-        let Some(bytes) = bytes else {
-            let too_long = format!("the file is larger than {} MiB", MAX_BYTES >> 20);
-            item.reading =
-                Reading::Content(content, Some(Seen::failed(Outcome::Rejected(too_long))));
-            return Ok(self.queue.push(item, reserved));
+        let known = self.queue.is_being_seen(&content)
+            || self.store.photo(&content)?.is_some()
+            || (!self.readmit && self.store.is_forgotten(&content)?);
+        let seen = match bytes {
+            Some(bytes) if !known => {
+                let needs = self.finder.memory(&bytes);
+                if let Some(too_large) = self.queue.refuses(needs) {
+                    // It says nothing of the photo itself: a run that may take more tries it again.
+                    item.reading = Reading::Unreadable(too_large);
+                    self.queue.push(item, reserved);
+                    return Ok(true);
+                }
+                item.reading = Reading::Content(content, None);
+                self.queue.push_photo(item, bytes, needs, reserved);
+                return Ok(true);
+            }
+            None if !known => Some(Seen::failed(Outcome::Rejected(too_large()))),
+            _ => None,
         };
-        item.reading = Reading::Content(content, None);
-        let needs = self.finder.memory(&bytes);
-        Ok(self.queue.push_photo(item, bytes, reserved, needs))
+        item.reading = Reading::Content(content, seen);
+        self.queue.push(item, reserved);
+        Ok(true)
     }
-}
-
-/// The content of a file, and its bytes unless they are too many.
-pub(crate) fn read_and_hash(path: &Path) -> io::Result<(ContentHash, Option<Vec<u8>>)> {
-    let mut file = File::open(path)?;
-    let mut bytes = Vec::new();
-    (&mut file).take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&bytes);
-    if bytes.len() as u64 <= MAX_BYTES {
-        return Ok((ContentHash(*hasher.finalize().as_bytes()), Some(bytes)));
-    }
-    drop(bytes);
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok((ContentHash(*hasher.finalize().as_bytes()), None)),
-            read => hasher.update(&buffer[..read]),
-        };
-    }
-}
-
-fn starts_like_photo(path: &Path) -> bool {
-    let mut start = Vec::with_capacity(MAGIC);
-    let read = File::open(path).and_then(|file| file.take(MAGIC as u64).read_to_end(&mut start));
-    read.is_ok() && looks_like_photo(path, &start)
 }
 
 /// Where the file system says nothing.

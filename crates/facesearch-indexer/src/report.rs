@@ -48,6 +48,10 @@ pub struct Report {
     pub unchanged: u64,
     /// Files that are no photos.
     pub not_photos: u64,
+    /// Links that lead out of the roots and were not followed.
+    pub links_not_followed: u64,
+    /// Photos that were left out, because all people in them had been removed.
+    pub forgotten: u64,
     /// Ledger lines without a file any more, which were kept.
     pub vanished: u64,
     /// Ledger lines that were dropped.

@@ -42,6 +42,11 @@ impl Roots {
         &self.outermost
     }
 
+    /// All that were named, also those within another.
+    pub(crate) fn named(&self) -> &[PathBuf] {
+        &self.named
+    }
+
     /// Whether `path` itself was named.
     pub(crate) fn name(&self, path: &Path) -> bool {
         self.named.iter().any(|named| named == path)

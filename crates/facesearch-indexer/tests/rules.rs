@@ -477,7 +477,8 @@ fn whoever_stands_behind_a_person_of_too_low_quality_gets_no_name() {
     assert_eq!((report.faces_added, report.below_quality), (2, 1));
     let nobody = ["1 anna/1.jpg -", "2 anna/1.jpg -"];
     assert_eq!(faces(&store, &world.dir), nobody);
-    // The second run looks at the label again, and so does a copy that answers for the photo from now on.
+    // The second run looks at the label again, and so does a copy that answers for the photo from
+    // now on.
     world.run_with(&store, some(), &[""]).unwrap();
     assert_eq!(faces(&store, &world.dir), nobody);
     world.write("anna/0.jpg", "3 worst first");

@@ -3,27 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use facesearch_core::{
-    Candidates, Distance, Effort, Embedding, Gallery, GalleryError, IdentityIndex, PhotoIndex, Row,
-    RowSet, Threshold, l2_squared_f64,
+    Candidates, Distance, Embedding, Gallery, GalleryError, IdentityIndex, PhotoIndex, Row, RowSet,
+    SearchRequest, Threshold, distance, squared_distance,
 };
 use rayon::prelude::*;
-
-/// How to search, and how to judge.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SearchOptions {
-    /// How many identities to rank.
-    pub k: usize,
-    /// The largest distance that counts as the same person.
-    pub threshold: Threshold,
-    /// How much work the candidates are worth.
-    pub effort: Effort,
-}
-
-impl Default for SearchOptions {
-    fn default() -> Self {
-        Self { k: 5, threshold: Threshold::DEFAULT, effort: Effort::default() }
-    }
-}
 
 /// What a candidate is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,176 +52,115 @@ pub struct Answer {
     pub examined: u64,
 }
 
-/// Ranks the identities of `gallery` for `probe` and decides.
+/// Ranks the `k` nearest identities of `gallery` for each probe of `request`, in their order, and
+/// decides by `threshold`. Distances are exact; ties go to the smaller row.
 ///
 /// # Errors
 ///
-/// What [`Gallery::candidates`] reports.
+/// What [`Gallery::search`] reports.
 pub fn identify(
     gallery: &dyn Gallery,
-    probe: &Embedding,
-    options: &SearchOptions,
-) -> Result<Answer, GalleryError> {
-    identify_among(gallery, probe, options, None)
-}
-
-/// As [`identify`], with only the rows in `among` there to be found; all where that is `None`.
-///
-/// # Errors
-///
-/// What [`Gallery::candidates_among`] reports.
-pub fn identify_among(
-    gallery: &dyn Gallery,
-    probe: &Embedding,
-    options: &SearchOptions,
-    among: Option<&RowSet>,
-) -> Result<Answer, GalleryError> {
-    let mut answers = identify_each(gallery, std::slice::from_ref(probe), options, among)?;
-    Ok(answers.remove(0))
-}
-
-/// The answers for many probes, in their order: those of [`identify_among`], on all cores and with the
-/// gallery gone through for all of them together where it is scanned.
-///
-/// # Errors
-///
-/// What [`Gallery::candidates_of_each`] and [`Gallery::candidates_among`] report.
-pub fn identify_each(
-    gallery: &dyn Gallery,
-    probes: &[Embedding],
-    options: &SearchOptions,
-    among: Option<&RowSet>,
+    request: &SearchRequest<'_>,
+    threshold: &Threshold,
 ) -> Result<Vec<Answer>, GalleryError> {
-    let source = Source { gallery, effort: options.effort, among };
-    // The decision hangs on the nearest identity, so one is looked for even where none is shown.
-    let ranked = source.nearest_identities(probes, options.k.max(1))?;
-    let judged = probes.par_iter().zip(ranked).map(|(probe, ranked)| {
-        let Ranked { mut candidates, exact, examined } = ranked;
-        for candidate in &mut candidates {
-            candidate.support = source.support(probe, candidate, options.threshold);
+    // The decision is about the nearest identity, so one is looked for even where none is wanted.
+    let answers = rank_identities(gallery, &SearchRequest { k: request.k.max(1), ..*request })?;
+    let decided = request.probes.par_iter().zip(answers).map(|(probe, mut answer)| {
+        for candidate in &mut answer.candidates {
+            candidate.support = support(gallery, probe, candidate, request.among, threshold);
         }
-        let decision = match candidates.first() {
-            Some(nearest) if options.threshold.accepts(nearest.distance) => Decision::Match,
-            _ => Decision::Unknown,
-        };
-        candidates.truncate(options.k);
-        Answer { decision, candidates, exact, examined }
+        if answer.candidates.first().is_some_and(|nearest| threshold.accepts(nearest.distance)) {
+            answer.decision = Decision::Match;
+        }
+        answer.candidates.truncate(request.k);
+        answer
     });
-    Ok(judged.collect())
-}
-
-/// The `k` identities whose nearest face is nearest to `probe`, with exact distances, ties by the
-/// smaller row; [`Candidate::support`] is left at 0. Also whether that is certain, and how many
-/// vectors were looked at.
-///
-/// Candidates come as rows, and one person with many photos could fill them all, so more are asked
-/// for until `k` identities are among them or the gallery has no more.
-///
-/// # Errors
-///
-/// What [`Gallery::candidates`] reports.
-pub fn nearest_identities(
-    gallery: &dyn Gallery,
-    probe: &Embedding,
-    k: usize,
-    effort: Effort,
-) -> Result<(Vec<Candidate>, bool, u64), GalleryError> {
-    let source = Source { gallery, effort, among: None };
-    let Ranked { candidates, exact, examined } =
-        source.nearest_identities(std::slice::from_ref(probe), k)?.remove(0);
-    Ok((candidates, exact, examined))
-}
-
-/// The nearest identities of one probe.
-#[derive(Clone, Default)]
-struct Ranked {
-    candidates: Vec<Candidate>,
-    exact: bool,
-    examined: u64,
+    Ok(decided.collect())
 }
 
 /// Rows that are proposed at once, for all probes together: some tens of megabytes.
 const PROPOSED: usize = 1 << 20;
 
-/// What is searched, and how.
-struct Source<'a> {
-    gallery: &'a dyn Gallery,
-    effort: Effort,
-    among: Option<&'a RowSet>,
+/// Rows asked for at first for each identity that is wanted: most have a few photos.
+const SPARE: usize = 4;
+
+/// The `k` identities whose nearest face is nearest to each probe, not decided yet: no answer is a
+/// match and no candidate has support.
+///
+/// Candidates come as rows, and one person with many photos could fill them all, so more are asked
+/// for until `k` identities are among them or the gallery has no more.
+fn rank_identities(
+    gallery: &dyn Gallery,
+    request: &SearchRequest<'_>,
+) -> Result<Vec<Answer>, GalleryError> {
+    let SearchRequest { probes, k, among, .. } = *request;
+    let all = among.map_or(gallery.len(), RowSet::len);
+    let mut rows_wanted = k.saturating_mul(SPARE).max(20);
+    let none =
+        Answer { decision: Decision::Unknown, candidates: Vec::new(), exact: false, examined: 0 };
+    let mut answers = vec![none; probes.len()];
+    // The probes for which fewer than `k` identities were found.
+    let mut open: Vec<usize> = (0..probes.len()).collect();
+    while !open.is_empty() {
+        let wanted = rows_wanted.min(all);
+        let asked_again: Vec<Embedding>;
+        let asked = if open.len() == probes.len() {
+            probes
+        } else {
+            asked_again = open.iter().map(|i| probes[*i].clone()).collect();
+            &asked_again
+        };
+        let at_once = (PROPOSED / wanted.max(1)).max(1);
+        let mut still_open = Vec::new();
+        for (numbers, probes) in open.chunks(at_once).zip(asked.chunks(at_once)) {
+            let proposed = gallery.search(&SearchRequest { probes, k: wanted, ..*request })?;
+            let ranked: Vec<Vec<Candidate>> = probes
+                .par_iter()
+                .zip(&proposed)
+                .map(|(probe, proposed)| rank(gallery, probe, &proposed.rows))
+                .collect();
+            for ((number, mut candidates), proposed) in numbers.iter().zip(ranked).zip(proposed) {
+                if candidates.len() < k && rows_wanted < all {
+                    still_open.push(*number);
+                }
+                candidates.truncate(k);
+                let Candidates { exact, examined, .. } = proposed;
+                let answer = &mut answers[*number];
+                (answer.candidates, answer.exact) = (candidates, exact);
+                answer.examined += examined;
+            }
+        }
+        open = still_open;
+        rows_wanted = rows_wanted.saturating_mul(8);
+    }
+    Ok(answers)
 }
 
-impl Source<'_> {
-    fn nearest_identities(
-        &self,
-        probes: &[Embedding],
-        k: usize,
-    ) -> Result<Vec<Ranked>, GalleryError> {
-        /// Rows asked for beyond `k` at first: most identities have a few photos each.
-        const SPARE: usize = 4;
-        let mut rows_wanted = k.saturating_mul(SPARE).max(20);
-        let all = self.among.map_or(self.gallery.len(), RowSet::len);
-        let mut ranked = vec![Ranked::default(); probes.len()];
-        // Those of whom fewer than `k` identities are known yet.
-        let mut open: Vec<usize> = (0..probes.len()).collect();
-        while !open.is_empty() {
-            let wanted = rows_wanted.min(all);
-            let mut still_open = Vec::new();
-            for some in open.chunks((PROPOSED / wanted.max(1)).max(1)) {
-                let asked: Vec<Embedding> = some.iter().map(|i| probes[*i].clone()).collect();
-                let proposed = self.candidates(&asked, wanted)?;
-                let found: Vec<Ranked> = asked
-                    .par_iter()
-                    .zip(proposed)
-                    .map(|(probe, Candidates { rows, exact, examined })| {
-                        let candidates = rank(self.gallery, probe, &rows);
-                        Ranked { candidates, exact, examined }
-                    })
-                    .collect();
-                for (i, mut found) in some.iter().zip(found) {
-                    found.examined += ranked[*i].examined;
-                    if found.candidates.len() < k && rows_wanted < all {
-                        still_open.push(*i);
-                    }
-                    found.candidates.truncate(k);
-                    ranked[*i] = found;
-                }
-            }
-            open = still_open;
-            rows_wanted = rows_wanted.saturating_mul(8);
-        }
-        Ok(ranked)
+/// How many photos of a candidate, among the rows that may be found, are within the threshold.
+fn support(
+    gallery: &dyn Gallery,
+    probe: &Embedding,
+    candidate: &Candidate,
+    among: Option<&RowSet>,
+    threshold: &Threshold,
+) -> usize {
+    if !threshold.accepts(candidate.distance) {
+        return 0;
     }
-
-    fn candidates(&self, probes: &[Embedding], k: usize) -> Result<Vec<Candidates>, GalleryError> {
-        match (self.among, probes) {
-            (None, [one]) => Ok(vec![self.gallery.candidates(one, k, self.effort)?]),
-            (None, many) => self.gallery.candidates_of_each(many, k, self.effort),
-            (Some(among), many) => many
-                .par_iter()
-                .map(|probe| self.gallery.candidates_among(probe, k, self.effort, among))
-                .collect(),
-        }
-    }
-
-    fn support(&self, probe: &Embedding, candidate: &Candidate, threshold: Threshold) -> usize {
-        if !threshold.accepts(candidate.distance) {
-            return 0;
-        }
-        let CandidateName::Identity(identity) = candidate.name else { return 1 };
-        let within = |row: &Row| {
-            self.among.is_none_or(|among| among.contains(*row))
-                && threshold.accepts(distance(self.gallery, probe, *row))
-        };
-        let rows = self.gallery.rows_of(identity).into_iter().filter(within);
-        rows.map(|row| self.gallery.face(row).photo.0).collect::<BTreeSet<u32>>().len()
-    }
+    let CandidateName::Identity(identity) = candidate.name else { return 1 };
+    let within = |row: &Row| {
+        among.is_none_or(|among| among.contains(*row))
+            && threshold.accepts(distance(probe.as_slice(), gallery.vector(*row)))
+    };
+    let rows = gallery.rows_of(identity).into_iter().filter(within);
+    rows.map(|row| gallery.face(row).photo.0).collect::<BTreeSet<u32>>().len()
 }
 
 /// The best row of each identity among `rows`, nearest first.
 fn rank(gallery: &dyn Gallery, probe: &Embedding, rows: &[Row]) -> Vec<Candidate> {
     let mut best: BTreeMap<(u8, u32), (f64, Row, CandidateName)> = BTreeMap::new();
     for &row in rows {
-        let squared = squared(gallery, probe, row);
+        let squared = squared_distance(probe.as_slice(), gallery.vector(row));
         let face = gallery.face(row);
         let (key, name) = match face.identity {
             Some(identity) => ((0, identity.0), CandidateName::Identity(identity)),
@@ -253,18 +175,10 @@ fn rank(gallery: &dyn Gallery, probe: &Embedding, rows: &[Row]) -> Vec<Candidate
     let mut ranked: Vec<_> = best.into_values().collect();
     ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     let candidate = |(squared, row, name)| {
-        let distance = Distance::from_squared_f64(squared);
+        let distance = Distance::from_squared(squared);
         Candidate { name, distance, row, support: 0 }
     };
     ranked.into_iter().map(candidate).collect()
-}
-
-fn distance(gallery: &dyn Gallery, probe: &Embedding, row: Row) -> Distance {
-    Distance::from_squared_f64(squared(gallery, probe, row))
-}
-
-fn squared(gallery: &dyn Gallery, probe: &Embedding, row: Row) -> f64 {
-    l2_squared_f64(probe.as_slice(), gallery.vector(row))
 }
 
 #[cfg(test)]

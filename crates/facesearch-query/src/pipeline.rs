@@ -57,17 +57,18 @@ impl<'a> Pipeline<'a> {
         Self { finder, embedder, memory: u64::MAX }
     }
 
-    /// The same with photos that take at most so many bytes at the same time, but for a single photo that
-    /// needs more by itself.
+    /// The same with photos that take at most so many bytes at the same time. One that needs more
+    /// by itself is rejected.
     pub fn within(self, memory: u64) -> Self {
         Self { memory, ..self }
     }
 
-    /// The faces of many photos, in order: each is loaded and searched for faces on whatever core is
-    /// free, then all faces are embedded together.
+    /// The faces of many photos, in order: each is loaded and searched for faces on whatever core
+    /// is free, then all faces are embedded together.
     ///
-    /// `load` gives the bytes of a photo's file, or its pixels where somebody decoded it already. The
-    /// chips of all `photos` are held at once, so callers with many photos pass them in portions.
+    /// `load` gives the bytes of a photo's file, or its pixels where somebody decoded it already.
+    /// The chips of all `photos` are held at once, so callers with many photos pass them in
+    /// portions.
     ///
     /// # Errors
     ///
@@ -110,12 +111,24 @@ impl<'a> Pipeline<'a> {
         }
     }
 
-    /// Bytes of memory that a photo takes while it is looked at; of one that is decoded already the pixels alone.
+    /// Bytes of memory that a photo takes while it is looked at; of one that is decoded already the
+    /// pixels alone.
     fn memory_of(&self, photo: &Loaded) -> u64 {
         match photo {
             Loaded::File(bytes) => self.finder.memory(bytes).saturating_add(bytes.len() as u64),
             Loaded::Decoded(photo) => photo.rgb().len() as u64,
         }
+    }
+
+    /// The photo, unless looking at it would take more memory than is allowed.
+    fn allowed(&self, photo: Loaded) -> Result<(Loaded, u64), VisionError> {
+        let (needs, allowed) = (self.memory_of(&photo), self.memory);
+        if needs <= allowed {
+            return Ok((photo, needs));
+        }
+        let reason =
+            format!("it takes about {needs} bytes of memory to look at, {allowed} are allowed");
+        Err(VisionError::Rejected { reason })
     }
 
     /// The faces of each photo, no more photos at a time than memory allows.
@@ -125,13 +138,14 @@ impl<'a> Pipeline<'a> {
         load: impl Fn(&T) -> Result<Loaded, VisionError> + Sync,
     ) -> Vec<Result<FoundFaces, VisionError>> {
         if self.memory == u64::MAX {
-            // A single photo would be looked at outside of the pool, each of its parts handed in and waited for.
+            // A single photo would be looked at outside of the pool, each of its parts handed in
+            // and waited for.
             return rayon::scope(|_| {
                 photos.par_iter().map(|photo| self.find(&load(photo)?)).collect()
             });
         }
-        // As many as fit, then the next: a thread that waited for memory in the middle of its photo could
-        // be waiting for itself.
+        // As many as fit, then the next: a thread that waited for memory in the middle of its photo
+        // could be waiting for itself.
         let mut found = Vec::with_capacity(photos.len());
         let (mut together, mut taken) = (Vec::new(), 0u64);
         let look = |together: &mut Vec<Result<Loaded, VisionError>>| {
@@ -139,14 +153,14 @@ impl<'a> Pipeline<'a> {
             each.map(|photo| self.find(&photo?)).collect::<Vec<_>>()
         };
         for photo in photos {
-            let photo = load(photo);
-            let needs = photo.as_ref().map_or(0, |photo| self.memory_of(photo));
+            let photo = load(photo).and_then(|photo| self.allowed(photo));
+            let needs = photo.as_ref().map_or(0, |(_, needs)| *needs);
             if taken.saturating_add(needs) > self.memory {
                 found.extend(look(&mut together));
                 taken = 0;
             }
             taken += needs;
-            together.push(photo);
+            together.push(photo.map(|(photo, _)| photo));
         }
         found.extend(look(&mut together));
         found
@@ -212,7 +226,7 @@ mod tests {
     #[test]
     fn photos_keep_to_their_memory_and_their_order() {
         let sizes = [30usize, 20, 70, 5, 150, 40, 40, 40, 1, 0, 99];
-        for memory in [100, u64::MAX] {
+        for memory in [100u64, u64::MAX] {
             let watch = Watch::default();
             let pipeline = Pipeline::new(&watch, &watch).within(memory);
             let load = |size: &usize| match size {
@@ -226,9 +240,16 @@ mod tests {
             let probes = pipeline.probe_all(&sizes, load).unwrap();
             let widths: Vec<usize> =
                 probes.iter().map(|p| p.as_ref().map_or(0, |p| p.width as usize)).collect();
-            assert_eq!(widths, sizes);
-            // The bytes of the file count too.
-            assert!(watch.most.load(Ordering::SeqCst) <= if memory == 100 { 150 } else { 495 });
+            // The bytes of the file count too: 70 are there twice.
+            let fits =
+                |size: usize| if size.is_multiple_of(30) { size } else { 2 * size } <= memory as usize;
+            let want = sizes.map(|size| if fits(size) { size } else { 0 });
+            assert_eq!(widths, want);
+            assert!(watch.most.load(Ordering::SeqCst) <= if memory == 100 { 100 } else { 495 });
+            let rejected = probes.iter().filter(|probe| {
+                matches!(probe, Err(VisionError::Rejected { reason }) if reason.contains("100 are"))
+            });
+            assert_eq!(rejected.count(), if memory == 100 { 3 } else { 0 });
         }
     }
 }

@@ -39,8 +39,8 @@ pub(crate) enum CodecError {
     TooLong { got: usize },
 }
 
-/// A record's checksum as a number; `None` for bytes too short to have one. The key is in it, so the
-/// sum over all records of a store stands for the whole of it.
+/// A record's checksum as a number; `None` for bytes too short to have one. The key is in it, so
+/// the sum over all records of a store stands for the whole of it.
 pub(crate) fn sum(bytes: &[u8]) -> Option<u64> {
     bytes.last_chunk().map(|checksum| u64::from_le_bytes(*checksum))
 }

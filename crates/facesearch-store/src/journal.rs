@@ -1,14 +1,16 @@
 //! What people said of faces, in order: names given, merged, split and taken back.
 //!
 //! Names of files suggest whose face it is; somebody who looks at it knows better. What was said
-//! goes into the faces' records, is marked there so that no later indexing run takes it back, and is
-//! appended to a journal with what was before. So everything said can be undone: the records are
-//! then byte by byte what they were. The journal only grows; an undoing is an entry too.
+//! goes into the faces' records, is marked there so that no later indexing run takes it back, and
+//! is appended to a journal with what was before. So everything said can be undone: the records are
+//! then byte by byte what they were. An undoing is an entry too. The journal only grows, but for
+//! what concerns people who are removed: their names are taken out of all entries, which keep their
+//! numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bincode::{Decode, Encode};
-use facesearch_core::FaceId;
+use facesearch_core::{FaceId, StoreError};
 
 /// What a face goes by, and who says so.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -56,6 +58,65 @@ pub struct JournalEntry {
     pub labels: Vec<NamedLabel>,
 }
 
+impl JournalEntry {
+    /// Whether it changed nothing, or what it changed was forgotten.
+    fn is_empty(&self) -> bool {
+        self.faces.is_empty() && self.labels.is_empty()
+    }
+
+    /// Every name in its faces and labels.
+    fn names(&self) -> impl Iterator<Item = &String> {
+        let faces = self.faces.iter().flat_map(|named| [&named.before, &named.after]);
+        let faces = faces.filter_map(|naming| naming.identity.as_ref());
+        let labels = self.labels.iter().flat_map(|named| {
+            [Some(&named.label), named.before.as_ref(), named.after.as_ref()].into_iter().flatten()
+        });
+        faces.chain(labels)
+    }
+}
+
+/// The entries of a journal that have to change so that none speaks of `names`, as they are then.
+///
+/// What was said of faces that went by one of the names and are not there any more goes altogether,
+/// with whatever else they went by; of other faces and of labels what has one of the names in it.
+/// In the words of entries these names become `(removed)`.
+pub(crate) fn forget(
+    mut journal: Vec<JournalEntry>,
+    names: &BTreeSet<String>,
+    is_gone: impl Fn(FaceId) -> Result<bool, StoreError>,
+) -> Result<Vec<JournalEntry>, StoreError> {
+    let went_by = |naming: &Naming| naming.identity.as_ref().is_some_and(|n| names.contains(n));
+    let mut gone = BTreeSet::new();
+    for NamedFace { face, before, after } in journal.iter().flat_map(|entry| &entry.faces) {
+        if (went_by(before) || went_by(after)) && !gone.contains(face) && is_gone(*face)? {
+            gone.insert(*face);
+        }
+    }
+    let before = journal.clone();
+    let mut words = names.clone();
+    for entry in &mut journal {
+        entry.faces.retain(|NamedFace { face, before, after }| {
+            if gone.contains(face) {
+                words.extend(before.identity.iter().chain(&after.identity).cloned());
+            }
+            !gone.contains(face) && !went_by(before) && !went_by(after)
+        });
+        entry.labels.retain(|NamedLabel { label, before, after }| {
+            !before.iter().chain(after).chain([label]).any(|name| names.contains(name))
+        });
+    }
+    // A name of faces that are gone may be somebody else's, too.
+    let spoken_of: BTreeSet<&String> = journal.iter().flat_map(JournalEntry::names).collect();
+    words.retain(|name| names.contains(name) || !spoken_of.contains(name));
+    for entry in &mut journal {
+        for name in &words {
+            entry.what = entry.what.replace(&format!("`{name}`"), "(removed)");
+        }
+    }
+    let changed = journal.into_iter().zip(before).filter(|(now, before)| now != before);
+    Ok(changed.map(|(now, _)| now).collect())
+}
+
 /// Something to say: what faces and labels shall go by.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Statement {
@@ -83,10 +144,12 @@ pub enum JournalError {
     Overtaken { number: u64, face: FaceId },
     #[error("`{label}` was renamed again since entry {number}; take back what came later first")]
     LabelOvertaken { number: u64, label: String },
+    #[error("entry {number} was of people who were removed; there is nothing to take back")]
+    Forgotten { number: u64 },
     #[error("there is no face {face} in this index")]
     NoFace { face: FaceId },
     #[error(transparent)]
-    Store(#[from] facesearch_core::StoreError),
+    Store(#[from] StoreError),
 }
 
 /// The entry to take back: the one asked for, or the last that still stands and is no undoing.
@@ -103,7 +166,8 @@ pub(crate) fn to_undo(
     };
     match asked {
         None => {
-            let mut standing = journal.iter().rev().filter(|entry| entry.undoes.is_none());
+            let said = |entry: &&JournalEntry| entry.undoes.is_none() && !entry.is_empty();
+            let mut standing = journal.iter().rev().filter(said);
             standing.find(|entry| stands(entry)).ok_or(JournalError::Empty)
         }
         Some(number) => {
@@ -111,6 +175,7 @@ pub(crate) fn to_undo(
             let entry = entry.ok_or(JournalError::Unknown { number })?;
             match undone.get(&number) {
                 Some(by) if !stands(entry) => Err(JournalError::Undone { number, by: *by }),
+                _ if entry.is_empty() => Err(JournalError::Forgotten { number }),
                 _ => Ok(entry),
             }
         }

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `m` `contract` | the [`Contract`](facesearch_core::Contract) |
 //! | `m` `state` | counters: next face id, faces, commits |
+//! | `m` `salt` | 32 random bytes, once a content was forgotten |
 //! | `f` path | the ledger's line of a file |
 //! | `p` hash | what was found in a content |
 //! | `c` hash path | nothing: that this path's line names this content |
+//! | `x` hash | nothing: that a content is to be left out; BLAKE3 of its hash, keyed with the salt |
 //! | `r` id | a face without its embedding |
 //! | `v` id part | up to 512 numbers of a face's embedding |
 //! | `s` id | nothing: that somebody said whose face this is |
@@ -24,6 +26,8 @@ use facesearch_core::{ContentHash, FaceId};
 
 pub(crate) const CONTRACT: &[u8] = b"mcontract";
 pub(crate) const STATE: &[u8] = b"mstate";
+pub(crate) const SALT: &[u8] = b"msalt";
+pub(crate) const LABELS: &[u8] = b"a";
 pub(crate) const FACES: &[u8] = b"r";
 
 pub(crate) const JOURNAL: &[u8] = b"j";
@@ -46,6 +50,12 @@ pub(crate) fn path_of_file(key: &[u8]) -> &[u8] {
 
 pub(crate) fn photo(content: &ContentHash) -> Vec<u8> {
     [b"p", &content.0[..]].concat()
+}
+
+/// That a content is to be left out. Its hash cannot be read from the key, but whoever has the
+/// photo and the store can tell that it is meant.
+pub(crate) fn forgotten(salt: &[u8; 32], content: &ContentHash) -> Vec<u8> {
+    [b"x", &blake3::keyed_hash(salt, &content.0).as_bytes()[..]].concat()
 }
 
 /// One path of a content; all of them, if used as a prefix with an empty path.
@@ -80,13 +90,23 @@ pub(crate) fn said(id: FaceId) -> Vec<u8> {
 
 /// What a label that names of files give stands for.
 pub(crate) fn label(label: &str) -> Vec<u8> {
-    [b"a", label.as_bytes()].concat()
+    [LABELS, label.as_bytes()].concat()
+}
+
+/// The label of a key made by [`label`]; `None` where it is no text.
+pub(crate) fn label_of(key: &[u8]) -> Option<&str> {
+    std::str::from_utf8(&key[1..]).ok()
 }
 
 /// A part of a journal entry, counted from 0.
 pub(crate) fn entry(number: u64, part: usize) -> Vec<u8> {
     let part = u32::try_from(part).expect("an entry has fewer bytes than a u32 can count");
     [JOURNAL, &number.to_be_bytes(), &part.to_be_bytes()].concat()
+}
+
+/// What the keys of all parts of a journal entry begin with.
+pub(crate) fn parts_of_entry(number: u64) -> Vec<u8> {
+    [JOURNAL, &number.to_be_bytes()].concat()
 }
 
 /// The number of a key made by [`entry`]; `None` where it has another length.

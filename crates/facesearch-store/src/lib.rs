@@ -8,8 +8,8 @@
 //! on every record; a checkpoint file beside it, so that records sled silently gave up while
 //! recovering a damaged log are missed and named; and an fsync after its flush, which is none.
 //!
-//! What people say of faces ([`Statement`]) is kept in a journal beside the records, and can be taken
-//! back ([`SledStore::undo`]).
+//! What people say of faces ([`Statement`]) is kept in a journal beside the records, and can be
+//! taken back ([`SledStore::undo`]).
 //!
 //! ```
 //! use facesearch_core::{Contract, FaceStore, Metric};
@@ -22,7 +22,7 @@
 //!     weights: String::new(),
 //!     dimension: 128,
 //!     metric: Metric::L2,
-//!     threshold: 0.55,
+//!     threshold: Some(0.55),
 //!     detector: "mtcnn".into(),
 //!     min_face: 20,
 //!     preprocessing: "dlib-5-point-150".into(),

@@ -1,6 +1,6 @@
 //! The store as plain maps: the definition of the contract, for tests and trials.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
@@ -24,6 +24,7 @@ pub struct MemoryStore {
 struct Tables {
     files: BTreeMap<OsString, FileEntry>,
     photos: BTreeMap<ContentHash, PhotoRecord>,
+    forgotten: BTreeSet<ContentHash>,
     faces: BTreeMap<FaceId, (FaceRecord, Vec<f32>)>,
     next_face: u64,
     commits: u64,
@@ -69,6 +70,10 @@ impl FaceStore for MemoryStore {
 
     fn photo(&self, content: &ContentHash) -> Result<Option<PhotoRecord>, StoreError> {
         Ok(self.tables().photos.get(content).cloned())
+    }
+
+    fn is_forgotten(&self, content: &ContentHash) -> Result<bool, StoreError> {
+        Ok(self.tables().forgotten.contains(content))
     }
 
     fn paths_of(&self, content: &ContentHash) -> Result<Vec<PathBuf>, StoreError> {
@@ -133,10 +138,14 @@ impl Tables {
                 self.files.remove(path.as_os_str());
             }
             Change::PutPhoto(photo) => {
+                self.forgotten.remove(&photo.content);
                 self.photos.insert(photo.content, photo.clone());
             }
             Change::RemovePhoto(content) => {
                 self.photos.remove(content);
+            }
+            Change::Forget(content) => {
+                self.forgotten.insert(*content);
             }
             Change::AddFace(record, embedding) => self.add(record, embedding, dimension),
             Change::UpdateFace(record) => {

@@ -34,6 +34,7 @@ pub(crate) struct ContractOnDisk {
     weights: String,
     dimension: u32,
     metric: String,
+    /// NaN where the model has none.
     threshold: f32,
     detector: String,
     min_face: u32,
@@ -49,7 +50,7 @@ impl From<&Contract> for ContractOnDisk {
             weights: c.weights,
             dimension: c.dimension,
             metric: c.metric.name().into(),
-            threshold: c.threshold,
+            threshold: c.threshold.unwrap_or(f32::NAN),
             detector: c.detector,
             min_face: c.min_face,
             preprocessing: c.preprocessing,
@@ -71,7 +72,7 @@ impl TryFrom<ContractOnDisk> for Contract {
             weights: disk.weights,
             dimension: disk.dimension,
             metric,
-            threshold: disk.threshold,
+            threshold: Some(disk.threshold).filter(|threshold| !threshold.is_nan()),
             detector: disk.detector,
             min_face: disk.min_face,
             preprocessing: disk.preprocessing,
@@ -229,6 +230,30 @@ impl FaceOnDisk {
             },
             quality: self.quality.map(Quality),
             identity: self.identity,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_contract_comes_back_with_its_threshold_and_without_one() {
+        for threshold in [Some(0.55), Some(0.0), None] {
+            let contract = Contract {
+                model: "m".into(),
+                weights: String::new(),
+                dimension: 2,
+                metric: Metric::Cosine,
+                threshold,
+                detector: "d".into(),
+                min_face: 1,
+                preprocessing: "p".into(),
+                precision: "f32".into(),
+            };
+            let read = Contract::try_from(ContractOnDisk::from(&contract)).unwrap();
+            assert_eq!(read, contract);
         }
     }
 }

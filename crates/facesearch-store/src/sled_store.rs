@@ -1,26 +1,30 @@
 //! The store on disk.
 //!
 //! - **Layout of the directory:** `lock` (held by the process that has the store open), `sled/`
-//!   (the database), `checkpoint` (see `checkpoint.rs`).
-//! - **Atomic:** a commit is one sled batch in one tree. sled writes a manifest with the position of
-//!   the batch's last message before the batch itself; recovery stops at a manifest whose end is
+//!   (the database), `checkpoint` (see `checkpoint.rs`). What can be derived is made again where it
+//!   is damaged (see `repair.rs`).
+//! - **Atomic:** a commit is one sled batch in one tree. sled writes a manifest with the position
+//!   of the batch's last message before the batch itself; recovery stops at a manifest whose end is
 //!   not there, so a batch comes back whole or not at all.
 //! - **Durable:** a commit survives the death of the process once sled has written its buffer, and
 //!   a power cut after [`FaceStore::flush`], which adds the fsync that sled's own flush leaves out.
 //! - **Trap:** sled panics on some damaged files. Every call into it goes through `guard.rs`, which
-//!   makes an error of that; the panic hook still prints its message.
+//!   makes an error of that. A panic hook can tell these panics from others by
+//!   [`facesearch_core::is_panic_caught`], but for those of sled's own threads.
 
 mod commit;
 mod files;
 mod guard;
 mod journal;
+mod repair;
 mod rewrite;
 #[cfg(test)]
 #[cfg(unix)]
 mod tests;
+mod threads;
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
@@ -31,9 +35,9 @@ use facesearch_core::{
     StoreError,
 };
 
-use self::files::{lock, open_database, sync_database, write_first_records};
+use self::files::{has_log, lock, open_database, sync_database, write_first_records};
 use self::guard::guarded;
-use crate::checkpoint;
+use crate::checkpoint::{self, Checkpoint};
 use crate::codec::{self, CodecError};
 use crate::keys;
 use crate::path_bytes;
@@ -83,7 +87,8 @@ impl SledStore {
     ///
     /// [`StoreError::Locked`] where another process has it open, [`StoreError::Contract`] where it
     /// holds embeddings of another making, [`StoreError::Corrupt`] where it is damaged,
-    /// [`StoreError::Io`] where the file system refuses.
+    /// [`StoreError::Threads`] where its threads cannot be started, [`StoreError::Io`] and
+    /// [`StoreError::Write`] where the file system refuses.
     pub fn create_or_open(dir: &Path, contract: &Contract) -> Result<Self, StoreError> {
         Self::create_or_open_with(dir, contract, StoreOptions::default())
     }
@@ -98,8 +103,7 @@ impl SledStore {
         contract: &Contract,
         options: StoreOptions,
     ) -> Result<Self, StoreError> {
-        let io = |source: io::Error| at(dir, "create", source);
-        fs::create_dir_all(dir.join("sled")).map_err(io)?;
+        facesearch_disk::make_dir(dir).map_err(|source| at(dir, "create", source))?;
         let store = Self::open_or(dir, options, Some(contract))?;
         let mismatch = |source| StoreError::Contract { path: dir.into(), source };
         store.contract.check(contract).map_err(mismatch)?;
@@ -110,19 +114,25 @@ impl SledStore {
     ///
     /// # Errors
     ///
-    /// As [`create_or_open`](Self::create_or_open), and [`StoreError::Io`] where there is none.
+    /// As [`create_or_open`](Self::create_or_open), and [`StoreError::NotFound`] where there is
+    /// none, or one whose making was interrupted.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        if !dir.join("sled").is_dir() && !rewrite::is_between(dir) {
-            return Err(nothing_at(dir));
+        if !Self::is_at(dir) {
+            return Err(StoreError::NotFound { path: dir.into() });
         }
         Self::open_or(dir, StoreOptions::default(), None)
     }
 
-    /// Writes the store in `dir` anew, with nothing in its files but what it holds: sled only appends,
-    /// and what was removed stays in its log until the place is used again.
+    /// Whether there is a store in `dir`, rather than nothing or one whose making was interrupted.
+    pub fn is_at(dir: &Path) -> bool {
+        has_log(dir) || rewrite::is_between(dir)
+    }
+
+    /// Writes the store in `dir` anew, with nothing in its files but what it holds: sled only
+    /// appends, and what was removed stays in its log until the place is used again.
     ///
-    /// The old database is there until the new one is complete; a process that dies in between leaves
-    /// one or the other.
+    /// The old database is there until the new one is complete; a process that dies in between
+    /// leaves one or the other.
     ///
     /// # Errors
     ///
@@ -151,47 +161,45 @@ impl SledStore {
         let lock = lock(dir)?;
         rewrite::settle(dir)?;
         let checkpoint = checkpoint::read(dir)?;
-        let db = open_database(dir, options)?;
-        let get = |key: &[u8]| guarded(dir, || db.get(key));
-        let corrupt = |what: &dyn fmt::Display| damaged(dir, what);
-
-        let (contract, state) = match (get(keys::CONTRACT)?, get(keys::STATE)?) {
-            (Some(contract), Some(state)) => {
-                let contract: ContractOnDisk =
-                    codec::decode(keys::CONTRACT, &contract).map_err(|e| corrupt(&e))?;
-                let state: State = codec::decode(keys::STATE, &state).map_err(|e| corrupt(&e))?;
-                (Contract::try_from(contract).map_err(|e| corrupt(&e))?, state)
+        if !has_log(dir) {
+            let contract = create.ok_or_else(|| StoreError::NotFound { path: dir.into() })?;
+            if checkpoint != Checkpoint::Missing {
+                return Err(damaged(dir, &"its log is missing"));
             }
-            (None, None)
-                if checkpoint.is_none()
-                    && guarded(dir, || db.iter().next().transpose())?.is_none() =>
-            {
-                let contract = create.ok_or_else(|| nothing_at(dir))?;
+            rewrite::create(dir, contract)?;
+        }
+        let repair = repair::set_aside(dir)?;
+        let db = open_database(dir, options)?;
+        let (contract, state) = match first_records(dir, &db)? {
+            Some(records) => records,
+            // An earlier version began to make a store, and did not come to its first flush.
+            None if checkpoint == Checkpoint::Missing => {
+                let contract = create.ok_or_else(|| StoreError::NotFound { path: dir.into() })?;
                 write_first_records(dir, &db, contract)?;
                 (contract.clone(), State::default())
             }
-            _ => return Err(corrupt(&"its first records are missing")),
+            None => return Err(damaged(dir, &"its first records are missing")),
         };
-        // Without a checkpoint there was no flush yet, not even that of an empty store: the
-        // process died while it made the store.
-        let flushed = checkpoint.unwrap_or_default();
-        if state.commits < flushed.commits || (checkpoint.is_none() && state.commits > 0) {
-            let what = format!("of {} commits only {} are left", flushed.commits, state.commits);
-            return Err(corrupt(&what));
+        let flushed = checkpoint.state().map_or(0, |state| state.commits);
+        if state.commits < flushed {
+            let what = format!("of {flushed} commits only {} are left", state.commits);
+            return Err(damaged(dir, &what));
         }
-
-        let progress =
-            Mutex::new(Progress { state, flushed: checkpoint.map(|c| c.commits), broken: false });
+        // What is not whole is written again once the records have been checked.
+        let flushed = matches!(checkpoint, Checkpoint::Whole(_)).then_some(flushed);
+        let progress = Mutex::new(Progress { state, flushed, broken: false });
         let store = Self { dir: dir.into(), contract, db: Some(db), progress, _lock: lock };
         store.check_digest(state)?;
         store.flush()?;
+        repair.finish();
+        report(dir, checkpoint, state);
         Ok(store)
     }
 
     /// Reads every record once, and compares them all with what the last commit left behind.
     ///
-    /// sled passes over a damaged part of its log in silence, so that single records are missing, or
-    /// older, in a store that opens without complaint. The cost is one pass over the database.
+    /// sled passes over a damaged part of its log in silence, so that single records are missing,
+    /// or older, in a store that opens without complaint. The cost is one pass over the database.
     fn check_digest(&self, state: State) -> Result<(), StoreError> {
         let mut digest = 0u64;
         self.scan(b"", &mut |key, value| {
@@ -321,6 +329,11 @@ impl FaceStore for SledStore {
         photo.map(|photo| photo.into_core(*content).map_err(|e| self.damaged(e))).transpose()
     }
 
+    fn is_forgotten(&self, content: &ContentHash) -> Result<bool, StoreError> {
+        let Some(salt) = self.read(keys::SALT)? else { return Ok(false) };
+        Ok(self.get(&keys::forgotten(&salt, content))?.is_some())
+    }
+
     fn paths_of(&self, content: &ContentHash) -> Result<Vec<PathBuf>, StoreError> {
         let mut paths = Vec::new();
         self.scan(&keys::content_path(content, b""), &mut |key, value| {
@@ -432,6 +445,42 @@ impl fmt::Debug for SledStore {
     }
 }
 
+/// The contract and the counters in `db`; `None` where it has no records at all.
+fn first_records(dir: &Path, db: &sled::Db) -> Result<Option<(Contract, State)>, StoreError> {
+    let get = |key: &[u8]| guarded(dir, || db.get(key));
+    let corrupt = |what: &dyn fmt::Display| damaged(dir, what);
+    match (get(keys::CONTRACT)?, get(keys::STATE)?) {
+        (Some(contract), Some(state)) => {
+            let contract: ContractOnDisk =
+                codec::decode(keys::CONTRACT, &contract).map_err(|e| corrupt(&e))?;
+            let state: State = codec::decode(keys::STATE, &state).map_err(|e| corrupt(&e))?;
+            Ok(Some((Contract::try_from(contract).map_err(|e| corrupt(&e))?, state)))
+        }
+        (None, None) if guarded(dir, || db.iter().next().transpose())?.is_none() => Ok(None),
+        _ => Err(corrupt(&"its first records are missing")),
+    }
+}
+
+/// Says what had to be done about the checkpoint, and what is not known since.
+fn report(dir: &Path, found: Checkpoint, state: State) {
+    let store = dir.display();
+    match found {
+        Checkpoint::Whole(_) => {}
+        // There was no flush yet: the process died while it made the store.
+        Checkpoint::Missing if state.commits == 0 => {}
+        Checkpoint::Half(_) => tracing::warn!(
+            %store,
+            "one of two copies in `checkpoint` was damaged; the file has been written again"
+        ),
+        Checkpoint::Missing | Checkpoint::Unreadable => tracing::warn!(
+            %store,
+            "`checkpoint` could not be read and has been written again: the {} commits that are \
+             there are whole; whether there were later ones cannot be told",
+            state.commits
+        ),
+    }
+}
+
 fn damaged(dir: &Path, what: &dyn fmt::Display) -> StoreError {
     StoreError::Corrupt { path: dir.into(), what: what.to_string() }
 }
@@ -444,11 +493,6 @@ fn visitor_failed(dir: &Path, source: BoxError) -> StoreError {
     StoreError::Io { action: "go through", path: dir.into(), source }
 }
 
-fn nothing_at(dir: &Path) -> StoreError {
-    let source = "there is no store here; make one with `facesearch index`".into();
-    StoreError::Io { action: "open", path: dir.into(), source }
-}
-
 fn at(dir: &Path, action: &'static str, source: io::Error) -> StoreError {
-    StoreError::Io { action, path: dir.into(), source: source.into() }
+    StoreError::Write { action, path: dir.into(), source: source.into() }
 }

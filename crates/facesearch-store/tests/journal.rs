@@ -28,7 +28,7 @@ fn contract() -> Contract {
         weights: String::new(),
         dimension: 2,
         metric: Metric::L2,
-        threshold: 0.55,
+        threshold: Some(0.55),
         detector: "fake".into(),
         min_face: 20,
         preprocessing: "none".into(),
@@ -147,6 +147,68 @@ fn what_was_overtaken_is_not_taken_back() {
     assert!(matches!(store.say(&nobody), Err(JournalError::NoFace { face: FaceId(1) })));
     let same = Statement::default();
     assert_eq!(store.say(&same).unwrap(), None);
+}
+
+/// The words of each entry of the journal.
+fn words(store: &SledStore) -> Vec<String> {
+    store.journal().unwrap().into_iter().map(|entry| entry.what).collect()
+}
+
+#[test]
+fn a_person_who_is_removed_is_in_no_entry_and_the_others_can_still_be_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = filled(dir.path());
+    let say = |what: &str, faces: &[u64], to: &str, labels: Labels<'_>| {
+        let statement = Statement {
+            what: what.into(),
+            faces: faces.iter().map(|id| (FaceId(*id), Some(to.to_owned()))).collect(),
+            labels: labels.iter().map(|(l, to)| ((*l).into(), to.map(str::to_owned))).collect(),
+        };
+        store.say(&statement).unwrap().unwrap()
+    };
+    say("assign to `Anna`", &[1], "Anna", &[]);
+    say("assign to `Berta`", &[1], "Berta", &[]);
+    let moved = say("assign to `Anna`", &[2, 7], "Anna", &[]);
+    say("rename `Berta` to `Clara`", &[1], "Clara", &[("Berta", Some("Clara"))]);
+    say("assign to `Clara`", &[4, 7], "Clara", &[]);
+    say("assign to `Dora`", &[7], "Dora", &[]);
+    assert_eq!(store.undo(Some(4)).unwrap(), 4);
+    assert_eq!(store.undo(Some(7)).unwrap(), 7);
+
+    let names = store.names_of("Clara").unwrap();
+    assert_eq!(names.iter().map(String::as_str).collect::<Vec<_>>(), ["Berta", "Clara"]);
+    store.commit(&[Change::RemoveFace(FaceId(1)), Change::RemoveFace(FaceId(4))]).unwrap();
+    assert!(store.forget_names(&names).unwrap());
+    assert!(!store.forget_names(&names).unwrap(), "once is enough");
+    // `Anna` is somebody else's name, too, and `Dora` is that of a face which was the person's
+    // once.
+    assert_eq!(
+        words(&store),
+        [
+            "assign to `Anna`",
+            "assign to (removed)",
+            "assign to `Anna`",
+            "rename (removed) to (removed)",
+            "assign to (removed)",
+            "assign to `Dora`",
+            "undo 4: rename (removed) to (removed)",
+            "undo 7: undo 4: rename (removed) to (removed)"
+        ]
+    );
+    let said = format!("{:?}", store.journal().unwrap());
+    assert!(!said.contains("Berta") && !said.contains("Clara"), "{said}");
+    assert!(!said.contains("FaceId(1)") && !said.contains("FaceId(4)"), "{said}");
+    assert_eq!(store.names_of("Clara").unwrap().len(), 1, "no label stands for the person");
+
+    for number in [1, 4, 5] {
+        let refused = store.undo(Some(number));
+        assert!(matches!(refused, Err(JournalError::Forgotten { .. })), "{number}: {refused:?}");
+    }
+    drop(store);
+    let store = open(dir.path());
+    let identity = |face| store.face(FaceId(face)).unwrap().unwrap().identity;
+    assert_eq!([identity(2).as_deref(), identity(7).as_deref()], [Some("Anna"), Some("Dora")]);
+    assert!(matches!(store.undo(Some(moved)), Err(JournalError::Overtaken { .. })));
 }
 
 /// What the killed process says: statement `n` names some faces `round n`.

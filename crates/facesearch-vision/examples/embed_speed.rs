@@ -1,8 +1,9 @@
 //! How many chips a second a network embeds, by batch and threads.
 //!
 //! Run: `cargo run --release -p facesearch-vision --example embed_speed -- MODEL.dat [BATCH]`, with
-//! dlib's face network, on an idle machine; one batch size on one thread is what a profile wants. `models/reference/onnxruntime_speed.py` measures the peers on
-//! the same weights. Neither decoding nor detection nor alignment is measured here.
+//! dlib's face network, on an idle machine; one batch size on one thread is what a profile wants.
+//! `models/reference/onnxruntime_speed.py` measures the peers on the same weights. Neither decoding
+//! nor detection nor alignment is measured here.
 #![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::time::{Duration, Instant};

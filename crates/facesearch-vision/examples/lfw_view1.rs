@@ -1,12 +1,13 @@
-//! How well decoding, detection, alignment and embedding do together on LFW View 1, for each way to align.
+//! How well decoding, detection, alignment and embedding do together on LFW View 1, for each way to
+//! align.
 //!
 //! Run: `cargo run --release --example lfw_view1 -- LFW MODELS [PAIRS]`
 //!
 //! `LFW` is the folder with `images/` and the lists of pairs, `MODELS` one with `pnet.pt`,
 //! `rnet.pt`, `onet.pt`, `shape_predictor_5_face_landmarks.dat` and
 //! `dlib_face_recognition_resnet_model_v1.dat`; `PAIRS` is `pairsDevTest.txt` unless said
-//! otherwise. The first face of each photo is the one compared; a pair with a photo in which none was found
-//! counts as "different". The table in `docs/alignment.md` is its output.
+//! otherwise. The first face of each photo is the one compared; a pair with a photo in which none
+//! was found counts as "different". The table in `docs/alignment.md` is its output.
 
 #![expect(clippy::print_stdout, reason = "an example that prints a table")]
 

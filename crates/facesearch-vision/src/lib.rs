@@ -1,20 +1,18 @@
 //! Photo bytes to upright pixels to faces to embeddings.
+//!
+//! The networks run on `facesearch-nn`, which knows nothing of faces. Of its names, this crate
+//! exports those that choose a model's file and its precision.
 
 mod align;
 mod decode;
 mod detect;
 mod embed;
 mod finder;
-mod import;
-mod kernels;
 mod landmarks;
-mod layers;
-mod network;
 mod preprocess;
 mod quality;
 #[cfg(test)]
 mod testing;
-mod weights;
 
 pub use align::{
     Aligner, BoxAligner, DlibAligner, PointAligner, SquareInBox, Stacked, Template, dlib_chip,
@@ -24,19 +22,9 @@ pub use detect::{Mtcnn, MtcnnOptions, YuNet, YuNetOptions};
 pub use embed::{
     ArcFace, Composite, CompositePart, DeepFace, DeepId, DlibDenseNet, DlibResNet, FaceNet,
     GhostFaceNet, MobileFaceNet, Mosaic, NetworkEmbedder, OnnxOptions, OpenFace, Recognition,
-    Retail0095, SFace, VggFace, Views, composite, onnx_embedder, open_network, open_recogniser,
+    SFace, VggFace, Views, composite, onnx_embedder, open_network, open_recogniser,
 };
+pub use facesearch_nn::{ModelFormat, Precision, recognise_model};
 pub use finder::{Finder, most_prominent_first};
-pub use import::{ImportError, ImportedNetwork, ImportedOutput, import_onnx, import_openvino};
-pub use kernels::MachineLimits;
 pub use landmarks::{DlibRect, ShapePredictor5};
-pub use network::{
-    Activation, Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, LayerTime, LocallyConnected,
-    Network, NetworkError, Node, NodeId, Op, Pool, PoolKind, Precision, Shape, Window,
-};
 pub use preprocess::{ChipInput, ColourOrder, Normalisation};
-pub use quality::{QualityParts, quality};
-pub use weights::{
-    MappedWeights, ModelFormat, StateDict, WeightArray, Weights, WeightsError, read_keras,
-    read_torch, recognise_model, take_array, unpack, write_safetensors,
-};

@@ -127,8 +127,8 @@ impl ChipInput {
         format!("{width}x{height}-{colours}-{}", self.normalisation.name())
     }
 
-    /// `(chips, 3, height, width)` numbers; in memory a pixel's colours lie together, as they do in the chips and
-    /// in the networks' maps.
+    /// `(chips, 3, height, width)` numbers; in memory a pixel's colours lie together, as they do in
+    /// the chips and in the networks' maps.
     pub(crate) fn tensor(&self, chips: &[Chip], device: &Device) -> candle_core::Result<Tensor> {
         let [width, height] = self.size;
         let (row, rows) = (3 * width as usize, height as usize);

@@ -13,8 +13,9 @@
 //! | score | the detector's | 0.7 | 1 |
 //!
 //! The ends of the ramps are round numbers near quantiles of LFW View 1; they were chosen by how
-//! much rejecting the worst faces lowers the errors there (`docs/benchmarks.md`). Detail is looked at in
-//! a grid of 64 cells a side over the face, whatever its size, so that sharpness is not size.
+//! much rejecting the worst faces lowers the errors there (`docs/benchmarks/accuracy.md`). Detail
+//! is looked at in a grid of 64 cells a side over the face, whatever its size, so that sharpness is
+//! not size.
 //!
 //! - **Trap:** it says how well a face can be recognised, not whether it is one; the detector says
 //!   that. Roll does not count: it is undone by alignment. It is the same for every recogniser.
@@ -36,24 +37,24 @@ const FRONTAL: f32 = 1.05;
 
 /// What [`quality`] multiplies, each from 0.1 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct QualityParts {
+pub(crate) struct QualityParts {
     /// Whether there are enough pixels.
-    pub size: f32,
+    pub(crate) size: f32,
     /// Whether there is fine detail in them.
-    pub sharpness: f32,
+    pub(crate) sharpness: f32,
     /// Whether the face looks this way.
-    pub pose: f32,
+    pub(crate) pose: f32,
     /// Whether all of it is in the photo.
-    pub inside: f32,
+    pub(crate) inside: f32,
     /// Whether it is neither black nor white.
-    pub exposure: f32,
+    pub(crate) exposure: f32,
     /// Whether the detector is sure.
-    pub score: f32,
+    pub(crate) score: f32,
 }
 
 impl QualityParts {
     /// The parts of a detected face; a box that is nowhere in the photo has the worst of each.
-    pub fn of(photo: &Photo, face: &DetectedFace) -> Self {
+    pub(crate) fn of(photo: &Photo, face: &DetectedFace) -> Self {
         let bbox = &face.bbox;
         let size = ramp(bbox.area().sqrt(), 20.0, 110.0);
         let pose = ramp(-foreshortening(face), -0.4, -0.05);
@@ -83,13 +84,13 @@ impl QualityParts {
     }
 
     /// Their product.
-    pub fn product(&self) -> f32 {
+    pub(crate) fn product(&self) -> f32 {
         self.size * self.sharpness * self.pose * self.inside * self.exposure * self.score
     }
 }
 
 /// How usable a detected face is for recognition: the product of [`QualityParts`], in `(0, 1]`.
-pub fn quality(photo: &Photo, face: &DetectedFace) -> Quality {
+pub(crate) fn quality(photo: &Photo, face: &DetectedFace) -> Quality {
     Quality(QualityParts::of(photo, face).product())
 }
 

@@ -1,32 +1,28 @@
 //! What the tests of several files need.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// A file or folder of the test data outside this repository, which `FACESEARCH_SHARED` names; `None`, with
-/// a line that says so, where there is none.
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
-pub(crate) fn shared(path: &str) -> Option<PathBuf> {
-    let found = std::env::var_os("FACESEARCH_SHARED").map(|root| PathBuf::from(root).join(path));
-    let found = found.filter(|path| path.exists());
-    if found.is_none() {
-        eprintln!("skipped: FACESEARCH_SHARED names no folder with {path}");
-    }
+/// A file or folder of the test data outside this repository, which `FACESEARCH_SHARED` names.
+/// Tests that need it are ignored unless they are asked for.
+pub(crate) fn shared(path: &str) -> PathBuf {
+    let root =
+        std::env::var_os("FACESEARCH_SHARED").expect("FACESEARCH_SHARED names the test data");
+    let found = Path::new(&root).join(path);
+    assert!(found.exists(), "FACESEARCH_SHARED names no folder with {path}");
     found
 }
 
-/// The folder that `FACESEARCH_REFERENCE` names, which the scripts of `models/reference` fill; `None`, with
-/// a line that says so, where it lacks `file`.
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
-pub(crate) fn reference(file: &str) -> Option<PathBuf> {
-    let folder = std::env::var_os("FACESEARCH_REFERENCE").map(PathBuf::from);
-    let folder = folder.filter(|folder| folder.join(file).exists());
-    if folder.is_none() {
-        eprintln!("skipped: FACESEARCH_REFERENCE names no folder with {file}");
-    }
+/// The folder that `FACESEARCH_REFERENCE` names and that the scripts of `models/reference` fill;
+/// it must hold `file`.
+pub(crate) fn reference(file: &str) -> PathBuf {
+    let folder = std::env::var_os("FACESEARCH_REFERENCE")
+        .map(PathBuf::from)
+        .expect("FACESEARCH_REFERENCE names the folder that models/reference/make_models.sh fills");
+    assert!(folder.join(file).exists(), "FACESEARCH_REFERENCE names no folder with {file}");
     folder
 }
 
-/// So many bytes without an order, others for another seed.
+/// `len` bytes without a pattern, others for another seed.
 pub(crate) fn noise(len: usize, seed: u32) -> Vec<u8> {
     (0..len as u32).map(|i| (i.wrapping_mul(2_654_435_761) ^ seed).rotate_left(9) as u8).collect()
 }

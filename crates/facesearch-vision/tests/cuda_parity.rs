@@ -1,8 +1,7 @@
 //! dlib's network on the first CUDA device against the same network on the CPU.
 //!
 //! Run where there is a card: `FACESEARCH_MODELS=... cargo nextest run -p facesearch-vision
-//! --features cuda cuda_parity`. Without the feature, a card or the weights it is skipped.
-#![expect(clippy::print_stdout, reason = "a skipped test says so")]
+//! --features cuda --run-ignored all cuda_parity`.
 
 use candle_core::Device;
 use facesearch_core::{Chip, Embedder};
@@ -12,18 +11,10 @@ use facesearch_vision::DlibResNet;
 const FARTHEST: f32 = 1e-3;
 
 #[test]
+#[ignore = "needs a CUDA device and FACESEARCH_MODELS"]
 fn embeddings_on_a_card_equal_those_of_the_cpu() {
-    let Some(models) = std::env::var_os("FACESEARCH_MODELS") else {
-        println!("skipped: FACESEARCH_MODELS is not set");
-        return;
-    };
-    let device = match Device::new_cuda(0) {
-        Ok(device) => device,
-        Err(error) => {
-            println!("skipped: no CUDA device: {error}");
-            return;
-        }
-    };
+    let models = std::env::var_os("FACESEARCH_MODELS").expect("FACESEARCH_MODELS is set");
+    let device = Device::new_cuda(0).expect("a CUDA device");
     let file = std::path::Path::new(&models).join("dlib_face_recognition_resnet_model_v1.dat");
     let bytes = std::fs::read(file).expect("dlib's network");
     let chips: Vec<Chip> = (0..65u32)

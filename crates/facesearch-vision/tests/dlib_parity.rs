@@ -2,9 +2,9 @@
 //!
 //! `models/reference/dlib_reference.py` writes what dlib says of a folder of photos, and the pixels
 //! it saw. Set `FACESEARCH_REFERENCE` to its output and `FACESEARCH_MODELS` to the folder with
-//! dlib's two files; without them the tests say that they were skipped.
+//! dlib's two files.
 
-#![expect(clippy::print_stdout, reason = "a test says what it measured, or why it was skipped")]
+#![expect(clippy::print_stdout, reason = "a test says what it measured")]
 
 use std::fs;
 use std::path::PathBuf;
@@ -43,17 +43,12 @@ struct Setting {
     models: PathBuf,
 }
 
-fn setting(test: &str) -> Option<Setting> {
-    let folder = std::env::var_os("FACESEARCH_REFERENCE").map(PathBuf::from);
-    let folder = folder.filter(|folder| folder.join("dlib.json").exists());
-    let models = std::env::var_os("FACESEARCH_MODELS").map(PathBuf::from);
-    let (Some(folder), Some(models)) = (folder, models) else {
-        println!("{test} was skipped: FACESEARCH_REFERENCE or FACESEARCH_MODELS is not set");
-        return None;
-    };
+fn setting() -> Setting {
+    let named = |name: &str| PathBuf::from(std::env::var_os(name).expect(name));
+    let (folder, models) = (named("FACESEARCH_REFERENCE"), named("FACESEARCH_MODELS"));
     let json = fs::read_to_string(folder.join("dlib.json")).expect("dlib.json in the reference");
     let reference = serde_json::from_str(&json).expect("dlib.json as the script writes it");
-    Some(Setting { reference, folder, models })
+    Setting { reference, folder, models }
 }
 
 impl Setting {
@@ -78,8 +73,9 @@ impl Setting {
 }
 
 #[test]
+#[ignore = "needs FACESEARCH_REFERENCE and FACESEARCH_MODELS"]
 fn landmarks_equal_dlibs() {
-    let Some(setting) = setting("landmarks_equal_dlibs") else { return };
+    let setting = setting();
     let bytes = setting.model("shape_predictor_5_face_landmarks.dat");
     let predictor = ShapePredictor5::from_bytes(&bytes).unwrap();
     let count = setting.for_each(|name, photo, face| {
@@ -91,8 +87,9 @@ fn landmarks_equal_dlibs() {
 }
 
 #[test]
+#[ignore = "needs FACESEARCH_REFERENCE and FACESEARCH_MODELS"]
 fn chips_equal_dlibs() {
-    let Some(setting) = setting("chips_equal_dlibs") else { return };
+    let setting = setting();
     let count = setting.for_each(|name, photo, face| {
         let chip = dlib_chip(photo, &face.landmarks, 150, 0.25);
         let hash: String =
@@ -103,8 +100,9 @@ fn chips_equal_dlibs() {
 }
 
 #[test]
+#[ignore = "needs FACESEARCH_REFERENCE and FACESEARCH_MODELS"]
 fn embeddings_equal_dlibs() {
-    let Some(setting) = setting("embeddings_equal_dlibs") else { return };
+    let setting = setting();
     let bytes = setting.model("dlib_face_recognition_resnet_model_v1.dat");
     let network = DlibResNet::from_bytes(&bytes, &Device::Cpu).unwrap();
     let mut chips: Vec<Chip> = Vec::new();
@@ -131,8 +129,9 @@ fn embeddings_equal_dlibs() {
 }
 
 #[test]
+#[ignore = "needs FACESEARCH_REFERENCE and FACESEARCH_MODELS"]
 fn embeddings_of_integers_are_near_dlibs() {
-    let Some(setting) = setting("embeddings_of_integers_are_near_dlibs") else { return };
+    let setting = setting();
     let path = setting.models.join("dlib_face_recognition_resnet_model_v1.dat");
     let network = DlibResNet::open_at(path, &Device::Cpu, Precision::Int16).unwrap();
     let (mut distances, mut largest) = (Vec::new(), 0.0f64);
@@ -153,8 +152,9 @@ fn embeddings_of_integers_are_near_dlibs() {
 }
 
 #[test]
+#[ignore = "needs FACESEARCH_REFERENCE and FACESEARCH_MODELS"]
 fn a_damaged_file_is_an_error_that_names_the_byte() {
-    let Some(setting) = setting("a_damaged_file_is_an_error_that_names_the_byte") else { return };
+    let setting = setting();
     let chain = |error: &dyn std::error::Error| error.source().expect("a cause").to_string();
     let bytes = setting.model("shape_predictor_5_face_landmarks.dat");
     for cut in [0, 1, 17, 1000, bytes.len() / 2, bytes.len() - 1] {

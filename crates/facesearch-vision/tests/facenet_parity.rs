@@ -7,7 +7,8 @@
 #![expect(clippy::print_stdout, reason = "a test says what it measured")]
 
 use candle_core::{Device, Tensor};
-use facesearch_vision::{StateDict, WeightArray, open_recogniser, write_safetensors};
+use facesearch_nn::{StateDict, WeightArray, write_safetensors};
+use facesearch_vision::open_recogniser;
 
 const SHAPES: &str = include_str!("golden/facenet.shapes");
 const WANTED: &[u8] = include_bytes!("golden/facenet.f32");

@@ -10,16 +10,19 @@ use crate::{Artifact, Digest, Model, ZooError};
 mod fetch;
 mod import;
 mod lock;
+mod made;
 mod staging;
+mod stamps;
 
 /// A folder of artifacts, each under its own name.
 ///
 /// Several processes may use one folder at once: a file appears in it complete and verified, by a
 /// rename, or not at all. Reading needs no lock and works on a folder that cannot be written.
 ///
-/// A file counts as present when it has the right length, which costs one system call;
-/// [`Cache::check`] reads and hashes it. The full check is for pulling and verifying: hashing 30 MB
-/// at each start of a query would cost more than the query.
+/// A file counts as present when it has the right length, which costs one system call. It is used
+/// only where its SHA-256 is right: [`Cache::fetch_all`] hashes what nobody has hashed since it was
+/// last written to, which a list in the folder says, and [`Cache::check`] whatever the list says.
+/// Hashing 30 MB at each start of a query would cost more than the query.
 #[derive(Debug, Clone)]
 pub struct Cache {
     dir: PathBuf,
@@ -31,7 +34,7 @@ pub struct Cache {
 pub struct FetchOptions {
     /// Never touch the network or another program: what is missing is an error.
     pub offline: bool,
-    /// Hash what is there already, and replace what is damaged, instead of looking at its length.
+    /// Hash what is there already, also where that was done before.
     pub recheck: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use facesearch_core::{Metric, Threshold};
+use facesearch_core::Metric;
 use serde::Deserialize;
 
 use crate::model::{Accuracy, ByHand, Commercial, Input, Output, Preset};
@@ -183,9 +183,8 @@ impl ModelTable {
 impl OutputTable {
     fn into_output(self) -> Result<Output, ZooError> {
         let threshold = |l2: f32| {
-            Threshold::new(l2)
-                .filter(|t| t.get().is_finite())
-                .ok_or_else(|| wrong(format!("{l2} is no threshold")))
+            let is_one = l2 >= 0.0 && l2.is_finite();
+            is_one.then_some(l2).ok_or_else(|| wrong(format!("{l2} is no threshold")))
         };
         Ok(Output {
             dimension: self.dimension,

@@ -30,8 +30,11 @@ pub enum ZooError {
     )]
     Offline { file: String, dir: PathBuf },
 
+    #[error("{path} is damaged, its SHA-256 is not {wanted}; {advice}")]
+    Damaged { path: PathBuf, wanted: Digest, advice: &'static str },
+
     #[error(
-        "cannot get {file}; tried{}\nget it by hand from one of these places and run \
+        "cannot get {file}; tried {}; get it by hand from one of these places and run \
          `facesearch models import FILE` (SHA-256 {sha256})",
         Attempt::list(attempts)
     )]
@@ -53,8 +56,18 @@ pub enum ZooError {
     #[error("{path} is damaged ({reason}); import the model again with `facesearch models import`")]
     Record { path: PathBuf, reason: String },
 
+    #[error(
+        "another process has held {path} for very long; end it if it does nothing, and run this \
+         again"
+    )]
+    Busy { path: PathBuf },
+
     #[error("cannot {action} {path}")]
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
+
+    /// The disk is full or failed, or the folder must not be written to.
+    #[error("cannot {action} {path}")]
+    Write { action: &'static str, path: PathBuf, source: std::io::Error },
 }
 
 impl ZooError {
@@ -65,6 +78,15 @@ impl ZooError {
     ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { action, path, source }
+    }
+
+    /// The same for what cannot be written.
+    pub(crate) fn write(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Write { action, path, source }
     }
 }
 
@@ -80,9 +102,10 @@ pub struct Attempt {
 impl Attempt {
     fn list(attempts: &[Self]) -> String {
         if attempts.is_empty() {
-            return ": nothing, because the catalogue names no source".into();
+            return "nothing, because the catalogue names no source".into();
         }
-        attempts.iter().map(|attempt| format!("\n  - {attempt}")).collect()
+        let attempts: Vec<String> = attempts.iter().map(Self::to_string).collect();
+        attempts.join("; ")
     }
 }
 

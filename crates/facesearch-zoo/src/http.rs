@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use facesearch_core::Progress;
 use ureq::http::{Response, StatusCode, header};
@@ -13,8 +13,11 @@ use crate::ZooError;
 
 /// Short, so that a machine without a way to the address soon turns to the next source.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long a server may be silent.
+/// How long a server may be silent, and how long it may send less than [`LEAST`].
 const SILENCE: Duration = Duration::from_secs(30);
+/// Bytes that arrive in each [`SILENCE`], or the connection is given up: a server that sends one
+/// byte now and then is never silent, and never done.
+const LEAST: u64 = 32 << 10;
 /// How often a download that breaks off half-way is taken up again at once.
 const CONTINUATIONS: u32 = 3;
 
@@ -22,6 +25,7 @@ const CONTINUATIONS: u32 = 3;
 #[derive(Debug)]
 pub(crate) struct Http {
     agent: Agent,
+    silence: Duration,
 }
 
 /// What lies in the part file after a download.
@@ -52,15 +56,21 @@ pub(crate) enum HttpError {
 
 impl Http {
     pub(crate) fn new() -> Self {
+        Self::with_silence(SILENCE)
+    }
+
+    /// A client of another patience.
+    pub(crate) fn with_silence(silence: Duration) -> Self {
         let config = Agent::config_builder()
             .timeout_resolve(Some(CONNECT))
             .timeout_connect(Some(CONNECT))
-            .timeout_recv_response(Some(SILENCE))
-            .timeout_per_read(Some(SILENCE))
+            .timeout_send_request(Some(silence))
+            .timeout_recv_response(Some(silence))
+            .timeout_per_read(Some(silence))
             .http_status_as_error(false)
             .user_agent(concat!("facesearch/", env!("CARGO_PKG_VERSION")))
             .build();
-        Self { agent: config.into() }
+        Self { agent: config.into(), silence }
     }
 
     /// Downloads `url` into `part`, whose present content is taken for the file's beginning.
@@ -101,6 +111,7 @@ impl Http {
         progress: &dyn Progress,
     ) -> Result<Arrived, HttpError> {
         let have = length(part);
+        let rest = Rest { have, limit, silence: self.silence };
         let mut request = self.agent.get(url);
         if have > 0 {
             request = request.header(header::RANGE, format!("bytes={have}-"));
@@ -109,12 +120,12 @@ impl Http {
         match response.status() {
             StatusCode::OK => {
                 let file = File::create(part).map_err(local(part))?;
-                receive(response, file, part, (0, limit), progress)?;
+                receive(response, file, part, Rest { have: 0, ..rest }, progress)?;
                 Ok(Arrived::Fresh)
             }
             StatusCode::PARTIAL_CONTENT if starts_at(&response, have) => {
                 let file = OpenOptions::new().append(true).open(part).map_err(local(part))?;
-                receive(response, file, part, (have, limit), progress)?;
+                receive(response, file, part, rest, progress)?;
                 Ok(Arrived::Continued)
             }
             // Nothing follows what is there: the hash will tell whether that is the whole file.
@@ -124,14 +135,26 @@ impl Http {
     }
 }
 
-/// Copies a body behind the `have` bytes of `file` and tells `progress`.
+/// What is to come of a download.
+#[derive(Clone, Copy)]
+struct Rest {
+    /// Bytes that are there already.
+    have: u64,
+    /// The most there may be in the end.
+    limit: u64,
+    /// The time in which at least [`LEAST`] bytes arrive.
+    silence: Duration,
+}
+
+/// Copies a body behind the bytes that `file` has and tells `progress`.
 fn receive(
     response: Response<Body>,
     file: File,
     part: &Path,
-    (have, limit): (u64, u64),
+    rest: Rest,
     progress: &dyn Progress,
 ) -> Result<(), HttpError> {
+    let Rest { have, limit, .. } = rest;
     let announced = response.body().content_length();
     let total = announced.map(|rest| have.saturating_add(rest));
     if total.is_some_and(|total| total > limit) {
@@ -139,7 +162,7 @@ fn receive(
     }
     progress.start(total, "bytes");
     progress.advance(have);
-    let outcome = copy(response, file, part, (have, limit), progress);
+    let outcome = copy(response, file, part, rest, progress);
     progress.finish();
     let length = outcome?;
     if total.is_some_and(|total| total != length) {
@@ -153,12 +176,13 @@ fn copy(
     response: Response<Body>,
     mut file: File,
     part: &Path,
-    (have, limit): (u64, u64),
+    rest: Rest,
     progress: &dyn Progress,
 ) -> Result<u64, HttpError> {
     let mut body = response.into_body().into_reader();
     let mut buffer = vec![0; 64 << 10];
-    let mut length = have;
+    let mut length = rest.have;
+    let (mut since, mut then) = (Instant::now(), length);
     loop {
         let n = match body.read(&mut buffer) {
             Ok(0) => return Ok(length),
@@ -167,8 +191,15 @@ fn copy(
             Err(err) => return Err(HttpError::Interrupted(err)),
         };
         length += n as u64;
-        if length > limit {
-            return Err(HttpError::TooLong(limit));
+        if length > rest.limit {
+            return Err(HttpError::TooLong(rest.limit));
+        }
+        if since.elapsed() >= rest.silence {
+            if length - then < LEAST {
+                let err = io::Error::new(io::ErrorKind::TimedOut, "too slow to be of use");
+                return Err(HttpError::Interrupted(err));
+            }
+            (since, then) = (Instant::now(), length);
         }
         file.write_all(&buffer[..n]).map_err(local(part))?;
         progress.advance(n as u64);
@@ -189,11 +220,50 @@ fn length(path: &Path) -> u64 {
 }
 
 fn local(path: &Path) -> impl FnOnce(io::Error) -> HttpError {
-    move |err| HttpError::Local(ZooError::io("write", path)(err))
+    move |err| HttpError::Local(ZooError::write("write", path)(err))
 }
 
 /// The host of an address, with its port; what one unreachable address tells of others.
 pub(crate) fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     rest.split(['/', '?', '#']).next().unwrap_or(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use facesearch_core::NoProgress;
+
+    use super::*;
+
+    /// The address of a server that sends a byte each 50 ms, for ever.
+    fn trickle() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}/file", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                thread::spawn(move || {
+                    let mut sent = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+                    while sent.is_ok() {
+                        thread::sleep(Duration::from_millis(50));
+                        sent = stream.write_all(b"x");
+                    }
+                });
+            }
+        });
+        address
+    }
+
+    #[test]
+    fn a_server_that_sends_a_byte_now_and_then_is_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let part = dir.path().join("part");
+        let http = Http::with_silence(Duration::from_secs(2));
+        let began = Instant::now();
+        let err = http.download(&trickle(), &part, 1 << 30, &NoProgress).unwrap_err();
+        assert!(err.to_string().contains("too slow"), "{err}");
+        assert!(began.elapsed() < Duration::from_secs(60));
+    }
 }

@@ -24,6 +24,9 @@ pub struct Imported {
     pub sha256: Digest,
     /// The files kept, by their names in the model's folder.
     pub files: Vec<String>,
+    /// SHA-256 of each of them. Earlier versions did not note it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub digests: Vec<Digest>,
     /// The catalogue's model whose weights these are; `None` for a network of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub architecture: Option<String>,
@@ -46,8 +49,9 @@ pub struct NetworkUse {
     pub align: String,
     /// How its embeddings are compared.
     pub metric: Metric,
-    /// Largest L2 distance that counts as the same person.
-    pub threshold: f32,
+    /// Largest L2 distance that counts as the same person, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f32>,
 }
 
 const RECORD: &str = "model.toml";
@@ -94,11 +98,12 @@ impl Cache {
     }
 
     /// Takes a model in under `name`, in place of one that has the name already. `fill` puts the
-    /// files into an empty folder and says what they are; where it fails nothing has changed.
+    /// files into an empty folder and says what they are, but for their digests; where it fails
+    /// nothing has changed.
     ///
     /// # Errors
     ///
-    /// Those of `fill`, [`ZooError::BadName`], and [`ZooError::Io`] where the cache cannot be
+    /// Those of `fill`, [`ZooError::BadName`], and [`ZooError::Write`] where the cache cannot be
     /// written.
     pub fn import_as<E: From<ZooError>>(
         &self,
@@ -107,36 +112,82 @@ impl Cache {
     ) -> Result<Imported, E> {
         let place = self.imported_dir(name)?;
         let parent = self.dir().join("imported");
-        fs::create_dir_all(&parent).map_err(ZooError::io("create", &parent))?;
+        fs::create_dir_all(&parent).map_err(ZooError::write("create", &parent))?;
         let mut builder = tempfile::Builder::new();
         builder.prefix(".incoming-");
-        let staging = builder.tempdir_in(&parent).map_err(ZooError::io("write into", &parent))?;
-        let imported = fill(staging.path())?;
+        let staging =
+            builder.tempdir_in(&parent).map_err(ZooError::write("write into", &parent))?;
+        let mut imported = fill(staging.path())?;
+        let digest = |file: &String| {
+            let path = staging.path().join(file);
+            Digest::of_file(&path).map_err(ZooError::io("read", path))
+        };
+        imported.digests = imported.files.iter().map(digest).collect::<Result<_, _>>()?;
         let record = toml::to_string(&imported).expect("names and numbers can be written as TOML");
         let path = staging.path().join(RECORD);
-        fs::write(&path, record).map_err(ZooError::io("write", &path))?;
+        fs::write(&path, record).map_err(ZooError::write("write", &path))?;
         #[cfg(unix)]
         {
             // As an ordinary new folder, so that a shared cache stays readable for others.
             use std::os::unix::fs::PermissionsExt;
             let shared = fs::Permissions::from_mode(0o755);
-            fs::set_permissions(staging.path(), shared).map_err(ZooError::io("write", &parent))?;
+            fs::set_permissions(staging.path(), shared)
+                .map_err(ZooError::write("write", &parent))?;
         }
         // A folder cannot be renamed onto a full one: the old one steps aside first.
         if place.exists() {
-            let old = builder.tempdir_in(&parent).map_err(ZooError::io("write into", &parent))?;
-            fs::rename(&place, old.path().join("old")).map_err(ZooError::io("replace", &place))?;
+            let old =
+                builder.tempdir_in(&parent).map_err(ZooError::write("write into", &parent))?;
+            fs::rename(&place, old.path().join("old"))
+                .map_err(ZooError::write("replace", &place))?;
         }
-        fs::rename(staging.keep(), &place).map_err(ZooError::io("write", &place))?;
+        fs::rename(staging.keep(), &place).map_err(ZooError::write("write", &place))?;
         Ok(imported)
     }
 
-    /// The paths of an imported model's files.
+    /// The paths of an imported model's files, once it is certain that they are what was taken in.
+    /// As for a fetched file, they are hashed where that was not done since they were written to.
+    ///
+    /// What an earlier version took in is compared with what it was when it was used first.
     ///
     /// # Errors
     ///
-    /// [`ZooError::Record`] where its record names a file outside its folder.
+    /// [`ZooError::Record`] where its record names a file outside its folder, [`ZooError::Damaged`]
+    /// where a file has changed, [`ZooError::Io`] where one cannot be read.
     pub fn imported_files(&self, name: &str, model: &Imported) -> Result<Vec<PathBuf>, ZooError> {
+        let paths = self.imported_paths(name, model)?;
+        for (i, path) in paths.iter().enumerate() {
+            let Some(wanted) = model.digests.get(i).copied().or_else(|| self.noted(path)) else {
+                self.note(path)?;
+                continue;
+            };
+            if !self.holds(path, wanted)? {
+                let advice = "import the model again with `facesearch models import`";
+                return Err(ZooError::Damaged { path: path.clone(), wanted, advice });
+            }
+        }
+        Ok(paths)
+    }
+
+    /// Whether an imported model's files are what was taken in. Hashes them, also where that was
+    /// done before.
+    ///
+    /// # Errors
+    ///
+    /// [`ZooError::Record`] where its record names a file outside its folder, [`ZooError::Io`]
+    /// where a file cannot be read.
+    pub fn check_imported(&self, name: &str, model: &Imported) -> Result<bool, ZooError> {
+        for (i, path) in self.imported_paths(name, model)?.iter().enumerate() {
+            let found = Digest::of_file(path).map_err(ZooError::io("read", path))?;
+            let wanted = model.digests.get(i).copied().or_else(|| self.noted(path));
+            if wanted.is_some_and(|wanted| wanted != found) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn imported_paths(&self, name: &str, model: &Imported) -> Result<Vec<PathBuf>, ZooError> {
         let dir = self.imported_dir(name)?;
         let inside = |file: &String| {
             let plain = Path::new(file).file_name() == Some(file.as_ref());
@@ -159,6 +210,7 @@ mod tests {
             format: "ONNX".into(),
             sha256: Digest::of(b"net"),
             files: vec!["net.onnx".into()],
+            digests: vec![],
             architecture: None,
             network: Some(NetworkUse {
                 size: [112, 112],
@@ -166,7 +218,7 @@ mod tests {
                 normalise: "arcface".into(),
                 align: "arcface".into(),
                 metric: Metric::Cosine,
-                threshold: 0.55,
+                threshold: Some(0.55),
             }),
         }
     }
@@ -184,10 +236,31 @@ mod tests {
         cache.import_as("mine", |dir| fill(dir, b"one", "a.onnx")).unwrap();
         cache.import_as("mine", |dir| fill(dir, b"two", "b.onnx")).unwrap();
         let found = cache.imported("mine").unwrap().unwrap();
-        assert_eq!(found, imported("b.onnx"));
+        assert_eq!(found, Imported { digests: vec![Digest::of(b"two")], ..imported("b.onnx") });
         let files = cache.imported_files("mine", &found).unwrap();
         assert_eq!(fs::read(&files[0]).unwrap(), b"two");
         assert_eq!(cache.imported_names(), ["mine"]);
+    }
+
+    #[test]
+    fn a_file_that_has_changed_is_not_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::new(dir.path());
+        for kept in [true, false] {
+            let mut model = cache.import_as("mine", |dir| fill(dir, b"one", "a.onnx")).unwrap();
+            if !kept {
+                // As an earlier version has it.
+                model.digests.clear();
+            }
+            let files = cache.imported_files("mine", &model).unwrap();
+            assert_eq!(cache.imported_files("mine", &model).unwrap(), files);
+            fs::write(&files[0], b"two").unwrap();
+            assert!(!cache.check_imported("mine", &model).unwrap());
+            let error = cache.imported_files("mine", &model).unwrap_err().to_string();
+            assert!(error.contains("damaged") && error.contains("models import"), "{error}");
+            fs::remove_file(&files[0]).unwrap();
+            assert!(matches!(cache.imported_files("mine", &model), Err(ZooError::Io { .. })));
+        }
     }
 
     #[test]
@@ -200,7 +273,7 @@ mod tests {
             Err(ZooError::BadName { name: "x".into() })
         };
         cache.import_as("mine", refuse).unwrap_err();
-        assert_eq!(cache.imported("mine").unwrap().unwrap(), imported("a.onnx"));
+        assert_eq!(cache.imported("mine").unwrap().unwrap().original, "a.onnx");
         assert_eq!(cache.imported_names(), ["mine"]);
         assert_eq!(fs::read_dir(dir.path().join("imported")).unwrap().count(), 1);
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use facesearch_core::{Metric, Threshold};
+use facesearch_core::Metric;
 use serde::Deserialize;
 
 use crate::Artifact;
@@ -159,11 +159,11 @@ pub struct Output {
     /// How two embeddings are compared.
     pub metric: Metric,
     /// The default decision threshold. L2 between stored vectors, whatever the metric.
-    pub threshold: Threshold,
+    pub threshold: f32,
     /// Where the threshold comes from.
     pub threshold_origin: String,
     /// The threshold that the model's own author names, where there is one; also L2.
-    pub own_threshold: Option<Threshold>,
+    pub own_threshold: Option<f32>,
 }
 
 /// A figure and who measured it.

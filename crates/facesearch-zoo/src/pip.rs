@@ -15,7 +15,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use facesearch_core::Progress;
 use tempfile::TempDir;
@@ -25,10 +25,15 @@ use crate::{Digest, Package};
 /// How often the client's progress is looked at.
 const GLANCE: Duration = Duration::from_millis(100);
 
+/// How long the client may run without a byte of the archive arriving. It waits for its registry
+/// much shorter than that; what takes long is to build what a source archive is built with.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 /// The ways to call the client, in the order they are tried.
 #[derive(Debug, Clone)]
 pub(crate) struct Pip {
     commands: Vec<Vec<String>>,
+    patience: Duration,
 }
 
 /// A downloaded archive, kept as long as this value.
@@ -58,6 +63,7 @@ impl Default for Pip {
             [&["python3", "-m", "pip"], &["python", "-m", "pip"], &["pip3"], &["pip"]];
         Self {
             commands: commands.iter().map(|c| c.iter().map(|s| s.to_string()).collect()).collect(),
+            patience: PATIENCE,
         }
     }
 }
@@ -66,12 +72,20 @@ impl Pip {
     /// A client called as `command`.
     #[cfg(test)]
     pub(crate) fn called(command: &[&str]) -> Self {
-        Self { commands: vec![command.iter().map(|s| s.to_string()).collect()] }
+        let commands = vec![command.iter().map(|s| s.to_string()).collect()];
+        Self { commands, patience: PATIENCE }
+    }
+
+    /// The same with another patience.
+    #[cfg(test)]
+    pub(crate) fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Downloads the archive of `package` into a temporary folder.
     ///
-    /// Blocks until the client is done, with its own short timeouts towards the registry. The
+    /// Blocks until the client is done, with its own short timeouts towards the registry, or until
+    /// nothing has arrived for ten minutes: then the client is killed. The
     /// client's temporary files lie in the same folder, so that nothing stays behind and
     /// `progress` can be told how far it is.
     pub(crate) fn download(
@@ -83,7 +97,7 @@ impl Pip {
         let call = Call::prepare(package).map_err(io)?;
         for command in &self.commands {
             let client = command.join(" ");
-            match call.run(command, progress) {
+            match call.run(command, self.patience, progress) {
                 Err(err) if err.kind() == io::ErrorKind::NotFound => continue,
                 Err(err) => return Err(PipError::Refused { client, reason: err.to_string() }),
                 Ok(end) if end.status.success() => {
@@ -129,7 +143,12 @@ impl<'a> Call<'a> {
     }
 
     /// Starts `command` and waits for its end.
-    fn run(&self, command: &[String], progress: &dyn Progress) -> io::Result<End> {
+    fn run(
+        &self,
+        command: &[String],
+        patience: Duration,
+        progress: &dyn Progress,
+    ) -> io::Result<End> {
         let (program, leading) = command.split_first().ok_or(io::ErrorKind::NotFound)?;
         let mut call = Command::new(program);
         call.args(leading)
@@ -144,24 +163,36 @@ impl<'a> Call<'a> {
             call.env(name, &self.temporary);
         }
         call.current_dir(&self.empty).stdin(Stdio::null()).stdout(Stdio::null());
-        let child = call.stderr(File::create(&self.log)?).spawn()?;
+        let mut child = Client(call.stderr(File::create(&self.log)?).spawn()?);
         progress.start(Some(self.package.size), "bytes");
-        let status = self.wait(child, progress);
+        let status = self.wait(&mut child.0, patience, progress);
+        drop(child);
         progress.finish();
         let log = fs::read(&self.log).unwrap_or_default();
         Ok(End { status: status?, said: String::from_utf8_lossy(&log).into_owned() })
     }
 
-    fn wait(&self, mut child: Child, progress: &dyn Progress) -> io::Result<ExitStatus> {
-        let mut told = 0;
+    fn wait(
+        &self,
+        child: &mut Child,
+        patience: Duration,
+        progress: &dyn Progress,
+    ) -> io::Result<ExitStatus> {
+        let (mut told, mut since) = (0, Instant::now());
         loop {
             let end = child.try_wait()?;
             let done = end.is_some_and(|status| status.success());
             let arrived = if done { self.package.size } else { self.arrived() };
             progress.advance(arrived.saturating_sub(told));
-            told = told.max(arrived);
+            if arrived > told {
+                (told, since) = (arrived, Instant::now());
+            }
             match end {
                 Some(status) => return Ok(status),
+                None if since.elapsed() > patience => {
+                    let silent = format!("nothing arrived for {} seconds", patience.as_secs());
+                    return Err(io::Error::new(io::ErrorKind::TimedOut, silent));
+                }
                 None => std::thread::sleep(GLANCE),
             }
         }
@@ -176,6 +207,17 @@ impl<'a> Call<'a> {
             .map(|meta| meta.len())
             .max()
             .unwrap_or(0)
+    }
+}
+
+/// The client's process, which does not outlive this value.
+struct Client(Child);
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // Errors tell that it has ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

@@ -1,21 +1,21 @@
 //! What was learnt of an index's distances, kept beside it in `calibration.json`.
 //!
-//! - **Layout:** one line of JSON that ends with `,"checksum":"` + BLAKE3 in hex of every byte before
-//!   + `"}` + line feed, as the index's manifest does. Replaced in one step.
-//! - **Pinned:** the contract of the index is in it; what was learnt of other embeddings is refused.
+//! - **Layout:** one line of JSON that ends with `,"checksum":"` + BLAKE3 in hex of every byte
+//!   before + `"}` + line feed, as the index's manifest does. Replaced in one step.
+//! - **Pinned:** the contract of the index is in it; what was learnt of other embeddings is
+//!   refused.
 //! - **Not pinned:** the generation. An index may grow, and the false alarm rates follow its size;
 //!   when it has grown much, learning anew is better, and a query says so.
 
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use facesearch_core::{Contract, Gallery};
-use facesearch_eval::calibrate::{Calibration, Reliability};
+use facesearch_core::{Contract, Gallery, display_path};
+use facesearch_people::calibrate::{Calibration, FittedCalibration, Reliability};
 use serde::{Deserialize, Serialize};
 
-use crate::exit::Failure;
-use crate::printer::shown;
+use crate::error::{Error, Result};
 
 const NAME: &str = "calibration.json";
 const FORMAT: u32 = 1;
@@ -48,10 +48,8 @@ impl Stored {
     pub(crate) fn new(
         gallery: &dyn Gallery,
         people: usize,
-        probes: usize,
+        fitted: &FittedCalibration,
         cohort: bool,
-        calibration: Calibration,
-        reliability: Option<Reliability>,
     ) -> Self {
         Self {
             format: FORMAT,
@@ -59,15 +57,15 @@ impl Stored {
             generation: gallery.generation(),
             faces: gallery.len() as u64,
             people,
-            probes,
+            probes: fitted.probes,
             cohort,
-            calibration,
-            reliability,
+            calibration: fitted.calibration.clone(),
+            reliability: fitted.reliability.clone(),
         }
     }
 
     /// The calibration of the index in `index`; `None` where there is none.
-    pub(crate) fn load(index: &Path, contract: &Contract) -> anyhow::Result<Option<Self>> {
+    pub(crate) fn load(index: &Path, contract: &Contract) -> Result<Option<Self>> {
         let path = index.join(NAME);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
@@ -92,23 +90,19 @@ impl Stored {
     }
 
     /// Keeps it beside the index, in place of an earlier one.
-    pub(crate) fn save(&self, index: &Path) -> anyhow::Result<PathBuf> {
+    pub(crate) fn save(&self, index: &Path) -> Result<PathBuf> {
         let path = index.join(NAME);
-        let next = index.join("calibration.next");
-        let json = serde_json::to_string(self)?;
+        let json = serde_json::to_string(self)
+            .map_err(|error| unusable(&path, &format!("cannot be written: {error}")))?;
         let body = json.strip_suffix('}').unwrap_or(&json);
         let checksum = blake3::hash(body.as_bytes()).to_hex();
-        let write = || {
-            let mut file = fs::File::create(&next)?;
-            file.write_all(format!("{body}{SEAM}{checksum}\"}}\n").as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&next, &path)
-        };
-        write().map_err(|error| unusable(&path, &format!("cannot be written: {error}")))?;
+        let text = format!("{body}{SEAM}{checksum}\"}}\n");
+        facesearch_disk::replace(&path, text.as_bytes()).map_err(Error::write(&path))?;
         Ok(path)
     }
 
-    /// How many identities a search in `gallery` ranks now, as near as the growth of its faces says.
+    /// How many identities a search in `gallery` ranks now, as near as the growth of its faces
+    /// says.
     pub(crate) fn people_now(&self, gallery: &dyn Gallery) -> usize {
         if gallery.generation() == self.generation || self.faces == 0 {
             return self.people;
@@ -123,6 +117,6 @@ impl Stored {
     }
 }
 
-fn unusable(path: &Path, what: &str) -> anyhow::Error {
-    Failure::index(format!("{} {what}; make it anew with `facesearch calibrate`", shown(path)))
+fn unusable(path: &Path, what: &str) -> Error {
+    Error::index(format!("{} {what}; make it anew with `facesearch calibrate`", display_path(path)))
 }

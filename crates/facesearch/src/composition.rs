@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use crate::exit::Failure;
+use crate::error::{Error, Result};
 
 /// The models of an ensemble with their weights, in the order of their names: an index is the same
 /// however its models were typed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Composition {
+pub struct Composition {
     /// As an index is pinned to it.
     model: String,
     parts: Vec<Part>,
@@ -26,8 +26,8 @@ impl Composition {
     /// Reads `a+b`, whose models count alike, or `a@3+b@1`, where the first counts three times as
     /// much. Weights are kept to a thousandth of the whole, so that a name gives the same weights
     /// whenever it is read.
-    pub(crate) fn parse(typed: &str) -> anyhow::Result<Self> {
-        let wrong = |what: &str| Failure::usage(format!("`--model {typed}`: {what}"));
+    pub fn parse(typed: &str) -> Result<Self> {
+        let wrong = |what: &str| Error::usage(format!("`--model {typed}`: {what}"));
         let mut parts: Vec<(&str, Option<f64>)> = Vec::new();
         for part in typed.split('+').map(str::trim) {
             let (name, weight) = match part.rsplit_once('@') {
@@ -82,29 +82,18 @@ impl Composition {
     }
 
     /// By which the same ensemble is found again.
-    pub(crate) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.model.clone()
     }
 
     /// The models and what each counts, of 1.
-    pub(crate) fn parts(&self) -> impl Iterator<Item = (&str, f64)> {
+    pub fn parts(&self) -> impl Iterator<Item = (&str, f64)> {
         self.parts.iter().map(|part| (&*part.model, part.weight))
     }
 
-    /// The whole in a few lines.
-    pub(crate) fn for_people(&self) -> String {
-        let mut lines = vec![format!(
-            "{}: {} models together, threshold {} L2",
-            self.model,
-            self.parts.len(),
-            self.threshold
-        )];
-        for (name, weight) in self.parts() {
-            lines.push(format!(
-                "    {weight:.3}     {name}, in units of its own threshold, squared"
-            ));
-        }
-        lines.join("\n")
+    /// L2, of the whole.
+    pub fn threshold(&self) -> f32 {
+        self.threshold
     }
 }
 

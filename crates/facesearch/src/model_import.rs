@@ -6,51 +6,57 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use facesearch_core::{Metric, Threshold};
+use facesearch_core::{Metric, display_path};
 use facesearch_vision::{
     ColourOrder, ModelFormat, Normalisation, OnnxOptions, open_network, open_recogniser,
     recognise_model,
 };
-use facesearch_zoo::{Cache, Digest, Imported, Model, ModelKind, NetworkUse, Zoo};
+use facesearch_zoo::{Digest, Imported, Model, ModelKind, NetworkUse, Zoo};
 
-use crate::exit::Failure;
-use crate::printer::shown;
-use crate::recogniser::{NetworkArgs, aligner};
+use crate::error::{Error, Result};
+use crate::models::Models;
+use crate::options::NetworkOptions;
+use crate::recogniser::aligner;
 
-/// What is to be taken in.
-pub(crate) struct Request<'a> {
-    pub(crate) path: &'a Path,
+/// A recogniser's file that the catalogue cannot vouch for.
+#[derive(Debug, Clone, Copy)]
+pub struct ModelFile<'a> {
+    /// The file.
+    pub path: &'a Path,
     /// The name to give it; made of content and use where there is none.
-    pub(crate) name: Option<&'a str>,
+    pub name: Option<&'a str>,
     /// The catalogue's model whose weights these are, where the name does not say it.
-    pub(crate) architecture: Option<&'a str>,
-    pub(crate) network: &'a NetworkArgs,
-    pub(crate) threshold: Option<f32>,
+    pub architecture: Option<&'a str>,
+    /// How a network that the catalogue does not know is used.
+    pub network: &'a NetworkOptions,
+    /// Largest L2 distance of one person, for a network that the catalogue does not know.
+    pub threshold: Option<f32>,
 }
 
 /// Weights by name, converted: mapped into memory from then on.
 const CONVERTED: &str = "weights.safetensors";
 
-/// Takes a file in and says under which name. A file that is there already, used in the same way,
-/// costs its hash.
+/// Takes a file in and says under which name. A file that is there already, whole and used in the
+/// same way, costs its hash.
 pub(crate) fn take_in(
-    cache: &Cache,
-    zoo: &Zoo,
-    request: &Request<'_>,
+    models: &Models,
+    request: &ModelFile<'_>,
     device: &Device,
-) -> anyhow::Result<(String, Imported)> {
+) -> Result<(String, Imported)> {
+    let (cache, zoo) = (models.cache(), models.zoo());
     let path = request.path;
     let format = format_of(path)?;
     let originals = originals(path, format)?;
     let digests = originals
         .iter()
         .map(|file| {
-            Digest::of_file(file)
-                .map_err(|error| Failure::input(format!("cannot read {}: {error}", shown(file))))
+            Digest::of_file(file).map_err(|error| {
+                Error::input(format!("cannot read {}: {error}", display_path(file)))
+            })
         })
-        .collect::<anyhow::Result<Vec<_>>>()?;
+        .collect::<Result<Vec<_>>>()?;
     let sha256 = digest_of_all(&digests)
-        .ok_or_else(|| Failure::input(format!("{} is no model", shown(path))))?;
+        .ok_or_else(|| Error::input(format!("{} is no model", display_path(path))))?;
     let architecture = architecture(zoo, request, format)?;
     let network = match architecture {
         None => Some(network_use(&originals, request, device)?),
@@ -66,11 +72,11 @@ pub(crate) fn take_in(
         && there.sha256 == sha256
         && there.network == network
         && there.architecture == architecture_name
-        && cache.imported_files(&name, &there)?.iter().all(|file| file.is_file())
+        && cache.imported_files(&name, &there).is_ok()
     {
         return Ok((name, there));
     }
-    let imported = cache.import_as(&name, |dir| -> anyhow::Result<Imported> {
+    let imported = cache.import_as(&name, |dir| -> Result<Imported> {
         let files = match architecture {
             Some(model) => keep_weights(model, format, &originals, dir, device)?,
             None => copy(&originals, dir)?,
@@ -80,6 +86,7 @@ pub(crate) fn take_in(
             format: format.name().to_owned(),
             sha256,
             files,
+            digests: Vec::new(),
             architecture: architecture_name,
             network,
         })
@@ -87,20 +94,20 @@ pub(crate) fn take_in(
     Ok((name, imported))
 }
 
-fn format_of(path: &Path) -> anyhow::Result<ModelFormat> {
-    let unread = |error| Failure::input(format!("cannot read {}: {error}", shown(path)));
+fn format_of(path: &Path) -> Result<ModelFormat> {
+    let unread = |error| Error::input(format!("cannot read {}: {error}", display_path(path)));
     let mut start = Vec::new();
     File::open(path).and_then(|file| file.take(4096).read_to_end(&mut start)).map_err(unread)?;
     let format = recognise_model(&start).ok_or_else(|| {
-        Failure::input(format!(
+        Error::input(format!(
             "{} is no model file: none of ONNX, OpenVINO IR, Keras HDF5, PyTorch, safetensors and \
              dlib begins like it",
-            shown(path)
+            display_path(path)
         ))
     })?;
     if format == ModelFormat::Torch && path.extension().is_some_and(|ending| ending == "zip") {
-        let path = shown(path);
-        return Err(Failure::input(format!(
+        let path = display_path(path);
+        return Err(Error::input(format!(
             "{path} is an archive; unpack it and import what is inside"
         )));
     }
@@ -108,16 +115,16 @@ fn format_of(path: &Path) -> anyhow::Result<ModelFormat> {
 }
 
 /// The file, and the one beside it that belongs to it.
-fn originals(path: &Path, format: ModelFormat) -> anyhow::Result<Vec<PathBuf>> {
+fn originals(path: &Path, format: ModelFormat) -> Result<Vec<PathBuf>> {
     if format != ModelFormat::OpenVino {
         return Ok(vec![path.to_owned()]);
     }
     let weights = path.with_extension("bin");
     if !weights.is_file() {
-        return Err(Failure::input(format!(
+        return Err(Error::input(format!(
             "{} is the graph of a network; its weights, {}, are not beside it",
-            shown(path),
-            shown(&weights)
+            display_path(path),
+            display_path(&weights)
         )));
     }
     Ok(vec![path.to_owned(), weights])
@@ -138,16 +145,16 @@ pub(crate) fn digest_of_all(digests: &[Digest]) -> Option<Digest> {
 /// The catalogue's model whose weights a file holds; `None` for a network of its own.
 fn architecture<'z>(
     zoo: &'z Zoo,
-    request: &Request<'_>,
+    request: &ModelFile<'_>,
     format: ModelFormat,
-) -> anyhow::Result<Option<&'z Model>> {
+) -> Result<Option<&'z Model>> {
     if let Some(name) = request.architecture {
         return Ok(Some(zoo.model_of(ModelKind::Recogniser, name)?));
     }
     let named = request.name.and_then(|name| zoo.model(name).ok());
     if let Some(model) = named {
         if model.by_hand.is_none() {
-            return Err(Failure::usage(format!(
+            return Err(Error::usage(format!(
                 "`{}` stands in the catalogue for one file of a known SHA-256; give this one \
                  another name, and say `--architecture {}` if it is the same network",
                 model.name, model.name
@@ -164,26 +171,22 @@ fn architecture<'z>(
         .filter(|model| model.kind == ModelKind::Recogniser)
         .map(|model| model.name.as_str())
         .collect();
-    Err(Failure::usage(format!(
+    Err(Error::usage(format!(
         "{} holds weights of {} but no network; say whose they are with `facesearch models import \
          FILE --as NAME --architecture` and one of {}",
-        shown(request.path),
+        display_path(request.path),
         format.name(),
         networks.join(", ")
     )))
 }
 
 /// How a network of its own is used: as asked for, and as its file says.
-fn network_use(
-    files: &[PathBuf],
-    request: &Request<'_>,
-    device: &Device,
-) -> anyhow::Result<NetworkUse> {
-    let NetworkArgs { input, normalise, colours, align, metric } = request.network;
+fn network_use(files: &[PathBuf], request: &ModelFile<'_>, device: &Device) -> Result<NetworkUse> {
+    let NetworkOptions { input, normalise, colours, align, metric } = request.network;
     let metric = metric.unwrap_or(Metric::Cosine);
     let normalisation = normalise.unwrap_or(Normalisation::ArcFace);
     let colours = colours.unwrap_or(ColourOrder::Rgb);
-    let path = shown(request.path);
+    let path = display_path(request.path);
     let options = OnnxOptions { name: path.clone(), size: *input, colours, normalisation, metric };
     let embedder = open_network(files, options, device)?;
     let size = embedder.input().size;
@@ -196,7 +199,7 @@ fn network_use(
         (None, _) => "box",
     };
     if aligner(align, size).is_none() {
-        return Err(Failure::usage(format!(
+        return Err(Error::usage(format!(
             "chips cut by `--align {align}` have another size than {width}x{height}, which {path} \
              takes"
         )));
@@ -211,7 +214,7 @@ fn network_use(
         normalise: normalisation.name().to_owned(),
         align: align.to_owned(),
         metric,
-        threshold: request.threshold.unwrap_or(Threshold::DEFAULT.get()),
+        threshold: request.threshold,
     })
 }
 
@@ -220,7 +223,10 @@ fn name_of(path: &Path, sha256: Digest, network: Option<&NetworkUse>) -> String 
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let plain = |c: char| if c.is_ascii_alphanumeric() || "_-+".contains(c) { c } else { '-' };
     let stem: String = stem.chars().map(plain).collect();
-    let content = format!("{sha256} {network:?}");
+    // An index finds its file again by this name, so it stays what it was when every network was
+    // given a threshold.
+    let network = format!("{network:?}").replace("threshold: None", "threshold: 0.55");
+    let content = format!("{sha256} {network}");
     format!("{stem}@{}", &Digest::of(content.as_bytes()).to_string()[..8])
 }
 
@@ -231,10 +237,10 @@ fn keep_weights(
     originals: &[PathBuf],
     dir: &Path,
     device: &Device,
-) -> anyhow::Result<Vec<String>> {
+) -> Result<Vec<String>> {
     let converted = dir.join(CONVERTED);
     if open_recogniser(&model.name, originals, Some(&converted), device)?.is_none() {
-        return Err(Failure::usage(format!(
+        return Err(Error::usage(format!(
             "weights for `{}` cannot be brought by hand; `facesearch models pull {}` fetches them",
             model.name, model.name
         )));
@@ -249,7 +255,7 @@ fn keep_weights(
     copy(originals, dir)
 }
 
-fn copy(files: &[PathBuf], dir: &Path) -> anyhow::Result<Vec<String>> {
+fn copy(files: &[PathBuf], dir: &Path) -> Result<Vec<String>> {
     files
         .iter()
         .map(|file| {
@@ -261,7 +267,6 @@ fn copy(files: &[PathBuf], dir: &Path) -> anyhow::Result<Vec<String>> {
         .collect()
 }
 
-fn copy_one(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let failed = |error| Failure::model(format!("cannot copy {}: {error}", shown(from)));
-    fs::copy(from, to).and_then(|_| File::open(to)?.sync_all()).map_err(failed)
+fn copy_one(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).and_then(|_| File::open(to)?.sync_all()).map_err(Error::write(to))
 }

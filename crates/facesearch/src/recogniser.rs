@@ -1,93 +1,25 @@
-//! `--model`: a name of the catalogue, a name the user gave, or the file of a network, becomes a
-//! recogniser, what cuts its chips, and what an index is pinned to.
+//! A name of the catalogue, a name the user gave, or the file of a network becomes a recogniser,
+//! with its aligner and all that an index of its embeddings is pinned to.
 
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use clap::{Args, ValueEnum};
-use facesearch_core::{Embedder, Metric, Threshold};
+use facesearch_core::{Embedder, Metric, display_path};
 use facesearch_vision::{
     Aligner, BoxAligner, ColourOrder, CompositePart, DlibAligner, DlibResNet, NetworkEmbedder,
     Normalisation, OnnxOptions, PointAligner, Precision, ShapePredictor5, SquareInBox, Stacked,
     Template, Views, composite, open_network, open_recogniser,
 };
-use facesearch_zoo::{Cache, Digest, FetchOptions, Imported, Model, ModelKind, NetworkUse, Zoo};
+use facesearch_zoo::{Cache, Digest, Imported, Model, ModelKind, NetworkUse, Preset};
 
-use crate::args::{Global, metric};
 use crate::composition::Composition;
-use crate::exit::Failure;
-use crate::model_import::{self, Request};
-use crate::open;
-use crate::printer::{Printer, shown};
+use crate::error::{Error, Result};
+use crate::model_import::{self, ModelFile};
+use crate::models::Models;
+use crate::options::{NetworkOptions, PrecisionChoice};
 
-/// How the file of a network is used that says nothing of it itself
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct NetworkArgs {
-    /// Side of the chips of a network given as a file, or WIDTHxHEIGHT (default: as the file says)
-    #[arg(long, value_name = "PX", value_parser = size)]
-    pub(crate) input: Option<[u32; 2]>,
-
-    /// How such a network wants its colours scaled: raw, base, facenet, facenet2018, vggface,
-    /// vggface2, arcface or imagenet (default: arcface)
-    #[arg(long, value_name = "HOW", value_parser = normalisation)]
-    pub(crate) normalise: Option<Normalisation>,
-
-    /// Which colour such a network reads first (default: rgb)
-    #[arg(long, value_name = "rgb|bgr", value_parser = colours)]
-    pub(crate) colours: Option<ColourOrder>,
-
-    /// How its chips are cut: arcface, sphereface, retail-0095, box or stretch (default: by their
-    /// size)
-    #[arg(long, value_name = "HOW", value_parser = ["arcface", "sphereface", "retail-0095", "box", "stretch"])]
-    pub(crate) align: Option<String>,
-
-    /// How embeddings are compared: l2, normalised-l2, cosine or angular (default: the model's)
-    #[arg(long, value_parser = metric)]
-    pub(crate) metric: Option<Metric>,
-}
-
-fn size(typed: &str) -> Result<[u32; 2], String> {
-    let side = |text: &str| text.parse().ok().filter(|side| (16..=1024).contains(side));
-    let found = match typed.split_once('x') {
-        Some((width, height)) => side(width).zip(side(height)),
-        None => side(typed).map(|side| (side, side)),
-    };
-    let (width, height) = found.ok_or("a number of pixels from 16 to 1024, or WIDTHxHEIGHT")?;
-    Ok([width, height])
-}
-
-fn normalisation(typed: &str) -> Result<Normalisation, String> {
-    let known = "raw, base, facenet, facenet2018, vggface, vggface2, arcface or imagenet";
-    Normalisation::named(typed).ok_or_else(|| known.into())
-}
-
-fn colours(typed: &str) -> Result<ColourOrder, String> {
-    match typed {
-        "rgb" => Ok(ColourOrder::Rgb),
-        "bgr" => Ok(ColourOrder::Bgr),
-        _ => Err("rgb or bgr".into()),
-    }
-}
-
-/// What the networks multiply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum PrecisionChoice {
-    /// 32-bit floats
-    #[default]
-    F32,
-    /// 16-bit integers in convolutions, on a CPU
-    Int16,
-    /// The fastest that was found to make no difference for the model
-    Auto,
-}
-
-/// The precision of a network whose layers are measured.
-pub(crate) fn precision(typed: &str) -> Result<Precision, String> {
-    Precision::named(typed).ok_or_else(|| "f32 or int16".into())
-}
-
-/// Models and the SHA-256 of the weights with which `int16` was found to move embeddings by less than
-/// 0.01 in the mean, and the accuracy on LFW View 1's test pairs by no more than 0.001;
+/// Models and the SHA-256 of the weights with which `int16` was found to move embeddings by less
+/// than 0.01 in the mean, and the accuracy on LFW View 1's test pairs by no more than 0.001;
 /// `docs/embedding.md` has the figures. Other weights of the same architecture were not measured.
 const ADMITTED: [(&str, &str); 3] = [
     ("dlib", "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"),
@@ -96,21 +28,13 @@ const ADMITTED: [(&str, &str); 3] = [
 ];
 
 impl PrecisionChoice {
-    /// That of an index; `None` where this version knows no such precision.
-    pub(crate) fn named(name: &str) -> Option<Self> {
-        Precision::named(name).map(|precision| match precision {
-            Precision::F32 => Self::F32,
-            Precision::Int16 => Self::Int16,
-        })
-    }
-
     /// Of a model of the catalogue, or one without an entry there, with these weights.
-    fn of(self, model: Option<&str>, weights: &str, device: &Device) -> anyhow::Result<Precision> {
+    fn of(self, model: Option<&str>, weights: &str, device: &Device) -> Result<Precision> {
         let admitted = || ADMITTED.iter().any(|(name, of)| Some(*name) == model && *of == weights);
         match self {
             Self::F32 => Ok(Precision::F32),
             Self::Int16 if device.is_cpu() => Ok(Precision::Int16),
-            Self::Int16 => Err(Failure::usage(
+            Self::Int16 => Err(Error::usage(
                 "int16, which was asked for or is the precision of the index, is for the CPU only; \
                  use `--device cpu`",
             )),
@@ -132,16 +56,16 @@ pub(crate) struct Recogniser {
     pub(crate) preprocessing: String,
     /// What its network multiplies.
     pub(crate) precision: Precision,
-    /// L2.
-    pub(crate) threshold: f32,
+    /// Its own threshold, L2, where it has one.
+    pub(crate) threshold: Option<f32>,
     /// Pixels across and down, where a chip is one picture.
     chip_size: Option<[u32; 2]>,
 }
 
 impl Recogniser {
     /// The same for chips cut in another way.
-    pub(crate) fn cut_by(self, how: &str) -> anyhow::Result<Self> {
-        let refused = || Failure::usage(format!("`{}` cannot take chips cut by {how}", self.name));
+    pub(crate) fn aligned_by(self, how: &str) -> Result<Self> {
+        let refused = || Error::usage(format!("`{}` cannot take chips cut by {how}", self.name));
         let size = self.chip_size.ok_or_else(refused)?;
         let aligner = aligner(how, size).ok_or_else(refused)?;
         let preprocessing = format!("{}, not the model's own way", aligner.name());
@@ -149,37 +73,8 @@ impl Recogniser {
     }
 }
 
-/// Opens what `--model` names; files that are missing are fetched, or found in another program's
-/// cache.
-pub(crate) fn open(
-    (named, precision): (Option<&str>, PrecisionChoice),
-    network: &NetworkArgs,
-    device: &Device,
-    global: &Global,
-    out: &Printer,
-) -> anyhow::Result<Recogniser> {
-    let cache = open::cache(global)?;
-    let zoo = Zoo::builtin();
-    let source = Source { cache: &cache, zoo: &zoo, device, precision, global, out };
-    match named {
-        Some(several) if is_several(several, &cache)? => {
-            source.together(&Composition::parse(several)?, network)
-        }
-        Some(file) if is_file(file) => source.file(Path::new(file), network),
-        Some(name) => match cache.imported(name)? {
-            Some(imported) => source.imported(name, &imported, network.metric),
-            None => source.catalogue(zoo.model_of(ModelKind::Recogniser, name)?, network),
-        },
-        None => {
-            let default = zoo.default_of(ModelKind::Recogniser);
-            let default = default.ok_or_else(|| Failure::model("the catalogue has no default"))?;
-            source.catalogue(default, network)
-        }
-    }
-}
-
 /// Whether what was typed names several models: it has a `+`, and is neither a file nor one name.
-pub(crate) fn is_several(typed: &str, cache: &Cache) -> anyhow::Result<bool> {
+pub(crate) fn is_several(typed: &str, cache: &Cache) -> Result<bool> {
     Ok(typed.contains('+') && !is_file(typed) && cache.imported(typed)?.is_none())
 }
 
@@ -189,65 +84,81 @@ fn is_file(typed: &str) -> bool {
     typed.contains(['/', '\\']) || matches!(ending, Some("onnx" | "xml"))
 }
 
-struct Source<'a> {
-    cache: &'a Cache,
-    zoo: &'a Zoo,
-    device: &'a Device,
-    precision: PrecisionChoice,
-    global: &'a Global,
-    out: &'a Printer,
+/// Where recognisers come from, and how they are opened.
+#[derive(Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) models: &'a Models,
+    pub(crate) device: &'a Device,
+    pub(crate) precision: PrecisionChoice,
 }
 
 impl Source<'_> {
+    /// Opens the model of this name, the default one where there is no name; files that are missing
+    /// are fetched, or found in another program's cache.
+    pub(crate) fn open(&self, name: Option<&str>, network: &NetworkOptions) -> Result<Recogniser> {
+        let (cache, zoo) = (self.models.cache(), self.models.zoo());
+        match name {
+            Some(several) if is_several(several, cache)? => {
+                self.together(&Composition::parse(several)?, network)
+            }
+            Some(file) if is_file(file) => self.file(Path::new(file), network),
+            Some(name) => match cache.imported(name)? {
+                Some(imported) => self.imported(name, &imported, network.metric),
+                None => self.catalogue(zoo.model_of(ModelKind::Recogniser, name)?, network),
+            },
+            None => {
+                let default = zoo.default_of(ModelKind::Recogniser);
+                let default =
+                    default.ok_or_else(|| Error::model("the catalogue has no default"))?;
+                self.catalogue(default, network)
+            }
+        }
+    }
+
     /// A network with no entry anywhere: taken in under a name made of its content and use, so that
     /// an index finds it again.
-    fn file(&self, path: &Path, network: &NetworkArgs) -> anyhow::Result<Recogniser> {
-        let request = Request { path, name: None, architecture: None, network, threshold: None };
-        let (name, imported) = model_import::take_in(self.cache, self.zoo, &request, self.device)?;
+    fn file(&self, path: &Path, network: &NetworkOptions) -> Result<Recogniser> {
+        let request = ModelFile { path, name: None, architecture: None, network, threshold: None };
+        let (name, imported) = model_import::take_in(self.models, &request, self.device)?;
         self.imported(&name, &imported, None)
     }
 
     /// Several models as one: an index of them keeps the embeddings of all.
-    fn together(
-        &self,
-        composition: &Composition,
-        network: &NetworkArgs,
-    ) -> anyhow::Result<Recogniser> {
+    fn together(&self, composition: &Composition, network: &NetworkOptions) -> Result<Recogniser> {
         // An index of several models is pinned to L2, which is what the whole is compared by.
         if network.metric.is_some_and(|metric| metric != Metric::L2) {
-            return Err(Failure::usage(
+            return Err(Error::usage(
                 "several models are each compared by their own metric, and the whole by l2; \
                  leave --metric out",
             ));
         }
         let (mut parts, mut weights, mut preprocessing) = (Vec::new(), Vec::new(), Vec::new());
         let open = |name, precision| {
-            let (which, own) = ((Some(name), precision), NetworkArgs::default());
-            open(which, &own, self.device, self.global, self.out)
+            Source { precision, ..*self }.open(Some(name), &NetworkOptions::default())
         };
         let opened = composition.parts().map(|(name, _)| open(name, self.precision));
-        let mut opened = opened.collect::<anyhow::Result<Vec<_>>>()?;
+        let mut opened = opened.collect::<Result<Vec<_>>>()?;
         // An index has one precision: int16 where it is for all.
-        let all = |of| opened.iter().all(|one| one.precision == of);
-        let precision = if all(Precision::Int16) { Precision::Int16 } else { Precision::F32 };
+        let all_int16 = opened.iter().all(|one| one.precision == Precision::Int16);
+        let precision = if all_int16 { Precision::Int16 } else { Precision::F32 };
         for (one, (name, _)) in opened.iter_mut().zip(composition.parts()) {
             if one.precision != precision {
                 *one = open(name, PrecisionChoice::F32)?;
             }
         }
         for (one, (name, weight)) in opened.into_iter().zip(composition.parts()) {
-            let threshold = f64::from(one.threshold);
-            if threshold <= 0.0 {
-                return Err(Failure::usage(format!(
-                    "`{name}` has a threshold of 0, so its distances have no unit; \
-                     import it again with one"
+            let Some(threshold) = one.threshold.filter(|threshold| *threshold > 0.0) else {
+                return Err(Error::usage(format!(
+                    "`{name}` has no threshold above 0, so its distances have no unit; import it \
+                     again with `--threshold`"
                 )));
-            }
+            };
             weights.push(one.weights);
             // What a distance is divided by decides what the whole means.
             let way = one.preprocessing;
-            preprocessing.push(format!("{way}, {} / {}", one.embedder.metric(), one.threshold));
+            preprocessing.push(format!("{way}, {} / {}", one.embedder.metric(), threshold));
             let (aligner, embedder) = (one.aligner, one.embedder);
+            let threshold = f64::from(threshold);
             parts.push(CompositePart { aligner, embedder, weight, threshold });
         }
         let name = composition.name();
@@ -259,7 +170,7 @@ impl Source<'_> {
             weights: weights.join("+"),
             preprocessing: preprocessing.join(" | "),
             precision,
-            threshold: 1.0,
+            threshold: Some(1.0),
             chip_size: None,
         })
     }
@@ -269,12 +180,12 @@ impl Source<'_> {
         name: &str,
         imported: &Imported,
         metric: Option<Metric>,
-    ) -> anyhow::Result<Recogniser> {
-        let files = self.cache.imported_files(name, imported)?;
+    ) -> Result<Recogniser> {
+        let files = self.models.cache().imported_files(name, imported)?;
         let weights = imported.sha256.to_string();
         match (&imported.architecture, &imported.network) {
             (Some(architecture), _) => {
-                let model = self.zoo.model_of(ModelKind::Recogniser, architecture)?;
+                let model = self.models.zoo().model_of(ModelKind::Recogniser, architecture)?;
                 let precision = self.precision.of(Some(architecture), &weights, self.device)?;
                 let opened = named(model, &files, None, metric, (self.device, precision))?;
                 Ok(Recogniser { name: name.to_owned(), weights, ..opened })
@@ -284,60 +195,61 @@ impl Source<'_> {
                 let opened = network_of(name, &files, network, metric, how)?;
                 Ok(Recogniser { weights, ..opened })
             }
-            (None, None) => Err(Failure::model(format!(
+            (None, None) => Err(Error::model(format!(
                 "the record of `{name}` says neither whose weights it holds nor how they are used; \
                  import the model again with `facesearch models import`"
             ))),
         }
     }
 
-    fn catalogue(&self, model: &Model, network: &NetworkArgs) -> anyhow::Result<Recogniser> {
+    fn catalogue(&self, model: &Model, network: &NetworkOptions) -> Result<Recogniser> {
         if let Some(by_hand) = &model.by_hand {
             let Some(path) = by_hand.found() else {
-                return Err(Failure::model(format!(
+                return Err(Error::model(format!(
                     "the weights of `{}` are not here; {}",
                     model.name,
                     by_hand.advice(&model.name)
                 )));
             };
-            self.out.note(format!("taking the weights of {} from {}", model.name, shown(&path)));
-            let request = Request {
+            self.models.note(&format!(
+                "taking the weights of {} from {}",
+                model.name,
+                display_path(&path)
+            ));
+            let request = ModelFile {
                 path: &path,
                 name: Some(&model.name),
                 architecture: None,
-                network: &NetworkArgs::default(),
+                network: &NetworkOptions::default(),
                 threshold: None,
             };
-            let (name, imported) =
-                model_import::take_in(self.cache, self.zoo, &request, self.device)?;
+            let (name, imported) = model_import::take_in(self.models, &request, self.device)?;
             return self.imported(&name, &imported, network.metric);
         }
-        let options = FetchOptions { offline: self.global.offline, ..FetchOptions::default() };
         if model.name == "dlib" {
-            return self.dlib(model, network.metric, options);
+            return self.dlib(model, network.metric);
         }
-        let files = open::fetch(self.cache, &model.artifacts, options, self.out)?;
-        let converted = self.cache.dir().join(format!("{}.safetensors", weights_of(model)));
+        let files = self.models.fetch(&model.artifacts)?;
+        let made = format!("{}.safetensors", weights_of(model));
+        let converted = self.models.cache().made(&made)?;
         let precision = self.precision.of(Some(&model.name), &weights_of(model), self.device)?;
         let how = (self.device, precision);
-        named(model, &files, Some(&converted), network.metric, how)
+        let opened = named(model, &files, converted.as_deref(), network.metric, how)?;
+        if let Some(converted) = converted {
+            self.models.cache().keep_made(&converted)?;
+        }
+        Ok(opened)
     }
 
     /// dlib's network sees four views: two ways to cut the chip, each also mirrored.
     /// `docs/alignment.md` says what that gains.
-    fn dlib(
-        &self,
-        model: &Model,
-        metric: Option<Metric>,
-        options: FetchOptions,
-    ) -> anyhow::Result<Recogniser> {
-        let landmarks = self.zoo.default_of(ModelKind::Landmarks);
-        let landmarks =
-            landmarks.ok_or_else(|| Failure::model("the catalogue has no landmarks"))?;
+    fn dlib(&self, model: &Model, metric: Option<Metric>) -> Result<Recogniser> {
+        let landmarks = self.models.zoo().default_of(ModelKind::Landmarks);
+        let landmarks = landmarks.ok_or_else(|| Error::model("the catalogue has no landmarks"))?;
         let artifacts = [model, landmarks].into_iter().flat_map(|model| &model.artifacts);
-        let paths = open::fetch(self.cache, artifacts, options, self.out)?;
+        let paths = self.models.fetch(artifacts)?;
         let [network, predictor] = &paths[..] else {
-            return Err(Failure::model("dlib's models are not made of one file each"));
+            return Err(Error::model("dlib's models are not made of one file each"));
         };
         let precision = self.precision.of(Some(&model.name), &weights_of(model), self.device)?;
         let (predictor, network) = rayon::join(
@@ -357,7 +269,7 @@ impl Source<'_> {
             name: model.name.clone(),
             weights: weights_of(model),
             precision,
-            threshold: threshold_of(model, metric)?,
+            threshold: threshold_of(model, metric),
             chip_size: None,
         })
     }
@@ -370,17 +282,17 @@ fn named(
     converted: Option<&Path>,
     metric: Option<Metric>,
     (device, precision): (&Device, Precision),
-) -> anyhow::Result<Recogniser> {
+) -> Result<Recogniser> {
     let Some(opened) = open_recogniser(&model.name, files, converted, device)? else {
         let name = &model.name;
-        return Err(Failure::model(format!("`{name}` cannot be opened by this version")));
+        return Err(Error::model(format!("`{name}` cannot be opened by this version")));
     };
     let metric = metric.unwrap_or(opened.embedder.metric());
     let mut recogniser =
         ready(opened.embedder, opened.aligner, opened.mirrored, (metric, precision))?;
     recogniser.name.clone_from(&model.name);
     recogniser.weights = weights_of(model);
-    recogniser.threshold = threshold_of(model, metric)?;
+    recogniser.threshold = threshold_of(model, metric);
     Ok(recogniser)
 }
 
@@ -391,14 +303,15 @@ fn network_of(
     network: &NetworkUse,
     metric: Option<Metric>,
     (device, precision): (&Device, Precision),
-) -> anyhow::Result<Recogniser> {
+) -> Result<Recogniser> {
     let metric = metric.unwrap_or(network.metric);
-    let wrong = |what: &str| Failure::model(format!("`{name}` was imported with {what}"));
+    let wrong = |what: &str| Error::model(format!("`{name}` was imported with {what}"));
     let options = OnnxOptions {
         name: name.to_owned(),
         size: Some(network.size),
-        colours: colours(&network.colours).map_err(|_| wrong(&network.colours))?,
-        normalisation: normalisation(&network.normalise).map_err(|_| wrong(&network.normalise))?,
+        colours: colours(&network.colours).ok_or_else(|| wrong(&network.colours))?,
+        normalisation: Normalisation::named(&network.normalise)
+            .ok_or_else(|| wrong(&network.normalise))?,
         metric,
     };
     let embedder = open_network(files, options, device)?;
@@ -414,7 +327,7 @@ fn ready(
     aligner: Box<dyn Aligner>,
     mirrored: bool,
     (metric, precision): (Metric, Precision),
-) -> anyhow::Result<Recogniser> {
+) -> Result<Recogniser> {
     let mut preprocessing = format!("{}, {}", aligner.name(), embedder.input().name());
     let name = embedder.name().to_owned();
     let chip_size = Some(embedder.input().size);
@@ -436,9 +349,17 @@ fn ready(
         weights: String::new(),
         preprocessing,
         precision,
-        threshold: Threshold::DEFAULT.get(),
+        threshold: None,
         chip_size,
     })
+}
+
+fn colours(name: &str) -> Option<ColourOrder> {
+    match name {
+        "rgb" => Some(ColourOrder::Rgb),
+        "bgr" => Some(ColourOrder::Bgr),
+        _ => None,
+    }
 }
 
 /// What cuts chips of this size in this way.
@@ -463,14 +384,11 @@ fn weights_of(model: &Model) -> String {
 }
 
 /// The model's threshold for a metric, L2: its own, or the one published for that metric.
-fn threshold_of(model: &Model, metric: Metric) -> anyhow::Result<f32> {
-    let Some(output) = &model.output else { return Ok(Threshold::DEFAULT.get()) };
+fn threshold_of(model: &Model, metric: Metric) -> Option<f32> {
+    let output = model.output.as_ref()?;
     if metric.is_normalised() == output.metric.is_normalised() {
-        return Ok(output.threshold.get());
+        return Some(output.threshold);
     }
     let preset = model.presets.iter().find(|preset| preset.metric == metric);
-    let preset = preset.map(facesearch_zoo::Preset::l2);
-    preset.ok_or_else(|| {
-        Failure::usage(format!("no threshold of `{}` is known for the metric {metric}", model.name))
-    })
+    preset.map(Preset::l2)
 }

@@ -1,7 +1,7 @@
 //! Reading a checked file through a memory map.
 //!
-//! **Trap:** a map of a file that somebody shortens afterwards ends the process with SIGBUS. Published
-//! files are never written again, only unlinked, which a map survives.
+//! **Trap:** a map of a file that somebody shortens afterwards ends the process with SIGBUS.
+//! Published files are never written again, only unlinked, which a map survives.
 
 use std::fs::File;
 use std::ops::Range;
@@ -31,8 +31,8 @@ impl Mapped {
     ///
     /// # Errors
     ///
-    /// [`GalleryError::Io`] where it cannot be mapped, [`GalleryError::Corrupt`] where it is not what
-    /// the manifest says.
+    /// [`GalleryError::Io`] where it cannot be mapped, [`GalleryError::Corrupt`] where it is not
+    /// what the manifest says.
     pub(crate) fn open(path: &Path, kind: Kind, seal: &FileSeal) -> Result<Self, GalleryError> {
         let file = File::open(path).map_err(|source| io("open", path, source))?;
         // SAFETY: the mapping is read-only, and files of a snapshot are never modified once they
@@ -143,8 +143,9 @@ impl Mapped {
     }
 }
 
-/// Asks that what is not in memory yet be read in huge pages, for a walk reads at random and spends much of its time on
-/// finding addresses. A walk touches nearly all of them, so little is read needlessly; of the exact vectors it would be.
+/// Asks that what is not in memory yet be read in huge pages, for a walk reads at random and spends
+/// much of its time on finding addresses. A walk touches nearly all of them, so little is read
+/// needlessly; of the exact vectors it would be.
 fn read_in_huge_pages(map: &Mmap) {
     #[cfg(target_os = "linux")]
     if let Err(error) = map.advise(memmap2::Advice::HugePage) {

@@ -1,8 +1,8 @@
 //! Checked files: what every file of a published snapshot has in common.
 //!
-//! A file is a 64-byte [`Header`], its content, and one checksum for each block of the two. A reader
-//! maps it, and a block is hashed when it is used for the first time, so that opening costs nothing
-//! and a damaged byte is still never believed. The layout is in `docs/index-format.md`.
+//! A file is a 64-byte [`Header`], its content, and one checksum for each block of the two. A
+//! reader maps it, and a block is hashed when it is used for the first time, so that opening costs
+//! nothing and a damaged byte is still never believed. The layout is in `docs/index-format.md`.
 
 mod mapped;
 mod write;
@@ -34,8 +34,6 @@ pub(crate) enum Kind {
     Segment = 5,
     Ledger = 6,
     RowMap = 7,
-    Ids = 8,
-    Removed = 9,
 }
 
 /// The first 64 bytes of every file.

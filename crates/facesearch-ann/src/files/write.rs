@@ -1,6 +1,6 @@
 //! Writing a checked file.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -8,9 +8,10 @@ use facesearch_core::StoreError;
 
 use super::{BLOCK, FileSeal, Header, block_sum};
 
-/// Files are written in pieces that end at multiples of this, the size of a huge page. Linux caches what is
-/// written at once in one piece of memory, where the file system can (ext4 since 6.16, XFS), and maps pieces
-/// of this size with one entry each: walks, which read at random, then wait less for addresses.
+/// Files are written in pieces that end at multiples of this, the size of a huge page. Linux caches
+/// what is written at once in one piece of memory, where the file system can (ext4 since 6.16,
+/// XFS), and maps pieces of this size with one entry each: walks, which read at random, then wait
+/// less for addresses.
 const PIECE: usize = 2 << 20;
 
 /// A file being written: room for the header, then content, then, once sealed, checksums.
@@ -26,7 +27,8 @@ pub(crate) struct DataFile {
 impl DataFile {
     /// Starts a file that must not be there yet.
     pub(crate) fn create(path: PathBuf) -> Result<Self, StoreError> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
+        let mut options = facesearch_disk::private();
+        let file = options.read(true).write(true).create_new(true).open(&path);
         let file = file.map_err(|source| io_error("create", &path, source))?;
         let mut this = Self { path, file, rest: Vec::with_capacity(PIECE), len: 0 };
         this.write(&[0; Header::LEN])?;
@@ -130,14 +132,10 @@ fn sums_of(file: &mut File) -> io::Result<Vec<u8>> {
 
 /// Returns once the names in `dir` would survive a power cut.
 pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
-    // Only Unix lets a directory be opened and synced; elsewhere a rename is all there is.
-    if cfg!(unix) {
-        let synced = File::open(dir).and_then(|dir| dir.sync_all());
-        synced.map_err(|source| io_error("sync", dir, source))?;
-    }
-    Ok(())
+    facesearch_disk::sync_dir(dir).map_err(|source| io_error("sync", dir, source))
 }
 
+/// What is said where something cannot be written.
 pub(crate) fn io_error(action: &'static str, path: &Path, source: io::Error) -> StoreError {
-    StoreError::Io { action, path: path.to_owned(), source: source.into() }
+    StoreError::Write { action, path: path.to_owned(), source: source.into() }
 }

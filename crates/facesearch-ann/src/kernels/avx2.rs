@@ -21,7 +21,8 @@ pub(super) unsafe fn measure(
         let code = codes.get(*node);
         let mut sum = 0;
         for at in (0..shape.stride()).step_by(LINE) {
-            // SAFETY: the code has whole lines, and `at` is the start of one; the probe is as promised.
+            // SAFETY: the code has whole lines, and `at` is the start of one; the probe is as
+            // promised.
             sum += unsafe { line(shape, probe, code, at) };
             if sum > bound {
                 sum = TOO_FAR;
@@ -44,7 +45,8 @@ unsafe fn line(shape: Shape, probe: &[i16], code: &[u8], start: usize) -> u32 {
     let wide = shape.wide();
     let mut sum = _mm256_setzero_si256();
     for at in (start..start + LINE).step_by(GROUP) {
-        // SAFETY: `at + 16 <= start + LINE`, up to which the code reaches; `loadu` asks for no alignment.
+        // SAFETY: `at + 16 <= start + LINE`, up to which the code reaches; `loadu` asks for no
+        // alignment.
         let c = _mm256_cvtepu8_epi16(unsafe { _mm_loadu_si128(code.as_ptr().add(at).cast()) });
         if at < wide {
             // SAFETY: `wide` is a multiple of 16, so that there are 16 numbers from `at` on.

@@ -47,8 +47,8 @@ pub(super) unsafe fn measure(
 ///
 /// # Safety
 ///
-/// The CPU must have AVX-512 F and BW; `range` must be of whole lines inside `code`, which must be of
-/// `shape`; `probe` must have its numbers.
+/// The CPU must have AVX-512 F and BW; `range` must be of whole lines inside `code`, which must be
+/// of `shape`; `probe` must have its numbers.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
 unsafe fn lines(shape: Shape, probe: &[i16], code: &[u8], range: Range<usize>) -> u32 {

@@ -1,7 +1,7 @@
 //! Distances between byte codes, at the speed of the CPU they run on.
 //!
-//! Codes are compared as whole numbers, so every kernel gives the same result to the last bit, and a
-//! graph built on one machine is the graph built on any other.
+//! Codes are compared as whole numbers, so every kernel gives the same result to the last bit, and
+//! a graph built on one machine is the graph built on any other.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -12,7 +12,7 @@ mod sketch;
 #[cfg(test)]
 mod tests;
 
-use facesearch_core::{KernelLevel, kernel_level};
+use facesearch_cpu::{KernelLevel, kernel_level};
 
 pub(crate) use sketch::{MAX_LINES, OF_LINE, SketchProbe, TOGETHER, block_len, estimate};
 
@@ -25,7 +25,8 @@ pub(crate) const GROUP: usize = 16;
 /// A step of a narrow number is worth so many of a wide one, as a power of two.
 pub(crate) const NARROW_SHIFT: u32 = 2;
 
-/// Codes no longer than this are compared whole: giving one up early would cost more than it spares.
+/// Codes no longer than this are compared whole: giving one up early would cost more than it
+/// spares.
 const WHOLE: usize = 2 * LINE;
 
 /// So many numbers of a code, and distances fit 32 bits: `(383 * 383) * MAX_NUMBERS < 2^31`.
@@ -34,9 +35,9 @@ pub(crate) const MAX_NUMBERS: usize = 14_592;
 /// Stands for a distance beyond the bound.
 pub(crate) const TOO_FAR: u32 = u32::MAX;
 
-/// What the bytes of a code are: first `wide` numbers of a byte each, `0..=255`; then numbers of half
-/// a byte, `0..=15`, each of which stands for four times as much. Of a [`GROUP`] of bytes the low
-/// halves come first, then the high ones.
+/// What the bytes of a code are: first `wide` numbers of a byte each, `0..=255`; then numbers of
+/// half a byte, `0..=15`, each of which stands for four times as much. Of a [`GROUP`] of bytes the
+/// low halves come first, then the high ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shape {
     wide: usize,
@@ -116,10 +117,20 @@ impl<'a> Codes<'a> {
         &self.bytes[node as usize * self.shape.stride..][..self.shape.stride]
     }
 
-    /// The part of a code that is always looked at.
+    /// The part of a code that is always looked at; `None` where there is no such code.
     #[inline(always)]
-    pub(crate) fn first_lines(&self, node: u32) -> &'a [u8] {
-        &self.get(node)[..self.shape.stride.min(WHOLE)]
+    pub(crate) fn first_lines(&self, node: u32) -> Option<&'a [u8]> {
+        let start = node as usize * self.shape.stride;
+        self.bytes.get(start..start + self.shape.stride.min(WHOLE))
+    }
+
+    /// Asks for a code ahead of its use, if it is there.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, node: u32) {
+        let start = node as usize * self.shape.stride;
+        if let Some(code) = self.bytes.get(start..start + self.shape.stride) {
+            prefetch(code);
+        }
     }
 
     #[inline(always)]
@@ -131,7 +142,8 @@ impl<'a> Codes<'a> {
 /// Appends to `out` the squared distance of `probe` from each of `nodes`, in order; [`TOO_FAR`] for
 /// those beyond `bound`, which are given up as soon as that is certain.
 ///
-/// `probe` has one number in `-128..=383` for each number of a code. Panics where a node has no code.
+/// `probe` has one number in `-128..=383` for each number of a code. Panics where a node has no
+/// code.
 #[inline]
 pub(crate) fn measure(probe: &[i16], codes: Codes, nodes: &[u32], bound: u32, out: &mut Vec<u32>) {
     assert_eq!(probe.len(), codes.shape.numbers(), "probe and codes differ in length");
@@ -153,8 +165,8 @@ pub(crate) fn between(shape: Shape, a: &[u8], b: &[u8]) -> u32 {
     assert!(a.len() == shape.stride && b.len() == shape.stride, "codes of another shape");
     #[cfg(target_arch = "x86_64")]
     match kernel_level() {
-        // SAFETY: `kernel_level` reports a level only where the CPU has its instructions; the lengths
-        // were established above.
+        // SAFETY: `kernel_level` reports a level only where the CPU has its instructions; the
+        // lengths were established above.
         KernelLevel::Avx512 => return unsafe { avx512::between(shape, a, b) },
         // SAFETY: as above.
         KernelLevel::Avx2 => return unsafe { avx2::between(shape, a, b) },
@@ -163,9 +175,10 @@ pub(crate) fn between(shape: Shape, a: &[u8], b: &[u8]) -> u32 {
     portable::between(shape, a, b)
 }
 
-/// Turns each of `vectors` about `centre`: adds to each of its numbers, which follow those of the vector before in
-/// `turned`, the parts that `basis` has of each dimension, in order of the dimensions, so that every level gives the same
-/// bits, and many vectors the same as one. A basis of megabytes is read once for all. Panics where the lengths do not fit.
+/// Turns each of `vectors` about `centre`: adds to each of its numbers, which follow those of the
+/// vector before in `turned`, the parts that `basis` has of each dimension, in order of the
+/// dimensions, so that every level gives the same bits, and many vectors the same as one. A basis
+/// of megabytes is read once for all. Panics where the lengths do not fit.
 pub(crate) fn turn(vectors: &[&[f32]], centre: &[f32], basis: &[f32], turned: &mut [f32]) {
     assert!(
         turned.len().is_multiple_of(vectors.len().max(1)),

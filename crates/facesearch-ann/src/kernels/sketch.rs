@@ -1,14 +1,14 @@
 //! Products of a probe with sketches: two bits a number, sixteen vectors at a time.
 //!
-//! A block holds [`TOGETHER`] sketches: for every sixteen of their numbers a line, in which four bytes belong
-//! to each vector; bits `2 p` and `2 p + 1` of byte `j` of them are number `4 p + j`. After the lines come
-//! sixteen `f32` squared lengths and sixteen `f32` weights. So a lane of a register is a vector, and no
-//! sum is ever taken across lanes.
+//! A block holds [`TOGETHER`] sketches: for every sixteen of their numbers a line, in which four
+//! bytes belong to each vector; bits `2 p` and `2 p + 1` of byte `j` of them are number `4 p + j`.
+//! After the lines come sixteen `f32` squared lengths and sixteen `f32` weights. So a lane of a
+//! register is a vector, and no sum is ever taken across lanes.
 //!
-//! The products are whole numbers, and what follows is rounded step by step, so every kernel gives the
-//! same bits.
+//! The products are whole numbers, and what follows is rounded step by step, so every kernel gives
+//! the same bits.
 
-use facesearch_core::{KernelLevel, kernel_level};
+use facesearch_cpu::{KernelLevel, kernel_level};
 
 use super::LINE;
 
@@ -18,8 +18,8 @@ pub(crate) const TOGETHER: usize = 16;
 /// Numbers of each sketch that share a line.
 pub(crate) const OF_LINE: usize = 16;
 
-/// At most so many lines: sums of two products of bytes fit 16 bits for eight lines at a time, and all
-/// products together are whole numbers that an `f32` holds.
+/// At most so many lines: sums of two products of bytes fit 16 bits for eight lines at a time, and
+/// all products together are whole numbers that an `f32` holds.
 pub(crate) const MAX_LINES: usize = 64;
 
 /// A probe as sketches are compared with it.
@@ -99,13 +99,13 @@ mod x86 {
 
     /// # Safety
     ///
-    /// The CPU must have AVX-512 F and VNNI; the probe must have whole lines, and `blocks` a block of as many
-    /// for each [`TOGETHER`] of `out`.
+    /// The CPU must have AVX-512 F and VNNI; the probe must have whole lines, and `blocks` a block
+    /// of as many for each [`TOGETHER`] of `out`.
     #[target_feature(enable = "avx512f,avx512vnni")]
     pub(super) unsafe fn estimate_vnni(probe: &SketchProbe, blocks: &[u8], out: &mut [f32]) {
         let lines = probe.numbers.len() / OF_LINE;
-        // Numbers stay where they are in their bytes, so that nothing is shifted before the sums are: those
-        // of plane `p` are `4^p` times too large.
+        // Numbers stay where they are in their bytes, so that nothing is shifted before the sums
+        // are: those of plane `p` are `4^p` times too large.
         let masks = [3, 3 << 2, 3 << 4, -64].map(|mask| _mm512_set1_epi8(mask));
         let middle = _mm512_set1_ps(probe.middle);
         let scale = _mm512_set1_ps(probe.scale);
@@ -180,7 +180,8 @@ mod x86 {
                     sum = _mm256_add_epi32(sum, _mm256_madd_epi16(narrow, ones));
                 }
                 let rest = &block[lines * LINE + half * LINE / 2..];
-                // SAFETY: of each 64 bytes after the lines half is read, and `out` has eight numbers.
+                // SAFETY: of each 64 bytes after the lines half is read, and `out` has eight
+                // numbers.
                 unsafe {
                     let squares = _mm256_loadu_ps(rest.as_ptr().cast());
                     let weights = _mm256_loadu_ps(rest[LINE..].as_ptr().cast());

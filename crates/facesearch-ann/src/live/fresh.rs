@@ -1,203 +1,143 @@
-//! The faces that are in memory only.
-//!
-//! Vectors lie in blocks that never change once they are full, so a query shares them and copies no
-//! more than the last, half-filled one.
+//! Faces that are in memory only.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use facesearch_core::{Effort, l2_squared, l2_squared_f64};
+use facesearch_core::approximate::l2_squared;
+use facesearch_core::{Effort, FaceView, squared_distance};
 use hnsw_rs::anndists::dist::DistL2;
 use hnsw_rs::hnsw::Hnsw;
 
+use super::gaps::Gaps;
+use super::log::Log;
 use crate::scan::Shortlist;
 use crate::segment::measured_exactly;
 
-/// Vectors of a block.
-const BLOCK: usize = 256;
-
-/// Vectors that enter the graph at a time.
-const AT_ONCE: usize = 512;
-
-/// Links of a node of the graph on its upper levels; on the base there are twice as many.
+/// Links of a node on the upper levels of the graph; on the base there are twice as many.
 const LINKS: usize = 16;
-/// Width of the walk that looks for neighbours. Narrower than where a graph is built to stay.
+/// Beam width of the search for a new node's neighbours. Narrower than where a graph is built to
+/// stay: this one is dropped with the next publication.
 const WIDTH: usize = 48;
 const LEVELS: usize = 8;
 
-/// Faces in memory. A place is a face's number in order of arrival.
-#[derive(Clone)]
-pub(super) struct Fresh {
-    dim: usize,
-    full: Arc<Vec<Arc<Block>>>,
-    last: Block,
-    /// Places of faces that are gone.
-    removed: Arc<HashSet<u32>>,
-    /// Where each face is that is there.
-    by_id: Arc<HashMap<u64, u32>>,
-    graph: Option<Graph>,
+/// A face in memory.
+#[derive(Debug)]
+pub(super) struct FreshFace {
+    /// Its record; photo and identity are numbers of the whole gallery's tables.
+    pub(super) record: FaceView,
+    pub(super) vector: Box<[f32]>,
+    /// When it came, seconds since 1970.
+    pub(super) added: i64,
 }
 
+/// Faces in memory, in order of arrival. A clone is a view that never changes.
 #[derive(Clone, Default)]
-struct Block {
-    ids: Vec<u64>,
-    vectors: Vec<f32>,
+pub(super) struct Fresh {
+    pub(super) faces: Log<FreshFace>,
+    /// Those that were removed, or replaced by a later one.
+    pub(super) gaps: Gaps,
+    pub(super) graph: Option<Graph>,
 }
 
-/// The graph of the first `len` places.
+/// The graph of the faces before `end`.
 #[derive(Clone)]
 pub(super) struct Graph {
     nodes: Arc<Hnsw<'static, f32, DistL2>>,
-    len: u32,
+    pub(super) end: u32,
+}
+
+/// What the faces in memory are to a probe.
+pub(super) struct Found {
+    /// Squared distances and places of the nearest, in no order; more than were asked for, or all.
+    pub(super) near: Vec<(f64, u32)>,
+    /// Whether every face was measured.
+    pub(super) exact: bool,
+    /// About how many vectors were compared with the probe.
+    pub(super) examined: u64,
 }
 
 impl Fresh {
-    pub(super) fn new(dim: usize) -> Self {
-        let full = Arc::default();
-        let (removed, by_id) = (Arc::default(), Arc::default());
-        Self { dim, full, last: Block::default(), removed, by_id, graph: None }
+    /// How many faces there are.
+    pub(super) fn len(&self) -> u32 {
+        self.faces.len() - self.gaps.len()
     }
 
-    /// What a query needs: all but the table of ids, which is then not copied when it changes.
-    pub(super) fn view(&self) -> Self {
-        Self {
-            dim: self.dim,
-            full: Arc::clone(&self.full),
-            last: self.last.clone(),
-            removed: Arc::clone(&self.removed),
-            by_id: Arc::default(),
-            graph: self.graph.clone(),
-        }
+    /// Where the graph ends: faces from here on are scanned.
+    pub(super) fn graph_end(&self) -> u32 {
+        self.graph.as_ref().map_or(0, |graph| graph.end)
     }
 
-    /// How many faces are there.
-    pub(super) fn len(&self) -> usize {
-        self.by_id.len()
+    /// How many of the faces are in the graph.
+    pub(super) fn in_graph(&self) -> u32 {
+        let end = self.graph_end();
+        end - self.gaps.iter().take_while(|gap| *gap < end).count() as u32
     }
 
-    /// How many places are taken, by faces that are there or gone.
-    pub(super) fn places(&self) -> u32 {
-        (self.full.len() * BLOCK + self.last.ids.len()) as u32
-    }
-
-    pub(super) fn contains(&self, id: u64) -> bool {
-        self.by_id.contains_key(&id)
-    }
-
-    pub(super) fn push(&mut self, id: u64, vector: &[f32]) {
-        let place = self.places();
-        Arc::make_mut(&mut self.by_id).insert(id, place);
-        self.last.ids.push(id);
-        self.last.vectors.extend_from_slice(vector);
-        if self.last.ids.len() == BLOCK {
-            Arc::make_mut(&mut self.full).push(Arc::new(std::mem::take(&mut self.last)));
-        }
-    }
-
-    /// Whether it was there.
-    pub(super) fn remove(&mut self, id: u64) -> bool {
-        let Some(place) = Arc::make_mut(&mut self.by_id).remove(&id) else { return false };
-        Arc::make_mut(&mut self.removed).insert(place)
-    }
-
-    pub(super) fn was_removed(&self, place: u32) -> bool {
-        self.removed.contains(&place)
-    }
-
-    pub(super) fn vector(&self, place: u32) -> &[f32] {
-        let (block, i) = self.block(place);
-        &block.vectors[i * self.dim..][..self.dim]
-    }
-
-    fn id(&self, place: u32) -> u64 {
-        let (block, i) = self.block(place);
-        block.ids[i]
-    }
-
-    fn block(&self, place: u32) -> (&Block, usize) {
-        let place = place as usize;
-        (self.full.get(place / BLOCK).map_or(&self.last, |block| block), place % BLOCK)
-    }
-
-    /// The faces that are there, ids ascending, and the place of each.
-    pub(super) fn faces(&self) -> Vec<(u64, u32)> {
-        let mut faces: Vec<_> = self.by_id.iter().map(|(id, place)| (*id, *place)).collect();
-        faces.sort_unstable();
-        faces
-    }
-
-    /// What came after the first `places`, without what is gone.
-    pub(super) fn after(&self, places: u32) -> Self {
-        let mut later = Self::new(self.dim);
-        for place in (places..self.places()).filter(|place| !self.was_removed(*place)) {
-            later.push(self.id(place), self.vector(place));
-        }
-        later
-    }
-
-    /// Takes some faces into the graph if more than `scanned` are outside; the graph then.
-    pub(super) fn absorb(&mut self, scanned: usize) -> Option<Graph> {
-        let from = self.graph.as_ref().map_or(0, |graph| graph.len);
-        if ((self.places() - from) as usize) <= scanned {
-            return None;
+    /// Takes up to `most` faces into the graph, as long as more than `scanned` are outside. Whether
+    /// any were taken. Views that share the graph go on with what it was: they pass over later
+    /// nodes.
+    pub(super) fn absorb(&mut self, scanned: u32, most: u32) -> bool {
+        let start = self.graph_end();
+        let most = most.min((self.faces.len() - start).saturating_sub(scanned));
+        if most == 0 {
+            return false;
         }
         let mut graph = self.graph.take().unwrap_or_else(|| {
             let nodes = Hnsw::new(LINKS, 1 << 15, LEVELS, WIDTH, DistL2);
-            Graph { nodes: Arc::new(nodes), len: 0 }
+            Graph { nodes: Arc::new(nodes), end: 0 }
         });
-        for place in (from..self.places()).take(AT_ONCE) {
-            graph.nodes.insert((self.vector(place), place as usize));
-            graph.len = place + 1;
+        for place in (start..start + most).filter(|place| !self.gaps.contains(*place)) {
+            graph.nodes.insert((&self.faces.get(place).vector, place as usize));
         }
-        Some(graph)
-    }
-
-    /// Searches through `graph` from now on.
-    pub(super) fn adopt(&mut self, graph: Graph) {
+        graph.end = start + most;
         self.graph = Some(graph);
+        true
     }
 
-    /// Adds to `found` the squared distances and ids of those that may be among the nearest `k`.
+    /// Finds the `k` faces nearest to `probe` of those that `allowed` lets through.
     pub(super) fn search(
         &self,
         probe: &[f32],
         k: usize,
         effort: Effort,
-        found: &mut Vec<(f64, u64)>,
-    ) {
-        let mut scanned_from = 0;
-        if let (Some(graph), true) = (&self.graph, effort != Effort::Exact) {
-            let near = self.near(graph, probe, k, effort);
-            // Where too many of the near ones are gone, the graph does not help.
+        allowed: impl Fn(u32) -> bool,
+    ) -> Found {
+        let allowed = |place: &u32| !self.gaps.contains(*place) && allowed(*place);
+        let vector = |place: u32| &*self.faces.get(place).vector;
+        let measured = |place| (squared_distance(probe, vector(place)), place);
+        let (mut near, mut examined, mut exact, mut scanned_from) = (Vec::new(), 0, true, 0);
+        if let Some(graph) = &self.graph
+            && effort != Effort::Exact
+        {
+            let wanted = measured_exactly(k);
+            let width = width(effort).max(wanted);
+            examined += width as u64;
+            let found = graph.nodes.search(probe, wanted, width);
+            // The graph may have taken in more faces since this view was made.
+            let found = found.into_iter().map(|found| found.d_id as u32);
+            near.extend(found.filter(|place| *place < graph.end).filter(allowed).map(measured));
+            // Where too few of the near ones are allowed, the graph does not help.
             if near.len() >= k {
-                scanned_from = graph.len;
-                found.extend(near.into_iter().map(|place| self.measured(probe, place)));
+                (exact, scanned_from) = (false, graph.end);
+            } else {
+                near.clear();
             }
         }
-        let mut list = Shortlist::new(k, self.dim);
-        for place in scanned_from..self.places() {
-            if self.removed.is_empty() || !self.was_removed(place) {
-                list.offer(l2_squared(probe, self.vector(place)), place);
-            }
+        let mut list = Shortlist::new(k, probe.len());
+        for place in (scanned_from..self.faces.len()).filter(allowed) {
+            list.offer(l2_squared(probe, vector(place)), place);
+            examined += 1;
         }
-        found.extend(list.rows().map(|place| self.measured(probe, place)));
+        near.extend(list.rows().map(measured));
+        Found { near, exact, examined }
     }
+}
 
-    fn near(&self, graph: &Graph, probe: &[f32], k: usize, effort: Effort) -> Vec<u32> {
-        let width = match effort {
-            Effort::Fast => 48,
-            Effort::Balanced | Effort::Exact => 192,
-            Effort::High => 512,
-            Effort::List(width) => width,
-        };
-        let wanted = measured_exactly(k);
-        let found = graph.nodes.search(probe, wanted, width.max(wanted));
-        // The graph may have taken in more since this view of the faces was made.
-        let places = found.into_iter().map(|near| near.d_id as u32);
-        places.filter(|place| *place < graph.len && !self.was_removed(*place)).collect()
-    }
-
-    fn measured(&self, probe: &[f32], place: u32) -> (f64, u64) {
-        (l2_squared_f64(probe, self.vector(place)), self.id(place))
+/// The beam width for an effort.
+fn width(effort: Effort) -> usize {
+    match effort {
+        Effort::Fast => 48,
+        Effort::Balanced | Effort::Exact => 192,
+        Effort::High => 512,
+        Effort::List(width) => width,
     }
 }

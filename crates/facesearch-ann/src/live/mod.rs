@@ -1,365 +1,324 @@
-//! An index that changes while it is searched.
+//! A gallery that changes while it is searched.
 //!
-//! As in a log-structured store, new faces are kept in memory and are found by the very next query:
-//! scanned while they are few, through an hnsw_rs graph beyond. From time to time they are *sealed*
-//! into a part: files like those of a snapshot, with a search structure. Parts are *merged* so that
-//! each is more than twice as large as all newer ones together; their number grows with the
-//! logarithm of the faces. A removed face is marked, and gone from the files once its part is merged.
+//! A [`LiveGallery`] is a published [`Snapshot`] with the changes since: faces in memory, and rows
+//! of the snapshot that were removed. The next search finds what was added and not what was
+//! removed. Faces in memory are scanned while they are few and searched through an hnsw_rs graph
+//! beyond. A new publication takes their place.
 //!
-//! Queries hold no lock while they measure; adding and removing wait for nothing but one another.
-//! What takes long is done by [`LiveIndex::maintain`], for which the caller has a thread.
-//!
-//! **Trap:** what was not sealed is only in memory, and removals reach the disk with
-//! [`LiveIndex::save`]. The store that faces come from is the truth; after a crash, what the index
-//! lacks is added again.
+//! **Trap:** the changes are in memory only. The store is the truth: commit there first, then
+//! change the live gallery; after a crash, what the snapshot lacks is added again from the store.
 
-mod bits;
-mod catalogue;
 mod fresh;
-mod part;
+mod gaps;
+mod log;
 #[cfg(test)]
 mod tests;
+mod view;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use self::view::LiveView;
 
-use facesearch_core::{Distance, Effort, Embedding, FaceId, GalleryError, StoreError};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use self::catalogue::Catalogue;
-use self::fresh::Fresh;
-use self::part::Part;
+use facesearch_core::{Contract, Embedding, FaceId, FaceRecord, FaceView, Gallery, GalleryError};
 
-/// Why a live index could not do what was asked.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-#[expect(missing_docs, reason = "the messages are the documentation")]
-pub enum LiveError {
-    #[error("face {id} is there already; remove it before it is added again")]
-    Duplicate { id: u64 },
-    #[error("the index holds vectors of {expected} numbers, this one has {got}")]
-    Dimension { expected: usize, got: usize },
-    #[error(transparent)]
-    Read(#[from] GalleryError),
-    #[error(transparent)]
-    Write(#[from] StoreError),
+use self::fresh::FreshFace;
+use self::view::Slot;
+use crate::snapshot::Snapshot;
+
+/// So many faces outside the graph are scanned.
+const SCANNED: u32 = 4_096;
+
+/// Faces that [`LiveGallery::maintain`] takes into the graph at a time.
+const AT_ONCE: u32 = 512;
+
+/// Faces that an addition takes into the graph where nobody maintains it: about a millisecond.
+const FEW: u32 = 2;
+
+/// A gallery that faces are added to and removed from while it is searched.
+///
+/// Readers take a [`view`](Self::view) and search that: they hold no lock while they measure.
+/// Additions and removals wait for one another only. Building the graph, which takes longest, is
+/// done by [`maintain`](Self::maintain), for which the caller has a thread; where nobody calls it,
+/// each addition does a small part.
+///
+/// - **Memory:** a face in memory takes its embedding and about 300 bytes, and from the 4,097th on
+///   its embedding once more and 3 KB in the graph. A removed row of the snapshot takes 4 bytes.
+/// - **Cost:** an addition copies the embedding, a few microseconds, and a millisecond or two where
+///   it has to build. A removal moves a list of those removed before.
+pub struct LiveGallery {
+    /// What readers see from now on.
+    current: RwLock<LiveView>,
+    /// Held by whoever changes what is seen.
+    changes: Mutex<Changes>,
+    /// Held by whoever takes faces into the graph.
+    building: Mutex<()>,
+    scanned: u32,
 }
 
-/// When a live index changes the way it searches.
+/// What changed since the snapshot.
+#[derive(Default)]
+struct Changes {
+    /// Where each face in memory is.
+    places: HashMap<u64, u32>,
+    /// Faces that were removed. A later snapshot may still have them.
+    removed: HashSet<u64>,
+}
+
+/// How many faces of a [`LiveGallery`] are searched in which way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LiveLimits {
-    /// So many faces are scanned; more get a graph or a search structure.
+pub struct LiveCounts {
+    /// Faces of the snapshot.
+    pub snapshot: usize,
+    /// Faces in memory that are scanned.
     pub scanned: usize,
-    /// So many faces in memory are sealed into a part.
-    pub sealed: usize,
+    /// Faces in memory that are in the graph.
+    pub in_graph: usize,
+    /// Rows of the snapshot and places in memory that are left out: their faces were removed, or
+    /// replaced by a later record.
+    pub removed: usize,
 }
 
-impl Default for LiveLimits {
-    fn default() -> Self {
-        Self { scanned: 4_096, sealed: 32_768 }
-    }
-}
-
-/// An index that faces are added to and removed from while it is searched.
-pub struct LiveIndex {
-    dim: usize,
-    limits: LiveLimits,
-    state: RwLock<State>,
-    /// Held by whoever seals, merges or saves: one at a time.
-    upkeep: Mutex<Catalogue>,
-}
-
-/// All that there is.
-struct State {
-    /// From the oldest, which is the largest, to the newest.
-    parts: Vec<Part>,
-    fresh: Fresh,
-}
-
-impl LiveIndex {
-    /// Opens the index in the directory `dir`, or begins one there, of vectors of `dim` numbers.
-    ///
-    /// # Errors
-    ///
-    /// [`LiveError::Read`] where what is there is damaged, [`LiveError::Dimension`] where it holds
-    /// other vectors, [`LiveError::Write`] where the directory cannot be made.
-    pub fn open(dir: &Path, dim: usize, limits: LiveLimits) -> Result<Self, LiveError> {
-        let catalogue = Catalogue::open(dir, dim)?;
-        let parts = catalogue.parts()?;
-        let state = State { parts, fresh: Fresh::new(dim) };
-        Ok(Self { dim, limits, state: RwLock::new(state), upkeep: Mutex::new(catalogue) })
+impl LiveGallery {
+    /// A gallery of what is published, if anything is, for embeddings made under `contract`.
+    pub fn new(contract: Contract, snapshot: Option<Arc<Snapshot>>) -> Self {
+        Self::with_scanned(contract, snapshot, SCANNED)
     }
 
-    /// Adds a face; the next query finds it.
-    ///
-    /// # Errors
-    ///
-    /// [`LiveError::Duplicate`] where a face of this number is there, [`LiveError::Dimension`] where
-    /// the vector is of another length.
-    pub fn add(&self, id: FaceId, embedding: &Embedding) -> Result<(), LiveError> {
-        self.check(embedding)?;
-        let mut state = self.write();
-        if state.contains(id.0) {
-            return Err(LiveError::Duplicate { id: id.0 });
+    fn with_scanned(contract: Contract, snapshot: Option<Arc<Snapshot>>, scanned: u32) -> Self {
+        Self {
+            current: RwLock::new(LiveView::new(contract, snapshot)),
+            changes: Mutex::default(),
+            building: Mutex::default(),
+            scanned,
         }
-        state.fresh.push(id.0, embedding.as_slice());
-        Ok(())
     }
 
-    /// Removes a face; no query that begins afterwards returns it. Whether it was there.
-    pub fn remove(&self, id: FaceId) -> bool {
-        let State { parts, fresh } = &mut *self.write();
-        fresh.remove(id.0) || parts.iter_mut().any(|part| part.remove(id.0))
+    /// The state as it is now, which later changes do not touch.
+    pub fn view(&self) -> LiveView {
+        self.read().clone()
     }
 
-    /// How many faces there are.
-    pub fn len(&self) -> usize {
-        let state = self.read();
-        state.fresh.len() + state.parts.iter().map(Part::len).sum::<usize>()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// How many faces each part has, the oldest first, and how many are in memory.
-    pub fn sizes(&self) -> (Vec<usize>, usize) {
-        let state = self.read();
-        (state.parts.iter().map(Part::len).collect(), state.fresh.len())
-    }
-
-    /// The `k` faces nearest to `probe`, distance ascending, then face id ascending.
+    /// Adds a face; the next search finds it. A face of the same number is replaced.
     ///
-    /// Distances are measured exactly with the full vectors; with [`Effort::Exact`] every face is,
-    /// and the answer is that of measuring all in `f64` and sorting.
+    /// `photo_path` is the path of the photo that the face is in.
     ///
     /// # Errors
     ///
-    /// [`LiveError::Dimension`] where the probe is of another length, [`LiveError::Read`] where a file
-    /// is not as it was written.
-    pub fn search(
+    /// [`GalleryError::Dimension`] where the embedding has another length than the contract says,
+    /// [`GalleryError::Corrupt`] where the snapshot is not as it was written.
+    pub fn add(
         &self,
-        probe: &Embedding,
-        k: usize,
-        effort: Effort,
-    ) -> Result<Vec<(FaceId, Distance)>, LiveError> {
-        self.check(probe)?;
-        let (parts, fresh) = {
-            let state = self.read();
-            (state.parts.clone(), state.fresh.view())
+        record: &FaceRecord,
+        photo_path: &Path,
+        embedding: &Embedding,
+    ) -> Result<(), GalleryError> {
+        let mut changes = self.changes();
+        let (before, added) = {
+            let view = self.read();
+            view.check_length(std::slice::from_ref(embedding))?;
+            view.check_labels()?;
+            let before = changes.find(&view, record.id)?;
+            (before, before.and_then(|_| view.added(record.id)))
         };
-        let probe = probe.as_slice();
-        let mut found = Vec::new();
-        for part in &parts {
-            part.search(probe, k, effort, &mut found)?;
-        }
-        fresh.search(probe, k, effort, &mut found);
-        found.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        found.dedup_by_key(|(_, id)| *id);
-        found.truncate(k);
-        let named = |(squared, id)| (FaceId(id), Distance::from_squared(squared as f32));
-        Ok(found.into_iter().map(named).collect())
-    }
-
-    /// Does what is due: takes some new faces into the graph, seals, or merges. Whether anything was;
-    /// then there may be more. Meanwhile queries, additions and removals go on.
-    ///
-    /// # Errors
-    ///
-    /// As for [`seal`](Self::seal) and [`merge`](Self::merge).
-    pub fn maintain(&self) -> Result<bool, LiveError> {
-        let mut catalogue = self.catalogue();
-        if self.read().fresh.len() >= self.limits.sealed {
-            return self.seal_into(&mut catalogue);
-        }
-        Ok(self.absorb() || self.merge_due(&mut catalogue)?)
-    }
-
-    /// Seals what is in memory into a part. Whether there was anything.
-    ///
-    /// # Errors
-    ///
-    /// [`LiveError::Write`] where the files cannot be written.
-    pub fn seal(&self) -> Result<bool, LiveError> {
-        self.seal_into(&mut self.catalogue())
-    }
-
-    /// Merges parts until each is more than twice as large as all newer ones together. Whether any
-    /// were.
-    ///
-    /// # Errors
-    ///
-    /// [`LiveError::Read`] where a part is damaged, [`LiveError::Write`] where the files cannot be
-    /// written.
-    pub fn merge(&self) -> Result<bool, LiveError> {
-        let mut catalogue = self.catalogue();
-        let mut any = false;
-        while self.merge_due(&mut catalogue)? {
-            any = true;
-        }
-        Ok(any)
-    }
-
-    /// Seals, and merges everything into one part, without the faces that were removed.
-    ///
-    /// # Errors
-    ///
-    /// As for [`seal`](Self::seal) and [`merge`](Self::merge).
-    pub fn optimize(&self) -> Result<(), LiveError> {
-        let mut catalogue = self.catalogue();
-        self.seal_into(&mut catalogue)?;
-        let parts = self.read().parts.len();
-        let is_clean = |part: &Part| part.removed() == 0;
-        if parts > 1 || !self.read().parts.iter().all(is_clean) {
-            self.merge_run(&mut catalogue, 0..parts)?;
+        let mut current = self.write();
+        let face = FreshFace {
+            record: FaceView {
+                id: record.id,
+                photo: current.photo_number(photo_path),
+                identity: record.identity.as_deref().map(|label| current.label_number(label)),
+                face: record.face,
+                quality: record.quality,
+            },
+            vector: embedding.as_slice().into(),
+            added: added.unwrap_or_else(now),
+        };
+        changes.put(&mut current, face, before);
+        drop((current, changes));
+        if let Ok(_building) = self.building.try_lock() {
+            self.absorb(self.scanned.saturating_mul(2), FEW);
         }
         Ok(())
     }
 
-    /// Seals what is in memory and writes which sealed faces were removed: what is opened afterwards
-    /// is what is there now.
+    /// Removes a face; no search that begins afterwards finds it. Whether it was there.
     ///
     /// # Errors
     ///
-    /// [`LiveError::Write`] where the files cannot be written.
-    pub fn save(&self) -> Result<(), LiveError> {
-        let mut catalogue = self.catalogue();
-        self.seal_into(&mut catalogue)?;
-        let parts = self.read().parts.clone();
-        Ok(catalogue.save(&parts)?)
+    /// [`GalleryError::Corrupt`] where the snapshot is not as it was written.
+    pub fn remove(&self, id: FaceId) -> Result<bool, GalleryError> {
+        let mut changes = self.changes();
+        let slot = changes.find(&self.read(), id)?;
+        let Some(slot) = slot else { return Ok(false) };
+        changes.places.remove(&id.0);
+        changes.removed.insert(id.0);
+        self.write().leave_out(slot);
+        Ok(true)
     }
 
-    /// Checks every byte of every part. Otherwise each is checked when it is first used.
+    /// Gives a face another label, or none. Whether the face is there.
+    ///
+    /// The face is then in memory, whether or not the snapshot has it.
     ///
     /// # Errors
     ///
-    /// [`LiveError::Read`] where a byte is not as it was written.
-    pub fn verify(&self) -> Result<(), LiveError> {
-        let parts = self.read().parts.clone();
-        Ok(parts.iter().try_for_each(Part::check_all)?)
-    }
-
-    /// Takes some of the new faces into the graph, if there are many. Whether any were.
-    fn absorb(&self) -> bool {
-        let mut fresh = self.read().fresh.view();
-        let graphed = fresh.absorb(self.limits.scanned);
-        if let Some(graphed) = &graphed {
-            self.write().fresh.adopt(graphed.clone());
-        }
-        graphed.is_some()
-    }
-
-    fn seal_into(&self, catalogue: &mut Catalogue) -> Result<bool, LiveError> {
-        let fresh = self.read().fresh.clone();
-        let faces = fresh.faces();
-        if faces.is_empty() {
-            return Ok(false);
-        }
-        let vectors = |item: usize| fresh.vector(faces[item].1);
-        let ids: Vec<u64> = faces.iter().map(|(id, _)| *id).collect();
-        let mut part = catalogue.write(&ids, self.limits.scanned, vectors)?;
-        let mut state = self.write();
-        for (item, (_, place)) in (0..).zip(&faces) {
-            if state.fresh.was_removed(*place) {
-                part.remove_item(item);
-            }
-        }
-        state.fresh = state.fresh.after(fresh.places());
-        state.parts.push(part);
-        let parts = state.parts.clone();
-        drop(state);
-        catalogue.save(&parts)?;
+    /// [`GalleryError::Corrupt`] where the snapshot is not as it was written.
+    pub fn relabel(&self, id: FaceId, label: Option<&str>) -> Result<bool, GalleryError> {
+        let mut changes = self.changes();
+        let (slot, record, vector, added) = {
+            let view = self.read();
+            view.check_labels()?;
+            let Some(slot) = changes.find(&view, id)? else { return Ok(false) };
+            (slot, view.record(slot), view.vector_at(slot).into(), view.added(id))
+        };
+        let mut current = self.write();
+        let identity = label.map(|label| current.label_number(label));
+        let record = FaceView { identity, ..record };
+        let face = FreshFace { record, vector, added: added.unwrap_or_else(now) };
+        changes.put(&mut current, face, Some(slot));
         Ok(true)
     }
 
-    fn merge_due(&self, catalogue: &mut Catalogue) -> Result<bool, LiveError> {
-        let sizes: Vec<_> =
-            self.read().parts.iter().map(|part| (part.len(), part.removed())).collect();
-        let Some(run) = due(&sizes) else { return Ok(false) };
-        self.merge_run(catalogue, run)?;
-        Ok(true)
-    }
-
-    fn merge_run(
-        &self,
-        catalogue: &mut Catalogue,
-        run: std::ops::Range<usize>,
-    ) -> Result<(), LiveError> {
-        let old = self.read().parts[run.clone()].to_vec();
-        let mut faces: Vec<(u64, usize, u32)> = Vec::new();
-        for (number, part) in old.iter().enumerate() {
-            part.check_all()?;
-            faces.extend(part.faces().map(|(id, item)| (id, number, item)));
+    /// Searches `snapshot` from now on, which was published meanwhile. Only faces, labels and
+    /// removals that it does not have are kept.
+    ///
+    /// Waits until a part of the graph that is being built is finished; additions and removals wait
+    /// for this.
+    ///
+    /// # Errors
+    ///
+    /// [`GalleryError::Corrupt`] where the snapshot is not as it was written. Then nothing changes.
+    pub fn replaced(&self, snapshot: Arc<Snapshot>) -> Result<(), GalleryError> {
+        let _building = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changes = self.changes();
+        let old = self.view();
+        let mut next = LiveView::new((*old.contract).clone(), Some(Arc::clone(&snapshot)));
+        next.check_labels()?;
+        let mut kept = Changes::default();
+        for place in (0..old.fresh.faces.len()).filter(|place| !old.fresh.gaps.contains(*place)) {
+            let FreshFace { record, vector, added } = old.fresh.faces.get(place);
+            let label = record.identity.map(|number| old.label(number));
+            let before = kept.find(&next, record.id)?;
+            let published = before.map(|slot| next.record(slot));
+            let its_label = |view: FaceView| view.identity.map(|number| next.label(number));
+            if published.map(its_label) == Some(label) {
+                continue;
+            }
+            let photo = match published {
+                Some(published) => published.photo,
+                None => next.photo_number(&old.photo_path(record.photo)),
+            };
+            let identity = label.map(|label| next.label_number(label));
+            let record = FaceView { photo, identity, ..*record };
+            let face = FreshFace { record, vector: vector.clone(), added: *added };
+            kept.put(&mut next, face, before);
         }
-        faces.sort_unstable();
-        let ids: Vec<u64> = faces.iter().map(|(id, ..)| *id).collect();
-        let vector = |item: usize| {
-            let (_, part, item) = faces[item];
-            old[part].vector(item)
-        };
-        let mut merged = match ids.is_empty() {
-            true => None,
-            false => Some(catalogue.write(&ids, self.limits.scanned, vector)?),
-        };
-        let mut state = self.write();
-        if let Some(merged) = &mut merged {
-            for (item, (_, part, old_item)) in (0..).zip(&faces) {
-                if state.parts[run.start + part].is_removed(*old_item) {
-                    merged.remove_item(item);
-                }
+        for id in &changes.removed {
+            if let Some(slot) = kept.find(&next, FaceId(*id))? {
+                next.leave_out(slot);
+                kept.removed.insert(*id);
             }
         }
-        state.parts.splice(run, merged);
-        let parts = state.parts.clone();
-        drop(state);
-        Ok(catalogue.save(&parts)?)
+        *changes = kept;
+        *self.write() = next;
+        Ok(())
     }
 
-    fn check(&self, embedding: &Embedding) -> Result<(), LiveError> {
-        let (expected, got) = (self.dim, embedding.dim());
-        if got == expected { Ok(()) } else { Err(LiveError::Dimension { expected, got }) }
+    /// Searches `snapshot` from now on, which has every change of this gallery and maybe others.
+    ///
+    /// **Trap:** nobody may have changed the store since `snapshot` was published; otherwise
+    /// [`replaced`](Self::replaced) is what is needed.
+    ///
+    /// # Errors
+    ///
+    /// [`GalleryError::Corrupt`] where the snapshot is not as it was written. Then nothing changes.
+    pub fn reset(&self, snapshot: Arc<Snapshot>) -> Result<(), GalleryError> {
+        let _building = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut changes = self.changes();
+        let next = LiveView::new((*self.view().contract).clone(), Some(snapshot));
+        next.check_labels()?;
+        *changes = Changes::default();
+        *self.write() = next;
+        Ok(())
     }
 
-    // A panic while a lock is held leaves what it guards whole: every change is one step.
-
-    fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    /// Takes some faces into the graph if many are scanned. Whether any were; then there may be
+    /// more to do.
+    ///
+    /// Searches, additions and removals go on meanwhile.
+    pub fn maintain(&self) -> bool {
+        let _building = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+        self.absorb(self.scanned, AT_ONCE)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    /// How many faces are searched in which way now.
+    pub fn counts(&self) -> LiveCounts {
+        let view = self.view();
+        let in_graph = view.fresh.in_graph();
+        LiveCounts {
+            snapshot: view.published() as usize,
+            scanned: (view.fresh.len() - in_graph) as usize,
+            in_graph: in_graph as usize,
+            removed: (view.removed.len() + view.fresh.gaps.len()) as usize,
+        }
     }
 
-    fn catalogue(&self) -> MutexGuard<'_, Catalogue> {
-        self.upkeep.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes up to `most` faces into the graph, as long as more than `scanned` are outside. Whether
+    /// any were. Only for whoever holds `building`.
+    fn absorb(&self, scanned: u32, most: u32) -> bool {
+        let mut fresh = self.read().fresh.clone();
+        let any = fresh.absorb(scanned, most);
+        if any {
+            self.write().fresh.graph = fresh.graph;
+        }
+        any
+    }
+
+    // A panic while a lock is held leaves what it guards usable: every change is one step.
+
+    fn read(&self) -> RwLockReadGuard<'_, LiveView> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, LiveView> {
+        self.current.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn contains(&self, id: u64) -> bool {
-        self.fresh.contains(id) || self.parts.iter().any(|part| part.contains(id))
+impl Changes {
+    /// Where a face of `view` is, checked; `None` where it is not there.
+    fn find(&self, view: &LiveView, id: FaceId) -> Result<Option<Slot>, GalleryError> {
+        if let Some(place) = self.places.get(&id.0) {
+            return Ok(Some(Slot::Fresh(*place)));
+        }
+        let Some(snapshot) = &view.snapshot else { return Ok(None) };
+        let row = snapshot.find_face(id)?.filter(|row| !view.removed.contains(*row));
+        if let Some(row) = row {
+            snapshot.check_row(row)?;
+        }
+        Ok(row.map(Slot::Published))
+    }
+
+    /// Adds a face to `view`, in place of the one that is at `before`.
+    fn put(&mut self, view: &mut LiveView, face: FreshFace, before: Option<Slot>) {
+        let id = face.record.id.0;
+        let place = view.push(face);
+        if let Some(slot) = before {
+            view.leave_out(slot);
+        }
+        self.places.insert(id, place);
+        self.removed.remove(&id);
     }
 }
 
-/// Which parts to merge, given how many faces each has and how many were removed from it: the newest
-/// few, as long as they are together half as large as the one before or more; else one that is mostly
-/// of removed faces.
-fn due(sizes: &[(usize, usize)]) -> Option<std::ops::Range<usize>> {
-    let end = sizes.len();
-    let mut start = end.checked_sub(1)?;
-    let mut together = sizes[start].0;
-    while start > 0 && sizes[start - 1].0 <= 2 * together {
-        start -= 1;
-        together += sizes[start].0;
-    }
-    if start + 1 < end {
-        return Some(start..end);
-    }
-    let hollow = sizes.iter().position(|(len, removed)| removed > len)?;
-    Some(hollow..hollow + 1)
-}
-
-/// Where an index keeps its files.
-fn file(dir: &Path, number: u64, what: &str) -> PathBuf {
-    dir.join(format!("{number}.{what}"))
+/// Seconds since 1970.
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
 }

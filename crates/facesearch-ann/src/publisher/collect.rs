@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use facesearch_core::{
-    ContentHash, FaceId, FaceRecord, FaceStore, FaceView, IdentityIndex, PhotoIndex, StoreError,
+    ContentHash, Embedding, FaceId, FaceRecord, FaceStore, FaceView, IdentityIndex, PhotoIndex,
+    StoreError,
 };
 
 use crate::files::{DataFile, FileSeal, Header, Kind};
@@ -87,8 +88,9 @@ impl SnapshotWriter {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Corrupt`] where the vector is not finite or of another dimension, or an id out of
-    /// order; [`StoreError::Io`] where the disk refuses; and what `path` reports.
+    /// [`StoreError::Corrupt`] where the vector is of another dimension or none that
+    /// [`Embedding::accepts`], or an id out of order; [`StoreError::Write`] where the disk refuses;
+    /// and what `path` reports.
     pub fn push<E: From<StoreError>>(
         &mut self,
         record: FaceRecord,
@@ -96,7 +98,7 @@ impl SnapshotWriter {
         path: impl FnOnce() -> Result<PathBuf, E>,
     ) -> Result<(), E> {
         let bad = |what: String| StoreError::Corrupt { path: self.dir.clone(), what };
-        if vector.len() != self.dim || vector.iter().any(|number| !number.is_finite()) {
+        if vector.len() != self.dim || !Embedding::accepts(vector) {
             Err(bad(format!("the vector of face {} is not an embedding", record.id)))?;
         }
         if self.last_id.is_some_and(|last| last >= record.id) {

@@ -3,8 +3,8 @@
 //! The first and largest segment ends at a coarse grid of ids, so that new faces seldom concern it;
 //! what is left is divided in the same way, until so little is left that a scan is as fast. Each
 //! segment has at most an eighth as many ids as the one before, so there are few, and in growing to
-//! twice its size an index rebuilds its largest segment eight times. Because nothing but ids counts,
-//! the same faces always make the same files.
+//! twice its size an index rebuilds its largest segment eight times. Because nothing but ids
+//! counts, the same faces always make the same files.
 
 use std::ops::Range;
 

@@ -12,7 +12,7 @@ use super::plan;
 use crate::files::{DataFile, FileSeal, Header, Kind, io_error};
 use crate::kernels::MAX_NUMBERS;
 use crate::manifest::SegmentEntry;
-use crate::segment::{GraphBuilder, Segment, write_segment};
+use crate::segment::{Segment, write_segment};
 use crate::snapshot::Snapshot;
 use crate::tables::NO_ROW;
 use crate::vectors::Vectors;
@@ -25,31 +25,23 @@ pub(super) struct New<'a> {
     pub(super) vectors: &'a Vectors,
 }
 
-/// How structures are built.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Build {
-    pub(super) builder: GraphBuilder,
-    /// One structure over everything.
-    pub(super) single: bool,
-}
-
-/// Structures for all faces, but for the few that are left to the scan.
+/// Structures for all faces, but for the few that are left to the scan; one over everything, where
+/// `single` is true.
 pub(super) fn complete(
     new: &New,
     standing: Option<&Snapshot>,
-    build: Build,
+    single: bool,
 ) -> Result<Vec<SegmentEntry>, StoreError> {
     if new.vectors.dim() > MAX_NUMBERS {
         return Ok(Vec::new());
     }
-    let plan = plan::segments(new.ids, build.single);
-    plan.into_iter().map(|ids| complete_one(new, standing, build, ids)).collect()
+    let plan = plan::segments(new.ids, single);
+    plan.into_iter().map(|ids| complete_one(new, standing, ids)).collect()
 }
 
 fn complete_one(
     new: &New,
     standing: Option<&Snapshot>,
-    build: Build,
     ids: Range<u64>,
 ) -> Result<SegmentEntry, StoreError> {
     let same = |(entry, _): &&(SegmentEntry, Segment)| {
@@ -73,7 +65,7 @@ fn complete_one(
     };
     let file = DataFile::create(new.dir.join(entry.name()))?;
     let vector = |item: usize| new.vectors.get(rows.start + item as u32);
-    entry.file = write_segment(file, rows.len(), new.vectors.dim(), build.builder, vector)?;
+    entry.file = write_segment(file, rows.len(), new.vectors.dim(), vector)?;
     Ok(entry)
 }
 
@@ -102,8 +94,8 @@ struct Carried {
     row_map: Option<Vec<u32>>,
 }
 
-/// Brings a standing structure up to date. `None` where it is damaged, is mostly of removed faces, or
-/// is not of these faces after all: the directory may have been another index's before.
+/// Brings a standing structure up to date. `None` where it is damaged, is mostly of removed faces,
+/// or is not of these faces after all: the directory may have been another index's before.
 fn carry(new: &New, old: &Snapshot, entry: &SegmentEntry, segment: &Segment) -> Option<Carried> {
     segment.check_all().ok()?;
     let now = new.rows(&(entry.first_id..entry.end_id));
@@ -145,10 +137,14 @@ impl New<'_> {
 
 /// Gives a file that never changes a second name, or copies it where names cannot be given.
 fn link(from: &Path, to: &Path) -> Result<(), StoreError> {
-    if fs::hard_link(from, to).is_ok() {
-        return Ok(());
-    }
-    fs::copy(from, to)
-        .and_then(|_| fs::File::open(to)?.sync_all())
-        .map_err(|source| io_error("copy to", to, source))
+    let link = || -> std::io::Result<()> {
+        if fs::hard_link(from, to).is_err() {
+            fs::copy(from, to)?;
+        }
+        let file = fs::File::open(to)?;
+        // Earlier versions made files for everybody to read.
+        facesearch_disk::make_private(&file)?;
+        file.sync_all()
+    };
+    link().map_err(|source| io_error("copy to", to, source))
 }

@@ -88,7 +88,7 @@ fn a_probe_of_another_length_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     publish(dir.path(), &FakeStore::with(5, &clustered(10, 5, 1)));
     let probe = Embedding::new(vec![1.0; 4], Metric::L2).unwrap();
-    let error = Snapshot::open(dir.path()).unwrap().candidates(&probe, 1, Effort::Exact);
+    let error = Snapshot::open(dir.path()).unwrap().search(&SearchRequest::new(&[probe], 1));
     assert!(matches!(error, Err(GalleryError::Dimension { expected: 5, got: 4 })));
 }
 
@@ -149,7 +149,8 @@ fn use_all(index: &Path, probes: &[Vec<f32>]) -> Result<Vec<String>, GalleryErro
     for probe in probes {
         let probe = Embedding::new(probe.clone(), Metric::L2).unwrap();
         for effort in [Effort::Balanced, Effort::Exact] {
-            for row in snapshot.candidates(&probe, 5, effort)?.rows {
+            let request = SearchRequest::new(std::slice::from_ref(&probe), 5).effort(effort);
+            for row in snapshot.search(&request)?.remove(0).rows {
                 let view = snapshot.face(row);
                 let rows = view.identity.map(|i| (snapshot.identity(i), snapshot.rows_of(i)));
                 let path = snapshot.photo_path(view.photo);
@@ -298,7 +299,8 @@ fn the_default_effort_finds_99_of_100() {
     let certificates: Vec<_> = snapshot.certificates().collect();
     assert!(certificates.iter().all(|(_, c)| c.recall_at_10 >= 0.99), "{certificates:?}");
     let probe = Embedding::new(snapshot.vector(Row(5)).to_vec(), Metric::L2).unwrap();
-    let found = snapshot.candidates(&probe, 10, Effort::Fast).unwrap();
+    let request = SearchRequest::new(std::slice::from_ref(&probe), 10).effort(Effort::Fast);
+    let found = snapshot.search(&request).unwrap().remove(0);
     assert!(!found.exact && found.examined < 8_000, "{found:?}: a graph was searched");
     let [balanced, high] = [Effort::Balanced, Effort::High].map(|e| recall(&snapshot, e));
     assert!(balanced >= 0.99 && high >= balanced, "{balanced}, {high}");

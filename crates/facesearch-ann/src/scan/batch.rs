@@ -1,14 +1,15 @@
 //! The full scan for many probes at once, as products of blocks.
 //!
-//! The squared distance is `|p|^2 + |x|^2 - 2 p x`, and the products of a block of rows with a panel of
-//! probes are one small matrix product, which keeps its sums in registers and reads each row once for
-//! all probes of the panel. **Trap:** that sum loses digits where the difference of two vectors is
-//! small. What is offered are therefore bounds that the distance lies between; whoever may be among the
-//! nearest by them is measured again, in `f64`.
+//! The squared distance is `|p|^2 + |x|^2 - 2 p x`, and the products of a block of rows with a
+//! panel of probes are one small matrix product, which keeps its sums in registers and reads each
+//! row once for all probes of the panel. **Trap:** that sum loses digits where the difference of
+//! two vectors is small. What is offered are therefore bounds that the distance lies between;
+//! whoever may be among the nearest by them is measured again, in `f64`.
 
 use std::ops::Range;
 
-use facesearch_core::{GalleryError, Panels, l2_squared_f64, squared_length};
+use facesearch_core::approximate::{Panels, squared_length};
+use facesearch_core::{GalleryError, squared_distance};
 use rayon::prelude::*;
 
 use super::{PART, STRIDE, Shortlist};
@@ -22,7 +23,8 @@ const HUGE: f32 = 1e30;
 
 const LANES: usize = Panels::LANES;
 
-/// For each of `probes` the `k` rows of `rows` nearest to it, as [`nearest`](super::nearest) has them.
+/// For each of `probes` the `k` rows of `rows` nearest to it, as [`nearest`](super::nearest) has
+/// them.
 ///
 /// # Errors
 ///
@@ -53,7 +55,7 @@ pub(crate) fn nearest_of_each(
             .try_reduce_with(|a, b| Ok(a.into_iter().zip(b).map(|(a, b)| a.merge(b)).collect()));
         let lists = lists.unwrap_or_else(|| Ok(many.lists(k)))?;
         let finish = |(list, probe): (Shortlist, &&[f32])| {
-            list.finish(|row| l2_squared_f64(probe, vectors.get(row)))
+            list.finish(|row| squared_distance(probe, vectors.get(row)))
         };
         found.par_extend(lists.into_par_iter().zip(probes).map(finish));
     }

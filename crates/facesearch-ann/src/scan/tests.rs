@@ -1,6 +1,6 @@
 //! The scan against the definition: measure everything in `f64`, sort, cut.
 
-use facesearch_core::{Effort, Embedding, Gallery, Metric, Publisher};
+use facesearch_core::{Effort, Embedding, Gallery, Metric, Publisher, SearchRequest};
 use proptest::{collection::vec, prelude::*};
 
 use crate::testing::{FakeStore, Random, oracle, search};
@@ -34,7 +34,7 @@ proptest! {
 
     #[test]
     fn equals_the_definition_for_numbers_of_any_size(
-        vectors in vec(vec(any::<f32>().prop_filter("finite", |v| v.is_finite()), 2), 1..30),
+        vectors in vec(vec(any::<f32>().prop_filter("a norm that is allowed", |v| v.abs() < 8e17), 2), 1..30),
         k in 1usize..8,
     ) {
         let (_dir, snapshot) = snapshot(2, &vectors);
@@ -48,7 +48,8 @@ proptest! {
 fn each_is_asked(snapshot: &Snapshot, vectors: &[Vec<f32>], probes: &[Vec<f32>], k: usize) {
     let embeddings: Vec<Embedding> =
         probes.iter().map(|v| Embedding::new(v.clone(), Metric::L2).unwrap()).collect();
-    let found = snapshot.candidates_of_each(&embeddings, k, Effort::Exact).unwrap();
+    let request = SearchRequest::new(&embeddings, k).effort(Effort::Exact);
+    let found = snapshot.search(&request).unwrap();
     assert_eq!(found.len(), probes.len());
     for (found, probe) in found.iter().zip(probes) {
         let rows: Vec<u32> = found.rows.iter().map(|row| row.0).collect();

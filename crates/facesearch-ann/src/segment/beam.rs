@@ -1,9 +1,9 @@
 //! The search of a graph: walk from node to nearer node, keeping the best seen.
 //!
-//! The same walk finds neighbours when a graph is built and candidates when it is searched. Distances
-//! are those of codes; order is by distance, then by node, so a walk is repeatable.
+//! The same walk finds neighbours when a graph is built and candidates when it is searched.
+//! Distances are those of codes; order is by distance, then by node, so a walk is repeatable.
 
-use std::marker::PhantomData;
+use std::convert::Infallible;
 
 use super::sketch::ScanScratch;
 use crate::kernels::{Codes, measure, prefetch};
@@ -16,10 +16,10 @@ pub(crate) trait Links: Copy {
     /// How many links a row has room for.
     fn degree(&self) -> usize;
 
-    /// The nodes a node links to. Panics where there is no such node.
-    fn of(&self, node: u32) -> impl Iterator<Item = u32>;
+    /// The nodes a node links to; `None` where there is no such node.
+    fn get(&self, node: u32) -> Option<impl Iterator<Item = u32>>;
 
-    /// Asks for a row ahead of its use.
+    /// Asks for a row ahead of its use, if it is there.
     fn prefetch(&self, node: u32);
 }
 
@@ -41,6 +41,12 @@ impl<'a> Rows<'a> {
     pub(crate) fn row(&self, node: u32) -> &'a [u32] {
         &self.nodes[node as usize * self.degree..][..self.degree]
     }
+
+    /// The nodes a node links to. Panics where there is no such node.
+    #[inline(always)]
+    pub(crate) fn of(&self, node: u32) -> impl Iterator<Item = u32> {
+        self.row(node).iter().copied().take_while(|node| *node != NO_LINK)
+    }
 }
 
 impl Links for Rows<'_> {
@@ -49,12 +55,17 @@ impl Links for Rows<'_> {
         self.degree
     }
     #[inline(always)]
-    fn of(&self, node: u32) -> impl Iterator<Item = u32> {
-        self.row(node).iter().copied().take_while(|node| *node != NO_LINK)
+    fn get(&self, node: u32) -> Option<impl Iterator<Item = u32>> {
+        let start = node as usize * self.degree;
+        let row = self.nodes.get(start..start + self.degree)?;
+        Some(row.iter().copied().take_while(|node| *node != NO_LINK))
     }
     #[inline(always)]
     fn prefetch(&self, node: u32) {
-        prefetch(bytemuck::cast_slice(self.row(node)));
+        let start = node as usize * self.degree;
+        if let Some(row) = self.nodes.get(start..start + self.degree) {
+            prefetch(bytemuck::cast_slice(row));
+        }
     }
 }
 
@@ -75,8 +86,9 @@ impl<'a, const B: usize> Packed<'a, B> {
     }
 
     #[inline(always)]
-    fn row(&self, node: u32) -> &'a [u8] {
-        &self.bytes[node as usize * B * self.degree..][..B * self.degree]
+    fn row(&self, node: u32) -> Option<&'a [u8]> {
+        let start = node as usize * B * self.degree;
+        self.bytes.get(start..start + B * self.degree)
     }
 }
 
@@ -86,17 +98,20 @@ impl<const B: usize> Links for Packed<'_, B> {
         self.degree
     }
     #[inline(always)]
-    fn of(&self, node: u32) -> impl Iterator<Item = u32> {
+    fn get(&self, node: u32) -> Option<impl Iterator<Item = u32>> {
         let number = |bytes: &[u8]| {
             let mut number = [0; 4];
             number[..B].copy_from_slice(bytes);
             u32::from_le_bytes(number)
         };
-        self.row(node).chunks_exact(B).map(number).take_while(|node| *node != Self::NONE)
+        let row = self.row(node)?;
+        Some(row.chunks_exact(B).map(number).take_while(|node| *node != Self::NONE))
     }
     #[inline(always)]
     fn prefetch(&self, node: u32) {
-        prefetch(self.row(node));
+        if let Some(row) = self.row(node) {
+            prefetch(row);
+        }
     }
 }
 
@@ -105,26 +120,25 @@ pub(crate) trait Guard {
     type Error;
     fn links(&self, node: u32) -> Result<(), Self::Error>;
     fn code(&self, node: u32) -> Result<(), Self::Error>;
+    /// Says that a link leads to a node that is not there.
+    fn astray(&self) -> Self::Error;
 }
 
-/// For memory that needs no asking.
-pub(crate) struct Trusted<E = std::convert::Infallible>(PhantomData<E>);
+/// For a graph that was built in this process, which needs no asking.
+pub(crate) struct Trusted;
 
-impl<E> Trusted<E> {
-    pub(crate) fn new() -> Self {
-        Self(PhantomData)
-    }
-}
-
-impl<E> Guard for Trusted<E> {
-    type Error = E;
+impl Guard for Trusted {
+    type Error = Infallible;
     #[inline(always)]
-    fn links(&self, _: u32) -> Result<(), E> {
+    fn links(&self, _: u32) -> Result<(), Infallible> {
         Ok(())
     }
     #[inline(always)]
-    fn code(&self, _: u32) -> Result<(), E> {
+    fn code(&self, _: u32) -> Result<(), Infallible> {
         Ok(())
+    }
+    fn astray(&self) -> Infallible {
+        unreachable!("a graph that is being built links to its own nodes")
     }
 }
 
@@ -160,14 +174,14 @@ impl<E, F: Fn(u32) -> Result<bool, E>> Filter<E> for Only<F> {
 pub(crate) struct Breadth {
     /// At most so many nodes are kept, and followed.
     width: usize,
-    /// Left aside are nodes farther than the `nearest`th best so far of those wanted by more than this factor, in
-    /// 1024ths, of squared distances: where the best are much nearer than all others, the walk ends
-    /// early, and where many are about as near it goes on (Al-Jazzazi et al., *Distance adaptive beam
-    /// search*, 2025).
+    /// Left aside are nodes farther than the `nearest`th best so far of those wanted by more than
+    /// this factor, in 1024ths, of squared distances: where the best are much nearer than all
+    /// others, the walk ends early, and where many are about as near it goes on (Al-Jazzazi et al.,
+    /// *Distance adaptive beam search*, 2025).
     nearest: usize,
     reach_1024: u64,
-    /// Of a walk for some of the nodes, so many of these are kept, and have to be met where it may not go
-    /// on for ever.
+    /// Of a walk for some of the nodes, so many of these are kept, and have to be met where it may
+    /// not go on for ever.
     wanted: usize,
 }
 
@@ -177,8 +191,8 @@ impl Breadth {
         Self { width, nearest: width, reach_1024: 1024, wanted: width }
     }
 
-    /// Nodes that are not farther than `reach` times the squared distance of the `nearest`th best, and
-    /// at most `width` of them.
+    /// Nodes that are not farther than `reach` times the squared distance of the `nearest`th best,
+    /// and at most `width` of them.
     pub(crate) fn within(reach: f64, nearest: usize, width: usize) -> Self {
         let nearest = nearest.min(width);
         Self { width, nearest, reach_1024: (reach.max(1.0) * 1024.0) as u64, wanted: width }
@@ -241,8 +255,8 @@ impl Scratch {
         self.pool.iter().map(|entry| (entry.distance, entry.node >> 1))
     }
 
-    /// The same of a walk for some of the nodes. `None` where it was too narrow for them: nodes that are not
-    /// wanted took the places.
+    /// The same of a walk for some of the nodes. `None` where it was too narrow for them: nodes
+    /// that are not wanted took the places.
     pub(crate) fn wanted(&self, breadth: Breadth) -> Option<impl Iterator<Item = u32>> {
         let horizon = self.pool.get(breadth.width - 1).map_or(u32::MAX, |last| last.distance);
         let near = self.wanted.partition_point(|entry| entry.distance <= horizon);
@@ -272,28 +286,44 @@ impl Seen {
         }
     }
 
-    /// Appends to `fresh` those of a row of at most `room` links that were not seen before. Whether one was cannot
-    /// be foreseen, so there is no branch on it: each is written, and the place moves on or not.
+    /// Appends to `fresh` those of a row of at most `room` links that were not seen before. Whether
+    /// one was cannot be foreseen, so there is no branch on it: each is written, and the place
+    /// moves on or not. False where a link is beyond all nodes; one may be so and not be noticed.
     #[inline(always)]
-    fn insert_row(&mut self, row: impl Iterator<Item = u32>, room: usize, fresh: &mut Vec<u32>) {
+    fn insert_row(
+        &mut self,
+        row: impl Iterator<Item = u32>,
+        room: usize,
+        fresh: &mut Vec<u32>,
+    ) -> bool {
         let start = fresh.len();
         let mut len = start;
+        let mut inside = true;
         fresh.resize(start + room, 0);
         for node in row {
-            let word = &mut self.words[node as usize / 64];
+            let Some(word) = self.words.get_mut(node as usize / 64) else {
+                inside = false;
+                break;
+            };
             let bit = 1 << (node % 64);
             fresh[len] = node;
             len += usize::from(*word & bit == 0);
             *word |= bit;
         }
         fresh.truncate(len);
-        // Noted at once: an error may end the walk anywhere, and the next one starts with a clean slate.
+        // Noted at once: an error may end the walk anywhere, and the next one starts with a clean
+        // slate.
         self.nodes.extend_from_slice(&fresh[start..]);
+        inside
     }
 }
 
-/// Walks from `starts` until the best nodes seen, as many as `breadth` says, have no nearer neighbours;
-/// they are then in [`Scratch::found`], and some that are farther. `scratch.probe` is what they are near to; `nodes` bounds their numbers.
+/// Walks from `starts` until the best nodes seen, as many as `breadth` says, have no nearer
+/// neighbours; they are then in [`Scratch::found`], and some that are farther. `scratch.probe` is
+/// what they are near to; `nodes` bounds their numbers, as `codes` does.
+///
+/// Checksums say that a link is as it was written, not that it leads anywhere: one that does not
+/// ends the walk with the guard's error.
 pub(crate) fn walk<L: Links, G: Guard, F: Filter<G::Error>>(
     codes: Codes,
     links: L,
@@ -310,7 +340,9 @@ pub(crate) fn walk<L: Links, G: Guard, F: Filter<G::Error>>(
     wanted.clear();
     fresh.clear();
     for start in starts {
-        seen.insert_row(std::iter::once(start), 1, fresh);
+        if !seen.insert_row(std::iter::once(start), 1, fresh) {
+            return Err(guard.astray());
+        }
     }
     let mut next = 0;
     loop {
@@ -366,10 +398,13 @@ pub(crate) fn walk<L: Links, G: Guard, F: Filter<G::Error>>(
             followed += 1;
             let node = entry.node >> 1;
             guard.links(node)?;
-            seen.insert_row(links.of(node), links.degree(), fresh);
+            let row = links.get(node).ok_or_else(|| guard.astray())?;
+            if !seen.insert_row(row, links.degree(), fresh) {
+                return Err(guard.astray());
+            }
         }
         for node in fresh.iter() {
-            prefetch(codes.first_lines(*node));
+            prefetch(codes.first_lines(*node).ok_or_else(|| guard.astray())?);
         }
         if followed == 0 {
             return Ok(());
@@ -381,7 +416,8 @@ pub(crate) fn walk<L: Links, G: Guard, F: Filter<G::Error>>(
 /// together; too many follow what a nearer one would have made needless.
 const AT_ONCE: usize = 2;
 
-/// Puts entries, nearest first, among others of that order and keeps the `width` nearest; returns the place of the first.
+/// Puts entries, nearest first, among others of that order and keeps the `width` nearest; returns
+/// the place of the first.
 ///
 /// A wide pool is some ten thousand bytes, of which half are moved for each entry that comes alone.
 #[inline(always)]

@@ -3,7 +3,8 @@
 //! Some probes are answered both by the graph and by measuring everything. The widths at which the
 //! graph is good enough become the efforts of this segment.
 
-use facesearch_core::{Effort, l2_squared};
+use facesearch_core::Effort;
+use facesearch_core::approximate::l2_squared;
 use rayon::prelude::*;
 
 use super::beam::{Breadth, Scratch};
@@ -24,16 +25,16 @@ pub struct Certificate {
     pub recall_at_1: f32,
     /// The same of the ten nearest.
     pub recall_at_10: f32,
-    /// How fast distances grow: the `w`th nearest is, squared, about `(w / k)` to this power times as far
-    /// as the `k`th.
+    /// How fast distances grow: the `w`th nearest is, squared, about `(w / k)` to this power times
+    /// as far as the `k`th.
     pub growth: f32,
-    /// Whether sketches of all faces are scanned instead of a graph being walked; the widths are then how
-    /// many codes are compared.
+    /// Whether sketches of all faces are scanned instead of a graph being walked; the widths are
+    /// then how many codes are compared.
     pub scans: bool,
 }
 
-/// Recall@1 and recall@10 that each effort is to reach. The default promises 0.999 and 0.99, and aims
-/// a little higher, because the probes of the measurement are only a sample.
+/// Recall@1 and recall@10 that each effort is to reach. The default promises 0.999 and 0.99, and
+/// aims a little higher, because the probes of the measurement are only a sample.
 const GOALS: [(f64, f64); 3] = [(0.98, 0.95), (0.999, 0.9925), (0.9997, 0.999)];
 
 const WIDTHS: [usize; 22] = [
@@ -68,8 +69,8 @@ impl Certificate {
 
 /// The walk that on average ends with the `width` nearest, `k` or more of which are wanted.
 ///
-/// It ends where the `width`th nearest is expected: a probe that has as many as that about as near as its
-/// `k`th is followed farther, up to [`AT_MOST`] times as far, and one that has few, less.
+/// It ends where the `width`th nearest is expected: a probe that has as many as that about as near
+/// as its `k`th is followed farther, up to [`AT_MOST`] times as far, and one that has few, less.
 fn breadth(width: usize, k: usize, growth: f32) -> Breadth {
     let nearest = k.max(K);
     let reach = (width as f64 / nearest as f64).max(1.0).powf(f64::from(growth));
@@ -159,7 +160,8 @@ impl<'a, V: Fn(usize) -> &'a [f32] + Sync> Task<'_, V> {
         measured
     }
 
-    /// Tries the widths, which ascend, until all goals are met. `answer` adds what it finds and says what it cost.
+    /// Tries the widths, which ascend, until all goals are met. `answer` adds what it finds and
+    /// says what it cost.
     fn measure(
         &self,
         all: &[usize],
@@ -193,8 +195,8 @@ impl<'a, V: Fn(usize) -> &'a [f32] + Sync> Task<'_, V> {
         Measured { certificate, cost }
     }
 
-    /// Recall at 1 and at 10, and the mean cost. A vector as near as one of the nearest is as good: copies of one
-    /// face cannot be told apart.
+    /// Recall at 1 and at 10, and the mean cost. A vector as near as one of the nearest is as good:
+    /// copies of one face cannot be told apart.
     fn recall(
         &self,
         width: usize,

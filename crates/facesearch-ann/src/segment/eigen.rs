@@ -52,8 +52,8 @@ pub(super) fn principal_directions(sample: &[&[f32]], centre: &[f32]) -> Option<
     rotated(covariance(sample, centre))
 }
 
-/// The `count` directions of about the greatest spread, where `dim` is too great to find all. `None`
-/// as above.
+/// The `count` directions of about the greatest spread, where `dim` is too great to find all.
+/// `None` as above.
 pub(super) fn leading_directions(
     sample: &[&[f32]],
     centre: &[f32],

@@ -7,7 +7,7 @@
 
 use rayon::prelude::*;
 
-use super::beam::{Breadth, Links, NO_LINK, Rows, Scratch};
+use super::beam::{Breadth, NO_LINK, Rows, Scratch};
 use super::graph::{CodeTable, Graph, Level, MAX_LEVELS, find};
 use super::in_degree::raise_in_degree;
 use super::prune::{Near, Rule, prune};
@@ -133,7 +133,8 @@ impl<'a> Growing<'a> {
         find(self.codes, views, self.inserted, breadth, scratch);
         near.clear();
         near.extend(scratch.found());
-        // Batch mates are not in the graph yet; those nearer than the farthest found are neighbours.
+        // Batch mates are not in the graph yet; those nearer than the farthest found are
+        // neighbours.
         let farthest = near.last().map_or(u32::MAX, |(distance, _)| *distance);
         for mate in first..node {
             let distance = between(self.codes.shape(), code, self.codes.get(mate));

@@ -1,8 +1,6 @@
-//! The builder of graphs of moderate size: hnsw_rs, read through its public interface.
+//! Graphs by hnsw_rs, read through its public interface: what the tests compare our graphs with.
 //!
-//! **Trap:** it keeps 3 KB a node besides the vector and is used with one thread, because only then
-//! is its graph repeatable; so it is for tens of thousands of faces. Its own dump files are never
-//! written or read: they have no checksum, and its reader ends the process on bad ones.
+//! **Trap:** only with one thread is its graph repeatable.
 
 use std::collections::HashMap;
 

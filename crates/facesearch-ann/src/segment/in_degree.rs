@@ -1,13 +1,13 @@
 //! Gives every node links that lead to it.
 //!
-//! In many dimensions some nodes are nearest to hardly anybody (antihubs: Radovanović et al., JMLR 2010),
-//! and the rule by which links are chosen leaves them a few, which a walk has to chance upon. What wide
-//! walks missed of a million faces were nodes with a handful. So near nodes whose rows have room link to them,
-//! and no link is taken away.
+//! In many dimensions some nodes are nearest to hardly anybody (antihubs: Radovanović et al., JMLR
+//! 2010), and the rule by which links are chosen leaves them a few, which a walk has to chance
+//! upon. What wide walks missed of a million faces were nodes with a handful. So near nodes whose
+//! rows have room link to them, and no link is taken away.
 
 use rayon::prelude::*;
 
-use super::beam::{Links, NO_LINK};
+use super::beam::NO_LINK;
 use super::graph::Level;
 use super::prune::Near;
 use crate::kernels::{Codes, between, prefetch};
@@ -15,14 +15,15 @@ use crate::kernels::{Codes, between, prefetch};
 /// Links to a node that are enough.
 const ENOUGH: usize = 16;
 
-/// Links are looked for among the neighbours of a node, and among those of so many of the nearest: nodes near
-/// an antihub are hubs more often than not, and their rows are full.
+/// Links are looked for among the neighbours of a node, and among those of so many of the nearest:
+/// nodes near an antihub are hubs more often than not, and their rows are full.
 const FOLLOWED: usize = 12;
 
 /// Nodes whose candidates are looked for together, on all cores.
 const AT_ONCE: usize = 1 << 14;
 
-/// Adds links until, where there is room nearby, [`ENOUGH`] lead to each node. The same on any number of threads.
+/// Adds links until, where there is room nearby, [`ENOUGH`] lead to each node. The same on any
+/// number of threads.
 pub(super) fn raise_in_degree(codes: Codes, level: &mut Level) {
     let mut in_degree = vec![0; level.count];
     for to in level.links.iter().filter(|to| **to != NO_LINK) {
@@ -74,7 +75,7 @@ impl Worker {
         }
         second.sort_unstable();
         second.dedup();
-        second.iter().for_each(|other| prefetch(codes.first_lines(*other)));
+        second.iter().filter_map(|other| codes.first_lines(*other)).for_each(prefetch);
         near.extend(second.iter().copied().map(measured));
         near.sort_unstable();
         near.dedup();

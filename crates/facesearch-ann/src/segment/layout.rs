@@ -1,9 +1,9 @@
 //! Where in a segment's file what is.
 //!
-//! After the common header come fixed numbers, then sections: the quantiser's centres and basis, the
-//! item of each node, the links of each level from the one with all nodes up, the codes, the sketches. Links,
-//! codes and sketches start at multiples of a cache line, so that none is split needlessly. There are either
-//! levels of links or sketches.
+//! After the common header come fixed numbers, then sections: the quantiser's centres and basis,
+//! the item of each node, the links of each level from the one with all nodes up, the codes, the
+//! sketches. Links, codes and sketches start at multiples of a cache line, so that none is split
+//! needlessly. There are either levels of links or sketches.
 
 use facesearch_core::GalleryError;
 

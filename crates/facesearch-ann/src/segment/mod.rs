@@ -1,10 +1,14 @@
-//! A search structure over some of the faces, sealed in one file: codes and a graph, or codes and sketches.
+//! A search structure over some of the faces, sealed in one file: codes and a graph, or codes and
+//! sketches.
+//!
+//! - **Length:** both ways of searching it share what is checked before a byte is believed.
 
 mod beam;
 mod certificate;
 mod eigen;
 mod flat;
 mod graph;
+#[cfg(test)]
 mod hnsw;
 mod in_degree;
 mod layout;
@@ -19,14 +23,15 @@ mod write;
 
 pub use certificate::Certificate;
 pub(crate) use certificate::measured_exactly;
-pub use write::GraphBuilder;
 pub(crate) use write::write_segment;
 
 use std::cell::RefCell;
+use std::ops::Range;
 
-use facesearch_core::{Effort, GalleryError};
+use facesearch_core::{Effort, Embedding, GalleryError, Row, RowSet, SearchRequest};
+use rayon::prelude::*;
 
-use self::beam::{Breadth, Everything, Filter, Guard, Links, Only, Packed, Scratch, Trusted};
+use self::beam::{Breadth, Everything, Filter, Guard, Links, Only, Packed, Scratch};
 use self::graph::descend;
 use self::layout::{Layout, SECTIONS};
 use self::quantiser::Quantiser;
@@ -44,42 +49,40 @@ thread_local! {
 }
 
 /// A mapped segment.
+///
+/// Checksums say that its bytes are as they were written, not that they make sense: every number
+/// that leads anywhere, such as a link, an item or a row, is checked when it is followed.
 pub(crate) struct Segment {
     file: Mapped,
     layout: Layout,
     quantiser: Quantiser,
     /// For each direction of a sketch the distance of two steps.
     steps: Vec<f32>,
-    rows: Rows,
-    /// How many of its faces were not removed since.
-    present: usize,
+    /// The rows of its faces that were not removed since.
+    rows: Range<u32>,
+    /// The row of each item, [`NO_ROW`] for a removed one; `None` where item `i` is row
+    /// `rows.start + i`, as when it was built.
+    row_map: Option<Mapped>,
 }
 
-/// Which row each item of a segment is now.
-pub(crate) enum Rows {
-    /// As when it was built: from this one on.
-    From(u32),
-    /// As this file has it.
-    Mapped(Mapped),
-}
-
-impl Rows {
-    /// The row of an item, unless it was removed.
-    fn of(&self, item: u32) -> Result<Option<u32>, GalleryError> {
-        match self {
-            Self::From(first) => Ok(Some(first + item)),
-            Self::Mapped(file) => {
-                let at = Header::LEN + 4 * item as usize;
-                file.check(at..at + 4)?;
-                Ok(Some(u32_at(file.bytes(), at)).filter(|row| *row != NO_ROW))
-            }
-        }
-    }
+/// What the segments of a snapshot propose for one probe.
+#[derive(Debug, Default)]
+pub(crate) struct Proposal {
+    /// Rows that are likely to be among the nearest, each once; more than were asked for.
+    pub(crate) rows: Vec<u32>,
+    /// Codes and sketches that were compared with the probe.
+    pub(crate) examined: u64,
+    /// The rows of segments in which a search costs no less than a scan.
+    pub(crate) unsearched: Vec<Range<u32>>,
 }
 
 impl Segment {
-    /// `present` of its faces are still there.
-    pub(crate) fn new(file: Mapped, rows: Rows, present: usize) -> Result<Self, GalleryError> {
+    /// The segment of the faces at `rows`; `row_map` where some of its faces were removed.
+    pub(crate) fn new(
+        file: Mapped,
+        rows: Range<u32>,
+        row_map: Option<Mapped>,
+    ) -> Result<Self, GalleryError> {
         let layout = Layout::read(&file)?;
         file.check(SECTIONS..layout.items_at())?;
         let floats =
@@ -87,15 +90,18 @@ impl Segment {
         let centre = floats(SECTIONS, layout.basis_at());
         let basis = floats(layout.basis_at(), layout.steps_at());
         let steps = floats(layout.steps_at(), layout.items_at());
-        if let Rows::Mapped(map) = &rows
+        if let Some(map) = &row_map
             && (map.header().count != layout.nodes as u64
                 || map.bytes().len() != Header::LEN + 4 * layout.nodes)
         {
             return Err(map.corrupt("it has not one row for each node"));
         }
+        if row_map.is_none() && rows.len() != layout.nodes {
+            return Err(file.corrupt("it is of other rows than the manifest says"));
+        }
         let Layout { code_dim, shape, step, .. } = layout;
         let quantiser = Quantiser { centre, basis, code_dim, shape, step };
-        Ok(Self { file, layout, quantiser, steps, rows, present })
+        Ok(Self { file, layout, quantiser, steps, rows, row_map })
     }
 
     /// How many faces it was built of.
@@ -123,135 +129,133 @@ impl Segment {
         certificate.width(effort, k).saturating_mul(cost) > self.layout.nodes
     }
 
-    /// Adds to `rows` those likely to be nearest to `probe`, more than `k` where there are; returns how
-    /// many codes were compared, or `None` where a scan is due: too many faces were removed.
+    /// Adds to the proposal of each probe the rows that are likely to be nearest to it. Where
+    /// sketches are scanned, they are read from memory once for all probes.
     ///
     /// # Errors
     ///
     /// [`GalleryError::Corrupt`] where something on the way is not as it was written.
     pub(crate) fn search(
         &self,
-        probe: &[f32],
-        k: usize,
-        effort: Effort,
-        rows: &mut Vec<u32>,
-    ) -> Result<Option<u64>, GalleryError> {
-        let Rows::From(first) = self.rows else {
-            let rarity = self.len().div_ceil(self.present.max(1));
-            return self.search_where(probe, k, effort, rarity, |_| true, rows);
-        };
-        if self.layout.certificate.scans {
-            let rows = std::slice::from_mut(rows);
-            return Ok(self.scan_each(first, &[probe], k, effort, rows)?.pop());
+        request: &SearchRequest<'_>,
+        proposals: &mut [Proposal],
+    ) -> Result<(), GalleryError> {
+        assert_eq!(request.probes.len(), proposals.len(), "one proposal for each probe");
+        let every_row = self.row_map.is_none() && request.among.is_none();
+        if every_row && self.layout.certificate.scans {
+            return self.scan_each(request, proposals);
         }
+        for (probe, proposal) in request.probes.iter().zip(proposals) {
+            let probe = probe.as_slice();
+            let examined = match (every_row, self.layout.certificate.scans) {
+                (true, _) => Some(self.walk_all(probe, request, &mut proposal.rows)?),
+                (false, true) => self.scan_some(probe, request, &mut proposal.rows)?,
+                (false, false) => self.walk_some(probe, request, &mut proposal.rows)?,
+            };
+            match examined {
+                Some(examined) => proposal.examined += examined,
+                None => proposal.unsearched.push(self.rows.clone()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Searches the graph for any row. Returns how many codes were compared.
+    fn walk_all(
+        &self,
+        probe: &[f32],
+        request: &SearchRequest<'_>,
+        rows: &mut Vec<u32>,
+    ) -> Result<u64, GalleryError> {
+        let SearchRequest { k, effort, .. } = *request;
         SCRATCH.with_borrow_mut(|scratch| {
             scratch.examined = 0;
-            let breadth = self.layout.certificate.breadth(effort, k);
-            self.walk(probe, breadth, scratch, &Everything)?;
+            self.walk(probe, self.layout.certificate.breadth(effort, k), scratch, &Everything)?;
             for (_, node) in scratch.found().take(measured_exactly(k)) {
-                rows.push(first + self.item(node)?);
+                rows.push(self.rows.start + self.item(node)?);
             }
-            Ok(Some(scratch.examined))
+            Ok(scratch.examined)
         })
     }
 
-    /// The same for several probes, each with rows of its own, and what each compared. Where sketches are scanned,
-    /// they are read from memory once for all.
-    ///
-    /// # Errors
-    ///
-    /// As for [`search`](Self::search).
-    pub(crate) fn search_each(
-        &self,
-        probes: &[&[f32]],
-        k: usize,
-        effort: Effort,
-        rows: &mut [Vec<u32>],
-    ) -> Result<Vec<Option<u64>>, GalleryError> {
-        if let Rows::From(first) = self.rows
-            && self.layout.certificate.scans
-        {
-            let examined = self.scan_each(first, probes, k, effort, rows)?;
-            return Ok(examined.into_iter().map(Some).collect());
-        }
-        let each = probes.iter().zip(rows);
-        each.map(|(probe, rows)| self.search(probe, k, effort, rows)).collect()
-    }
-
-    /// Scans sketches for several probes, all faces being rows from `first` on. Returns how many codes and sketches were
-    /// compared for each.
+    /// Scans the sketches for any row, for all probes at once.
     fn scan_each(
         &self,
-        first: u32,
-        probes: &[&[f32]],
-        k: usize,
-        effort: Effort,
-        rows: &mut [Vec<u32>],
-    ) -> Result<Vec<u64>, GalleryError> {
-        assert_eq!(probes.len(), rows.len(), "not a list for each probe");
+        request: &SearchRequest<'_>,
+        proposals: &mut [Proposal],
+    ) -> Result<(), GalleryError> {
+        let SearchRequest { probes, k, effort, .. } = *request;
+        let probes: Vec<&[f32]> = probes.iter().map(Embedding::as_slice).collect();
         let count = measured_exactly(k);
         let width = self.layout.certificate.width(effort, k).max(count);
         let (sketches, codes) = (self.sketches()?, self.codes());
         SCRATCH.with_borrow_mut(|scratch| {
             let all = |_| Ok::<_, GalleryError>(true);
-            propose(&self.quantiser, sketches, probes, width, scratch, all)?;
-            let one = |(place, rows): (usize, &mut Vec<u32>)| {
+            propose(&self.quantiser, sketches, &probes, width, scratch, all)?;
+            for (place, proposal) in proposals.iter_mut().enumerate() {
                 scratch.examined = 0;
                 settle(sketches, codes, place, count, scratch, |node| self.check_code(node))?;
                 for node in scratch.scan.found() {
-                    rows.push(first + self.item(node)?);
+                    proposal.rows.push(self.rows.start + self.item(node)?);
                 }
-                Ok(scratch.examined)
-            };
-            rows.iter_mut().enumerate().map(one).collect()
+                proposal.examined += scratch.examined;
+            }
+            Ok(())
         })
     }
 
-    /// The same of those rows that `keep` lets through, about one in `rarity`.
+    /// Scans the sketches for the rows that may be found. Returns how many codes and sketches were
+    /// compared, or `None` where a scan of the rows costs no more.
     ///
-    /// Where all that is near is not let through, such as the many photos of somebody left out, a walk
-    /// may be too narrow; then a wider one is made, as long as a scan would cost more.
-    ///
-    /// # Errors
-    ///
-    /// As for [`search`](Self::search).
-    pub(crate) fn search_where(
+    /// Where nothing near the probe may be found, such as when the many photos of one person are
+    /// filtered out, a second scan is wider.
+    fn scan_some(
         &self,
         probe: &[f32],
-        k: usize,
-        effort: Effort,
-        rarity: usize,
-        keep: impl Fn(u32) -> bool,
+        request: &SearchRequest<'_>,
         rows: &mut Vec<u32>,
     ) -> Result<Option<u64>, GalleryError> {
-        let row = |node: u32| Ok(self.rows.of(self.item(node)?)?.filter(|row| keep(*row)));
-        if self.layout.certificate.scans {
-            let wanted = |node| row(node).map(|row: Option<u32>| row.is_some());
-            let mut width = self.layout.certificate.width(effort, k);
-            return SCRATCH.with_borrow_mut(|scratch| {
-                scratch.examined = 0;
-                self.scan(probe, k, width, scratch, wanted)?;
-                let crowd = scratch.scan.crowd(self.sketches()?, width, k.max(1));
-                if crowd >= 2 * rarity.max(1) {
-                    // The certificate's width is for known faces and strangers; far out all are strangers.
-                    width = width.saturating_mul(3 * crowd / rarity.max(1));
-                    if width.saturating_mul(SPARSE) > self.len() {
-                        return Ok(None);
-                    }
-                    self.scan(probe, k, width, scratch, wanted)?;
-                }
-                for node in scratch.scan.found() {
-                    rows.extend(row(node)?);
-                }
-                Ok(Some(scratch.examined))
-            });
-        }
-        let filter = Only(|node: u32| row(node).map(|row: Option<u32>| row.is_some()));
-        let certificate = &self.layout.certificate;
-        let width = certificate.width(effort, k);
+        let SearchRequest { k, effort, among, .. } = *request;
+        let rarity = self.rarity(among);
+        let keep = |node: u32| Ok(self.row_in(node, among)?.is_some());
+        let mut width = self.layout.certificate.width(effort, k);
         SCRATCH.with_borrow_mut(|scratch| {
             scratch.examined = 0;
-            let mut rarity = rarity.max(1);
+            self.scan(probe, k, width, scratch, keep)?;
+            let crowd = scratch.scan.crowd(self.sketches()?, width, k.max(1));
+            if crowd >= 2 * rarity {
+                // The certificate's width is for known faces and strangers; far out all are
+                // strangers.
+                width = width.saturating_mul(3 * crowd / rarity);
+                if width.saturating_mul(SPARSE) > self.len() {
+                    return Ok(None);
+                }
+                self.scan(probe, k, width, scratch, keep)?;
+            }
+            for node in scratch.scan.found() {
+                rows.extend(self.row_in(node, among)?);
+            }
+            Ok(Some(scratch.examined))
+        })
+    }
+
+    /// Searches the graph for the rows that may be found. Returns how many codes were compared, or
+    /// `None` where a scan of the rows costs no more.
+    ///
+    /// Where nothing near the probe may be found, wider searches follow.
+    fn walk_some(
+        &self,
+        probe: &[f32],
+        request: &SearchRequest<'_>,
+        rows: &mut Vec<u32>,
+    ) -> Result<Option<u64>, GalleryError> {
+        let SearchRequest { k, effort, among, .. } = *request;
+        let certificate = &self.layout.certificate;
+        let width = certificate.width(effort, k);
+        let filter = Only(|node: u32| Ok(self.row_in(node, among)?.is_some()));
+        let mut rarity = self.rarity(among);
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.examined = 0;
             loop {
                 let breadth = certificate.breadth(effort, k).for_some(rarity, width);
                 if breadth.width().saturating_mul(SPARSE) > self.len() {
@@ -260,7 +264,7 @@ impl Segment {
                 self.walk(probe, breadth, scratch, &filter)?;
                 if let Some(nodes) = scratch.wanted(breadth) {
                     for node in nodes.take(measured_exactly(k)) {
-                        rows.extend(row(node)?);
+                        rows.extend(self.row_in(node, among)?);
                     }
                     return Ok(Some(scratch.examined));
                 }
@@ -269,7 +273,32 @@ impl Segment {
         })
     }
 
-    /// Leaves in `scratch` the best of the `width` nodes whose sketches seem nearest, of those that `keep` lets through.
+    /// One in about so many of its nodes may be found.
+    fn rarity(&self, among: Option<&RowSet>) -> usize {
+        let of_present = || self.len().div_ceil(self.rows.len().max(1));
+        among.map_or_else(of_present, RowSet::rarity).max(1)
+    }
+
+    /// The row of a node, if it was not removed and is in `among`.
+    fn row_in(&self, node: u32, among: Option<&RowSet>) -> Result<Option<u32>, GalleryError> {
+        let row = self.row_of(self.item(node)?)?;
+        Ok(row.filter(|row| among.is_none_or(|among| among.contains(Row(*row)))))
+    }
+
+    /// The row of an item, unless it was removed.
+    fn row_of(&self, item: u32) -> Result<Option<u32>, GalleryError> {
+        let Some(map) = &self.row_map else { return Ok(Some(self.rows.start + item)) };
+        let at = Header::LEN + 4 * item as usize;
+        map.check(at..at + 4)?;
+        match u32_at(map.bytes(), at) {
+            NO_ROW => Ok(None),
+            row if self.rows.contains(&row) => Ok(Some(row)),
+            _ => Err(map.corrupt("a face has a row that is not there")),
+        }
+    }
+
+    /// Leaves in `scratch` the best of the `width` nodes whose sketches seem nearest, of those that
+    /// `keep` lets through.
     fn scan(
         &self,
         probe: &[f32],
@@ -284,6 +313,7 @@ impl Segment {
     }
 
     fn check_code(&self, node: u32) -> Result<(), GalleryError> {
+        self.check_node(node)?;
         let stride = self.layout.shape.stride();
         let at = self.layout.codes_at() + node as usize * stride;
         self.file.check(at..at + stride)
@@ -335,7 +365,8 @@ impl Segment {
             })
             .collect();
         if self.file.is_whole() {
-            return descend(codes, &views, *nodes, breadth, scratch, |_| Trusted::new(), filter);
+            let guard = |_| Whole { file: &self.file };
+            return descend(codes, &views, *nodes, breadth, scratch, guard, filter);
         }
         let guard = |level| Checked {
             file: &self.file,
@@ -347,31 +378,107 @@ impl Segment {
         descend(codes, &views, *nodes, breadth, scratch, guard, filter)
     }
 
+    fn check_node(&self, node: u32) -> Result<(), GalleryError> {
+        match (node as usize) < self.layout.nodes {
+            true => Ok(()),
+            false => Err(astray(&self.file)),
+        }
+    }
+
+    /// The item that a node stands for: one of those below [`len`](Self::len).
     fn item(&self, node: u32) -> Result<u32, GalleryError> {
+        self.check_node(node)?;
         let at = self.layout.items_at() + 4 * node as usize;
         self.file.check(at..at + 4)?;
-        Ok(u32_at(self.file.bytes(), at))
+        let item = u32_at(self.file.bytes(), at);
+        if item as usize >= self.layout.nodes {
+            return Err(self.file.corrupt("a node stands for a face that is not there"));
+        }
+        Ok(item)
     }
 
     /// The row that each item has now.
     pub(crate) fn rows(&self) -> impl Iterator<Item = Result<Option<u32>, GalleryError>> {
-        (0..self.len() as u32).map(|item| self.rows.of(item))
+        (0..self.len() as u32).map(|item| self.row_of(item))
     }
 
+    /// Checks every byte, and that all of them make sense together.
     pub(crate) fn check_all(&self) -> Result<(), GalleryError> {
-        self.files().try_for_each(Mapped::check_all)
+        self.files().try_for_each(Mapped::check_all)?;
+        let mut is_there = vec![false; self.len()];
+        for node in 0..self.len() as u32 {
+            let item = self.item(node)? as usize;
+            if std::mem::replace(&mut is_there[item], true) {
+                return Err(self.file.corrupt("two nodes stand for one face"));
+            }
+        }
+        let mut before = None;
+        for row in self.rows() {
+            let row = row?;
+            if row.is_some() && row <= before {
+                return Err(self.file.corrupt("its faces are in another order than their rows"));
+            }
+            before = row.or(before);
+        }
+        if self.layout.directions > 0 && !self.sketches()?.ends_with(self.len()) {
+            return Err(self.file.corrupt("it has sketches of nodes that are not there"));
+        }
+        match self.layout.link {
+            3 => self.check_links(Packed::<3>::new),
+            _ => self.check_links(Packed::<4>::new),
+        }
+    }
+
+    /// Checks that each link of each level leads to a node of it.
+    fn check_links<'a, L: Links + Sync>(
+        &'a self,
+        links: impl Fn(&'a [u8], usize) -> L,
+    ) -> Result<(), GalleryError> {
+        for (level, (nodes, degree)) in self.layout.levels.iter().enumerate() {
+            let at = self.layout.links_at(level);
+            let bytes = &self.file.bytes()[at..][..self.layout.link * nodes * degree];
+            let links = links(bytes, *degree);
+            let leads = |node: u32| {
+                links.get(node).is_some_and(|mut row| row.all(|link| (link as usize) < *nodes))
+            };
+            if !(0..*nodes as u32).into_par_iter().all(leads) {
+                return Err(astray(&self.file));
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn files(&self) -> impl Iterator<Item = &Mapped> {
-        let map = match &self.rows {
-            Rows::From(_) => None,
-            Rows::Mapped(map) => Some(map),
-        };
-        [&self.file].into_iter().chain(map)
+        [&self.file].into_iter().chain(&self.row_map)
     }
 }
 
-/// Checks the blocks that a walk touches.
+fn astray(file: &Mapped) -> GalleryError {
+    file.corrupt("a link leads to a node that is not there")
+}
+
+/// For a file all of whose blocks were checked.
+struct Whole<'a> {
+    file: &'a Mapped,
+}
+
+impl Guard for Whole<'_> {
+    type Error = GalleryError;
+    #[inline(always)]
+    fn links(&self, _: u32) -> Result<(), GalleryError> {
+        Ok(())
+    }
+    #[inline(always)]
+    fn code(&self, _: u32) -> Result<(), GalleryError> {
+        Ok(())
+    }
+    #[cold]
+    fn astray(&self) -> GalleryError {
+        astray(self.file)
+    }
+}
+
+/// Checks the blocks that a search touches.
 struct Checked<'a> {
     file: &'a Mapped,
     codes: usize,
@@ -391,5 +498,9 @@ impl Guard for Checked<'_> {
     fn code(&self, node: u32) -> Result<(), GalleryError> {
         let at = self.codes + node as usize * self.stride;
         self.file.check(at..at + self.stride)
+    }
+    #[cold]
+    fn astray(&self) -> GalleryError {
+        astray(self.file)
     }
 }

@@ -1,9 +1,9 @@
 //! Which of many near nodes a node should link to.
 //!
 //! The rule of Vamana (Subramanya et al., *DiskANN*, NeurIPS 2019), which with `alpha` 1 is that of
-//! HNSW (Malkov and Yashunin, TPAMI 2020): a candidate is passed over if one already taken is nearer
-//! to it than the node itself is, for then the way leads over that one. An `alpha` above 1 takes
-//! some of those all the same, and the walk needs fewer steps.
+//! HNSW (Malkov and Yashunin, TPAMI 2020): a candidate is passed over if one already taken is
+//! nearer to it than the node itself is, for then the way leads over that one. An `alpha` above 1
+//! takes some of those all the same, and the walk needs fewer steps.
 
 use crate::kernels::{Codes, between};
 

@@ -1,10 +1,10 @@
 //! From `f32` to codes: turned so that what differs most comes first, then one step for all.
 //!
 //! Vectors are turned to the directions of their greatest spread (principal components). The first
-//! numbers of a code, where vectors differ much, have a byte each; those that follow differ less, and
-//! half a byte of four times the step holds them; directions in which vectors hardly differ are left
-//! out. A walk spends its time waiting for codes, a cache line at a time, so the shortest code is
-//! chosen whose error is small beside the spread. The sum of squared differences of codes is the
+//! numbers of a code, where vectors differ much, have a byte each; those that follow differ less,
+//! and half a byte of four times the step holds them; directions in which vectors hardly differ are
+//! left out. A walk spends its time waiting for codes, a cache line at a time, so the shortest code
+//! is chosen whose error is small beside the spread. The sum of squared differences of codes is the
 //! squared distance in units of the step, so codes are compared with whole numbers alone. **Trap:**
 //! what lies far from the centre is cut off at the ends of a number, and the last directions may be
 //! missing; codes only propose, exact vectors decide.
@@ -26,8 +26,8 @@ const NARROW_CUT_OFF: usize = 1_000;
 /// So many vectors are turned together where there are many.
 pub(super) const TURNED_TOGETHER: usize = 16;
 
-/// Vectors of these lengths are turned to all their directions; the codes of shorter ones are a line
-/// anyway.
+/// Vectors of these lengths are turned to all their directions; the codes of shorter ones are a
+/// line anyway.
 const TURNED: RangeInclusive<usize> = LINE + 1..=512;
 
 /// Of longer ones so many leading directions are kept.
@@ -104,8 +104,8 @@ impl Quantiser {
         self.centre.len() > *TURNED.end() && !self.basis.is_empty()
     }
 
-    /// Whether vectors differ in so many directions that codes are long: a scan may then be cheaper than a
-    /// walk.
+    /// Whether vectors differ in so many directions that codes are long: a scan may then be cheaper
+    /// than a walk.
     pub(crate) fn has_many_directions(&self) -> bool {
         !self.basis.is_empty() && self.shape.stride() > 2 * LINE
     }
@@ -127,7 +127,8 @@ impl Quantiser {
         of_wide.max(of_narrow).clamp(f32::MIN_POSITIVE, f32::MAX)
     }
 
-    /// Writes the codes of `vectors`, one after another; `codes` has a stride's bytes for each, `turned` is scratch.
+    /// Writes the codes of `vectors`, one after another; `codes` has a stride's bytes for each,
+    /// `turned` is scratch.
     pub(crate) fn encode(&self, vectors: &[&[f32]], codes: &mut [u8], turned: &mut Vec<f32>) {
         self.turn(vectors, turned);
         codes.fill(0);
@@ -162,7 +163,8 @@ impl Quantiser {
         probe.resize(self.shape.numbers(), 0);
     }
 
-    /// Writes vectors about the centre and along the directions: `code_dim` numbers of each, one after another.
+    /// Writes vectors about the centre and along the directions: `code_dim` numbers of each, one
+    /// after another.
     pub(super) fn turn(&self, vectors: &[&[f32]], turned: &mut Vec<f32>) {
         turned.clear();
         if self.basis.is_empty() {
@@ -179,8 +181,8 @@ impl Quantiser {
 /// A step of a narrow number in wide steps.
 const NARROW_STEP: f32 = (1 << NARROW_SHIFT) as f32;
 
-/// The shortest shape whose error is small, for numbers of these variances, which fall; `whole` where
-/// none is shorter.
+/// The shortest shape whose error is small, for numbers of these variances, which fall; `whole`
+/// where none is shorter.
 fn shape_for(variances: &[f64], whole: Shape) -> Shape {
     let all: f64 = variances.iter().sum();
     let error = |shape: &Shape| {

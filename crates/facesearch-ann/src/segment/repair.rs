@@ -1,12 +1,10 @@
 //! Makes every node reachable.
 //!
 //! Pruning may leave a node that nobody links to, above all among many copies of one face. What
-//! cannot be reached cannot be found, so after a build every node is visited from the entry, and the
-//! ones missed are linked from near nodes that were reached.
+//! cannot be reached cannot be found, so after a build every node is visited from the entry, and
+//! the ones missed are linked from near nodes that were reached.
 
-use std::convert::Infallible;
-
-use super::beam::{Breadth, Everything, Links, NO_LINK, Scratch, Trusted, walk};
+use super::beam::{Breadth, Everything, NO_LINK, Scratch, Trusted, walk};
 use super::graph::Level;
 use crate::kernels::Codes;
 
@@ -40,7 +38,7 @@ pub(super) fn reach_all(codes: Codes, level: &mut Level) -> usize {
             [0],
             breadth,
             &mut scratch,
-            &Trusted::<Infallible>::new(),
+            &Trusted,
             &Everything,
         );
         let near: Vec<u32> = scratch.found().map(|(_, near)| near).collect();

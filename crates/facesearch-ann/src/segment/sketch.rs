@@ -1,19 +1,20 @@
 //! A scan of sketches: for faces that differ in so many directions that a walk would look at a good
 //! part of all codes.
 //!
-//! A sketch has two bits for each of the leading directions, the vector's squared length, and a weight that
-//! makes up for what was rounded away (after Gao and Long's RaBitQ, SIGMOD 2024, which turns vectors at
-//! random; here they are turned to their principal directions, so that the first ones say most). All
-//! sketches are compared with a probe one after another, for several probes in one reading; of those that seem nearest the codes are
-//! compared, and of the best of these the exact vectors, as after a walk. **Trap:** sketches only
-//! propose; how many are kept decides the recall, and is measured when the segment is sealed.
+//! A sketch has two bits for each of the leading directions, the vector's squared length, and a
+//! weight that makes up for what was rounded away (after Gao and Long's RaBitQ, SIGMOD 2024, which
+//! turns vectors at random; here they are turned to their principal directions, so that the first
+//! ones say most). All sketches are compared with a probe one after another, for several probes in
+//! one reading; of those that seem nearest the codes are compared, and of the best of these the
+//! exact vectors, as after a walk. **Trap:** sketches only propose; how many are kept decides the
+//! recall, and is measured when the segment is sealed.
 
 use rayon::prelude::*;
 
 use super::beam::Scratch;
 use super::quantiser::{Quantiser, TURNED_TOGETHER};
 use crate::kernels::{
-    Codes, LINE, MAX_LINES, OF_LINE, SketchProbe, TOGETHER, block_len, estimate, measure, prefetch,
+    Codes, LINE, MAX_LINES, OF_LINE, SketchProbe, TOGETHER, block_len, estimate, measure,
 };
 
 /// Directions of a sketch: 64 bytes.
@@ -40,7 +41,8 @@ pub(crate) struct Sketches {
 }
 
 impl Sketches {
-    /// The sketches of the vectors that `order` names. `None` where their squared lengths are too large.
+    /// The sketches of the vectors that `order` names. `None` where their squared lengths are too
+    /// large.
     pub(super) fn new<'a>(
         quantiser: &Quantiser,
         order: &[u32],
@@ -135,6 +137,11 @@ pub(super) struct View<'a> {
 }
 
 impl View<'_> {
+    /// Whether the places of the last block that have no node are farther than any.
+    pub(super) fn ends_with(&self, nodes: usize) -> bool {
+        (nodes..self.places()).all(|node| self.square(node) == f32::INFINITY)
+    }
+
     fn square(&self, node: usize) -> f32 {
         let len = block_len(self.steps.len().div_ceil(OF_LINE));
         let at = node / TOGETHER * len + len - 8 * TOGETHER + node % TOGETHER * 4;
@@ -158,8 +165,9 @@ impl View<'_> {
         self.blocks.chunks(AT_ONCE * len).map(some).sum()
     }
 
-    /// Leaves in `kept`, for each of the probes, the `width` nodes, of those that `keep` lets through, whose sketches
-    /// seem nearest; ties by node. In no order. Sketches are read from memory once for all probes.
+    /// Leaves in `kept`, for each of the probes, the `width` nodes, of those that `keep` lets
+    /// through, whose sketches seem nearest; ties by node. In no order. Sketches are read from
+    /// memory once for all probes.
     fn nearest<E>(
         &self,
         probes: &[SketchProbe],
@@ -198,8 +206,8 @@ impl Kept {
         self.limit = f32::INFINITY;
     }
 
-    /// Takes of the nodes from `first` on, with what their distances seem to be, those that may be among the
-    /// `width` nearest.
+    /// Takes of the nodes from `first` on, with what their distances seem to be, those that may be
+    /// among the `width` nearest.
     fn offer<E>(
         &mut self,
         near: &[f32],
@@ -238,7 +246,8 @@ impl Kept {
 /// Memory of a scan, kept for the next one.
 #[derive(Default)]
 pub(super) struct ScanScratch {
-    /// One for each probe of the last proposal, and more that wait to be used again; the same as codes are compared with.
+    /// One for each probe of the last proposal, and more that wait to be used again; the same as
+    /// codes are compared with.
     probes: Vec<SketchProbe>,
     of_codes: Vec<Vec<i16>>,
     kept: Vec<Kept>,
@@ -249,9 +258,10 @@ pub(super) struct ScanScratch {
 }
 
 impl ScanScratch {
-    /// After a scan of one probe for some of the nodes: how many of all seem no farther than the `k`th of those wanted, for each
-    /// of the `k`. Farther out, more nodes are about as near as any, so the scan has to be so many times as wide.
-    /// 1 where fewer than `width`, which the scan was for, were there: then all of them were looked at.
+    /// After a scan of one probe for some of the nodes: how many of all seem no farther than the
+    /// `k`th of those wanted, for each of the `k`. Farther out, more nodes are about as near as
+    /// any, so the scan has to be so many times as wide. 1 where fewer than `width`, which the scan
+    /// was for, were there: then all of them were looked at.
     pub(super) fn crowd(&mut self, sketches: View, width: usize, k: usize) -> usize {
         let Some((probe, Kept { nodes, .. })) = self.probes.first().zip(self.kept.first_mut())
         else {
@@ -272,8 +282,8 @@ impl ScanScratch {
     }
 }
 
-/// Finds the `count` nodes whose codes are nearest, of the `width` that seem nearest by their sketches and that `keep` lets
-/// through. `guard` is asked before a code is read.
+/// Finds the `count` nodes whose codes are nearest, of the `width` that seem nearest by their
+/// sketches and that `keep` lets through. `guard` is asked before a code is read.
 pub(super) fn scan<E>(
     quantiser: &Quantiser,
     sketches: View,
@@ -289,8 +299,8 @@ pub(super) fn scan<E>(
     settle(sketches, codes, 0, count, scratch, guard)
 }
 
-/// Finds for each of `vectors` the `width` nodes that seem nearest by their sketches and that `keep` lets through;
-/// [`settle`] then compares their codes.
+/// Finds for each of `vectors` the `width` nodes that seem nearest by their sketches and that
+/// `keep` lets through; [`settle`] then compares their codes.
 pub(super) fn propose<E>(
     quantiser: &Quantiser,
     sketches: View,
@@ -316,8 +326,9 @@ pub(super) fn propose<E>(
     sketches.nearest(probes, width, &keep, kept)
 }
 
-/// Of the nodes proposed for the probe at `place`, finds the `count` whose codes are nearest; adds to what
-/// was examined how many sketches and codes that took. `guard` is asked before a code is read.
+/// Of the nodes proposed for the probe at `place`, finds the `count` whose codes are nearest; adds
+/// to what was examined how many sketches and codes that took. `guard` is asked before a code is
+/// read.
 pub(super) fn settle<E>(
     sketches: View,
     codes: Codes,
@@ -338,7 +349,7 @@ pub(super) fn settle<E>(
         .chunks(AHEAD)
         .zip(scan.nodes.chunks(AHEAD).skip(1).map(Some).chain(std::iter::once(None)))
     {
-        ahead.into_iter().flatten().for_each(|node| prefetch(codes.get(*node)));
+        ahead.into_iter().flatten().for_each(|node| codes.prefetch(*node));
         some.iter().try_for_each(|node| guard(*node))?;
         scan.distances.clear();
         measure(probe, codes, some, bound, &mut scan.distances);

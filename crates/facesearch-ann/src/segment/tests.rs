@@ -1,8 +1,11 @@
 //! Graphs of both builders against the definition.
 
-use facesearch_core::{Effort, Embedding, Gallery, Metric, Publisher, Row, RowSet};
+use facesearch_core::{
+    Effort, Embedding, Gallery, Metric, Publisher, Row, RowSet, SearchRequest, distance,
+    squared_distance,
+};
 
-use super::beam::{Breadth, Links, NO_LINK, Scratch};
+use super::beam::{Breadth, NO_LINK, Scratch};
 use super::graph::{CodeTable, Graph, Level, find};
 use super::in_degree::raise_in_degree;
 use super::quantiser::Quantiser;
@@ -178,8 +181,8 @@ fn a_flood_of_copies_hides_nobody() {
         // A vector as near as the tenth is as good as the tenth: copies cannot be told apart.
         let distances = |effort| {
             let rows = search(&snapshot, &probe, 10, effort);
-            let measure = |row| facesearch_core::l2_squared(&probe, snapshot.vector(Row(row)));
-            rows.into_iter().map(measure).collect::<Vec<f32>>()
+            let measure = |row| squared_distance(&probe, snapshot.vector(Row(row)));
+            rows.into_iter().map(measure).collect::<Vec<f64>>()
         };
         let farthest = distances(Effort::Exact)[9] + 1e-5;
         hits += distances(Effort::Balanced).iter().filter(|d| **d <= farthest).count();
@@ -242,7 +245,7 @@ fn codes_keep_distances() {
             &mut found,
         );
         let got = (found[0] as f32).sqrt() * quantiser.step;
-        let want = facesearch_core::l2_squared(a, b).sqrt();
+        let want = distance(a, b).get();
         assert!((got - want).abs() < 0.02, "{got}, not {want}");
     }
 }
@@ -265,9 +268,9 @@ fn a_filter_finds_the_nearest(dim: usize) {
     let probes = clustered(60, dim, 52);
     let embeddings: Vec<Embedding> =
         probes.iter().map(|probe| Embedding::new(probe.clone(), Metric::L2).unwrap()).collect();
-    let together = snapshot.candidates_of_each(&embeddings, 10, Effort::Balanced).unwrap();
-    for (probe, together) in embeddings.iter().zip(together) {
-        let alone = snapshot.candidates(probe, 10, Effort::Balanced).unwrap();
+    let together = snapshot.search(&SearchRequest::new(&embeddings, 10)).unwrap();
+    for (probe, together) in embeddings.chunks(1).zip(together) {
+        let alone = snapshot.search(&SearchRequest::new(probe, 10)).unwrap().remove(0);
         assert_eq!(
             (together.rows, together.exact, together.examined),
             (alone.rows, false, alone.examined)
@@ -287,7 +290,8 @@ fn a_filter_finds_the_nearest(dim: usize) {
             let want: Vec<Row> =
                 oracle(&left, probe, 10).into_iter().map(|i| rows[i as usize]).collect();
             let probe = Embedding::new(probe.clone(), Metric::L2).unwrap();
-            let found = snapshot.candidates_among(&probe, 10, Effort::Balanced, &among).unwrap();
+            let request = SearchRequest::new(std::slice::from_ref(&probe), 10).among(&among);
+            let found = snapshot.search(&request).unwrap().remove(0);
             assert!(found.rows.iter().all(|row| among.contains(*row)));
             assert_eq!(found.rows.len(), 10);
             hits += want.iter().filter(|row| found.rows.contains(row)).count();

@@ -5,22 +5,11 @@ use facesearch_core::StoreError;
 use super::certificate::Task;
 use super::flat::{self, BuildOptions};
 use super::graph::Graph;
-use super::hnsw;
 use super::layout::Layout;
 use super::quantiser::Quantiser;
 use super::sketch::Sketches;
 use crate::files::{DataFile, FileSeal, Header, Kind};
 use crate::kernels::LINE;
-
-/// What builds the graphs of segments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum GraphBuilder {
-    /// The builder of this crate: byte codes, all cores, any size.
-    #[default]
-    Flat,
-    /// hnsw_rs: 3 KB and about fifteen times the work a face, one core; for tens of thousands.
-    HnswRs,
-}
 
 /// Recall@10 that codes of a few directions must reach to be used.
 const ENOUGH: f32 = 0.99;
@@ -30,15 +19,11 @@ pub(crate) fn write_segment<'a>(
     mut file: DataFile,
     n: usize,
     dim: usize,
-    builder: GraphBuilder,
     vector: impl Fn(usize) -> &'a [f32] + Sync,
 ) -> Result<FileSeal, StoreError> {
     let task = Task::new(n, &vector);
     let build = |quantiser: &Quantiser| {
-        let graph = match builder {
-            GraphBuilder::Flat => flat::build(n, quantiser, BuildOptions::default(), &vector),
-            GraphBuilder::HnswRs => hnsw::build(n, quantiser, &vector),
-        };
+        let graph = flat::build(n, quantiser, BuildOptions::default(), &vector);
         let walks = task.walks(&graph, quantiser);
         let sketches = quantiser
             .has_many_directions()

@@ -15,6 +15,7 @@ pub(crate) const NO_ROW: u32 = u32::MAX;
 
 /// Bytes of a record: id, photo, identity, whether quality is known, and sixteen floats.
 const RECORD: usize = 84;
+const PHOTO_AT: usize = 8;
 const IDENTITY_AT: usize = 12;
 const FLOATS_AT: usize = 20;
 
@@ -53,7 +54,7 @@ impl Faces {
         let identity = u32_at(record, IDENTITY_AT);
         FaceView {
             id: FaceId(u64_at(record, 0)),
-            photo: PhotoIndex(u32_at(record, 8)),
+            photo: PhotoIndex(u32_at(record, PHOTO_AT)),
             identity: (identity != NO_IDENTITY).then_some(IdentityIndex(identity)),
             face: DetectedFace {
                 bbox: BoundingBox { x: float(0), y: float(1), width: float(2), height: float(3) },
@@ -62,6 +63,16 @@ impl Faces {
             },
             quality: (u32_at(record, 16) == 1).then_some(Quality(float(15))),
         }
+    }
+
+    /// The number of its photo alone.
+    pub(crate) fn photo(&self, row: u32) -> u32 {
+        u32_at(self.record(row), PHOTO_AT)
+    }
+
+    /// The number of its identity alone, or [`NO_IDENTITY`].
+    pub(crate) fn identity(&self, row: u32) -> u32 {
+        u32_at(self.record(row), IDENTITY_AT)
     }
 
     /// The face's number alone.

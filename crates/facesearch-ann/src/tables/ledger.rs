@@ -12,6 +12,9 @@ use crate::files::{DataFile, FileSeal, Header, Kind, Mapped, u32_at};
 
 const FIXED: usize = 13;
 
+/// The greatest byte for an outcome.
+const DUPLICATE: u8 = 5;
+
 /// Writes the ledger of `store`; an empty one where there is no store.
 pub(crate) fn write_ledger(
     store: Option<&dyn FaceStore>,
@@ -44,7 +47,7 @@ fn line(path: &Path, entry: &FileEntry) -> Vec<u8> {
         Outcome::Rejected(why) => (2, 0, why.as_bytes().to_vec()),
         Outcome::Undecodable(why) => (3, 0, why.as_bytes().to_vec()),
         Outcome::Unreadable(why) => (4, 0, why.as_bytes().to_vec()),
-        Outcome::DuplicateOf(other) => (5, 0, bytes_of(other).into_owned()),
+        Outcome::DuplicateOf(other) => (DUPLICATE, 0, bytes_of(other).into_owned()),
     };
     let path = bytes_of(path);
     let mut line = Vec::with_capacity(FIXED + path.len() + text.len());
@@ -71,39 +74,57 @@ impl Ledger {
         self.file.header().count
     }
 
+    /// Checks every byte, and that they are the lines that there should be.
     pub(crate) fn check_all(&self) -> Result<(), GalleryError> {
-        self.file.check_all()
+        self.file.check_all()?;
+        self.lines().try_for_each(|line| line.map(drop))
     }
 
     /// Every line, in order.
     pub(crate) fn read(&self) -> Result<Vec<(PathBuf, Outcome)>, GalleryError> {
-        self.check_all()?;
+        self.file.check_all()?;
+        self.lines().map(|line| Ok(line?.read())).collect()
+    }
+
+    fn lines(&self) -> impl Iterator<Item = Result<Line<'_>, GalleryError>> {
         let mut rest = &self.file.bytes()[Header::LEN..];
-        let mut lines = Vec::new();
-        for _ in 0..self.len() {
-            let (line, tail) =
-                split(rest).ok_or_else(|| self.file.corrupt("a line reaches beyond its end"))?;
-            lines.push(line);
+        (0..self.len()).map(move |_| {
+            let split = Line::split(rest);
+            let (line, tail) = split.ok_or_else(|| self.file.corrupt("a line in it is none"))?;
             rest = tail;
-        }
-        Ok(lines)
+            Ok(line)
+        })
     }
 }
 
-/// The first line of `bytes`, and what follows it.
-fn split(bytes: &[u8]) -> Option<((PathBuf, Outcome), &[u8])> {
-    let (fixed, rest) = bytes.split_at_checked(FIXED)?;
-    let (path, rest) = rest.split_at_checked(u32_at(fixed, 5) as usize)?;
-    let (text, rest) = rest.split_at_checked(u32_at(fixed, 9) as usize)?;
-    let why = || String::from_utf8_lossy(text).into_owned();
-    let outcome = match fixed[0] {
-        0 => Outcome::Faces(u32_at(fixed, 1)),
-        1 => Outcome::NoFace,
-        2 => Outcome::Rejected(why()),
-        3 => Outcome::Undecodable(why()),
-        4 => Outcome::Unreadable(why()),
-        5 => Outcome::DuplicateOf(path_of(text)),
-        _ => return None,
-    };
-    Some(((path_of(path), outcome), rest))
+/// A line as it lies in the file.
+struct Line<'a> {
+    outcome: u8,
+    faces: u32,
+    path: &'a [u8],
+    text: &'a [u8],
+}
+
+impl<'a> Line<'a> {
+    /// The first line of `bytes`, and what follows it.
+    fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (fixed, rest) = bytes.split_at_checked(FIXED)?;
+        let (path, rest) = rest.split_at_checked(u32_at(fixed, 5) as usize)?;
+        let (text, rest) = rest.split_at_checked(u32_at(fixed, 9) as usize)?;
+        let (outcome, faces) = (fixed[0], u32_at(fixed, 1));
+        (outcome <= DUPLICATE).then_some((Self { outcome, faces, path, text }, rest))
+    }
+
+    fn read(&self) -> (PathBuf, Outcome) {
+        let why = || String::from_utf8_lossy(self.text).into_owned();
+        let outcome = match self.outcome {
+            0 => Outcome::Faces(self.faces),
+            1 => Outcome::NoFace,
+            2 => Outcome::Rejected(why()),
+            3 => Outcome::Undecodable(why()),
+            4 => Outcome::Unreadable(why()),
+            _ => Outcome::DuplicateOf(path_of(self.text)),
+        };
+        (path_of(self.path), outcome)
+    }
 }

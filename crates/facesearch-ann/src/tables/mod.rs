@@ -48,17 +48,25 @@ impl Strings {
         self.offsets + i * 8..self.offsets + i * 8 + 16
     }
 
-    /// Where in the file string `i` is; empty where its offsets make no sense, which checked ones do.
-    fn range(&self, file: &Mapped, i: usize) -> Range<usize> {
+    /// Where in the file string `i` is; `None` where its offsets make no sense.
+    fn range(&self, file: &Mapped, i: usize) -> Option<Range<usize>> {
         let place = self.offsets_of(i);
         let [start, end] = [place.start, place.start + 8].map(|at| {
             let offset = usize::try_from(u64_at(file.bytes(), at)).unwrap_or(usize::MAX);
             offset.saturating_add(Header::LEN)
         });
-        if start <= end && end <= self.offsets { start..end } else { 0..0 }
+        (start <= end && end <= self.offsets).then_some(start..end)
     }
 
+    /// Checks string `i` and what says where it is. Panics where there is no such string.
+    fn check(&self, file: &Mapped, i: usize) -> Result<(), GalleryError> {
+        file.check(self.offsets_of(i))?;
+        let range = self.range(file, i);
+        file.check(range.ok_or_else(|| file.corrupt("a string in it lies outside"))?)
+    }
+
+    /// String `i`; empty where [`check`](Self::check) would fail.
     fn get<'a>(&self, file: &'a Mapped, i: usize) -> &'a [u8] {
-        &file.bytes()[self.range(file, i)]
+        self.range(file, i).and_then(|range| file.bytes().get(range)).unwrap_or_default()
     }
 }

@@ -34,8 +34,7 @@ impl Photos {
         if photo as usize >= self.len() {
             return Err(self.file.corrupt("a face is in a photo that is not there"));
         }
-        self.file.check(self.paths.offsets_of(photo as usize))?;
-        self.file.check(self.paths.range(&self.file, photo as usize))
+        self.paths.check(&self.file, photo as usize)
     }
 
     /// The path of a photo. Panics where there is no such photo.

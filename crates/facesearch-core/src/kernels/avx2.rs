@@ -34,6 +34,15 @@ pub(super) unsafe fn l2_squared(a: &[f32], b: &[f32]) -> f32 {
 
 /// # Safety
 ///
+/// The CPU must have AVX2.
+// Without FMA, whose results differ in the last digit.
+#[target_feature(enable = "avx2")]
+pub(super) unsafe fn squared_distance(a: &[f32], b: &[f32]) -> f64 {
+    super::portable_squared_distance(a, b)
+}
+
+/// # Safety
+///
 /// The CPU must have AVX2 and FMA.
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn products(panel: &[f32], rows: &[f32], sums: &mut [[f32; LANES]; ROWS]) {

@@ -15,12 +15,12 @@ fn kernels() -> Vec<Kernel> {
     let mut all: Vec<Kernel> = vec![("portable", portable)];
     #[cfg(target_arch = "x86_64")]
     {
-        if detected() >= KernelLevel::Avx2 {
-            // SAFETY: AVX2 and FMA were just detected; the tests pass slices of equal length.
+        if kernel_level() >= KernelLevel::Avx2 {
+            // SAFETY: AVX2 and FMA are there; the tests pass slices of equal length.
             all.push(("avx2", |a, b| unsafe { avx2::l2_squared(a, b) }));
         }
-        if detected() >= KernelLevel::Avx512 {
-            // SAFETY: AVX-512 was just detected; the tests pass slices of equal length.
+        if kernel_level() >= KernelLevel::Avx512 {
+            // SAFETY: AVX-512 is there; the tests pass slices of equal length.
             all.push(("avx512", |a, b| unsafe { avx512::l2_squared(a, b) }));
         }
     }
@@ -38,8 +38,9 @@ proptest! {
             let got = f64::from(kernel(&a, &b));
             prop_assert!((got - want).abs() <= 1e-5 * want.max(1.0), "{name}: {got}, not {want}");
         }
-        let got = l2_squared_f64(&a, &b);
+        let got = squared_distance(&a, &b);
         prop_assert!((got - want).abs() <= 1e-12 * want.max(1.0), "in f64: {got}, not {want}");
+        prop_assert_eq!(got.to_bits(), portable_squared_distance(&a, &b).to_bits());
     }
 
     #[test]
@@ -61,7 +62,7 @@ proptest! {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             all.push([[1.0; LANES]; ROWS]);
-            // SAFETY: AVX2 and FMA were just detected.
+            // SAFETY: AVX2 and FMA are there.
             unsafe { avx2::products(panel, rows, &mut all[2]) };
         }
         for r in 0..ROWS {

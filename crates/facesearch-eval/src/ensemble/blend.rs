@@ -1,8 +1,8 @@
 //! A weighted sum of several distances, as a probability: the ensemble for few labelled pairs.
 //!
 //! Logistic regression with a ridge, by Newton's method. It has one number to learn for each
-//! distance, and its weights can be those of an index. `docs/benchmarks.md` has it beside boosted
-//! trees and single models; on LFW's View 1 nothing tells them apart.
+//! distance, and its weights can be those of an index. `docs/benchmarks/ensembles.md` has it beside
+//! boosted trees and single models; on LFW's View 1 nothing tells them apart.
 
 use serde::{Deserialize, Serialize};
 

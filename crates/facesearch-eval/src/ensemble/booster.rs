@@ -33,8 +33,8 @@ impl Booster {
     /// # Errors
     ///
     /// [`EvalError::Booster`] with the line where the text is damaged or cut off,
-    /// [`EvalError::BoosterKind`] where it uses what is not read here: several outputs, linear trees,
-    /// an objective whose sums are neither predictions nor log-odds (Poisson, square roots).
+    /// [`EvalError::BoosterKind`] where it uses what is not read here: several outputs, linear
+    /// trees, an objective whose sums are neither predictions nor log-odds (Poisson, square roots).
     pub fn parse(text: &str) -> Result<Self, EvalError> {
         parse::booster(text)
     }
@@ -54,9 +54,9 @@ impl Booster {
         self.link
     }
 
-    /// The sum of the trees for one row of features; `NaN` stands for a missing one. For a random
-    /// forest it is the sum too, though [`predict`](Self::predict) goes by the mean: so has LightGBM
-    /// it.
+    /// The sum of the trees for one row of features; `NaN` stands for a missing one. As in
+    /// LightGBM, it is the sum for a random forest too, though [`predict`](Self::predict) uses the
+    /// mean there.
     ///
     /// # Errors
     ///

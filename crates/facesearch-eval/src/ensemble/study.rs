@@ -30,8 +30,8 @@ pub struct Distances {
 pub enum Kind {
     /// By one distance.
     Single,
-    /// By the root of the mean of the models' squared distances, each in units of its own threshold:
-    /// the distance in an index of several models that count alike.
+    /// By the root of the mean of the models' squared distances, each in units of its own
+    /// threshold: the distance in an index of several models that count alike.
     EqualParts,
     /// By logistic regression on the same squares: the distance in an index whose models count as
     /// their weights say.
@@ -106,15 +106,16 @@ pub struct Part {
 
 /// Learns on `train` and judges `test`.
 ///
-/// A pair that lacks a distance is not learnt from, and is called different by everybody. Single
+/// A pair that lacks a distance is not learned from, and every contender calls it different. Single
 /// distances and equal parts decide by the threshold that was best on the training pairs, blend and
-/// booster by a probability of one half. `booster` may bring trees that are grown already; they find
-/// their features by name.
+/// booster by a probability of one half. `booster` may bring trees that are trained already; they
+/// find their features by name.
 ///
 /// # Errors
 ///
 /// [`EvalError::TooFew`] where pairs of one kind are missing, [`EvalError::Features`] where the two
-/// have other columns, [`EvalError::NoFeature`] where the booster wants another one, and what [`Booster::train`] and [`Blend::fit`] report.
+/// have other columns, [`EvalError::NoFeature`] where the booster wants another one, and those of
+/// [`Booster::train`] and [`Blend::fit`].
 pub fn study(
     train: &Distances,
     test: &Distances,
@@ -132,13 +133,13 @@ pub fn study(
     sum_up(train.rows.len(), test, names, &judged, &learnt.train_accuracy, learnt.weights(), how)
 }
 
-/// Learns on all folds but one and judges that one, for each; `fold[i]` is the fold of row `i`, from
-/// 0. The figures are those of all pairs together.
+/// Learns on all folds but one and judges that one, for each fold. `fold[i]` is the fold of row
+/// `i`, from 0. The figures are those of all pairs together.
 ///
 /// # Errors
 ///
-/// As [`study`], and [`EvalError::TooFew`] for fewer than two folds. Panics if `fold` is not as long
-/// as the rows.
+/// As [`study`], and [`EvalError::TooFew`] for fewer than two folds. Panics if `fold` is not as
+/// long as the rows.
 pub fn study_folds(
     pairs: &Distances,
     fold: &[usize],

@@ -1,6 +1,6 @@
-//! Boosted trees learnt from labelled pairs.
+//! Boosted trees learned from labelled pairs.
 //!
-//! The forest is grown by `forust` (XGBoost's algorithm: second-order logistic loss, histograms) and
+//! The trees are grown by `forust` (XGBoost's algorithm: second-order logistic loss, histograms),
 //! then kept in the form in which LightGBM's models are read, so there is one way to predict.
 //!
 //! Distances come with knowledge that a few thousand pairs cannot teach: a larger one never makes
@@ -33,7 +33,7 @@ pub struct TrainOptions {
 
 impl Default for TrainOptions {
     /// The usual first try. Over the training pairs of LFW's View 1, ten folds do not tell the
-    /// settings around it apart (`docs/benchmarks.md`).
+    /// settings around it apart (`docs/benchmarks/ensembles.md`).
     fn default() -> Self {
         Self {
             trees: 100,
@@ -71,15 +71,15 @@ impl Booster {
     /// Learns from rows of features, such as the distances of several models, and the truth;
     /// `NaN` stands for a missing feature.
     ///
-    /// In a feature's name, what LightGBM does not allow there (white space, `,:[]{}"`) becomes `_`. The same rows in the same order
-    /// always give the same trees.
+    /// In a feature's name, what LightGBM does not allow (white space, `,:[]{}"`) becomes `_`.
+    /// The same rows in the same order always give the same trees.
     ///
     /// # Errors
     ///
     /// [`EvalError::TooFew`] without a row of each truth, [`EvalError::Features`] where a row has
     /// not one value for each name, [`EvalError::Option`] for an infinite feature or an option out
-    /// of bounds, [`EvalError::Training`] where the trees cannot be grown. Panics where there is not
-    /// one truth for each row.
+    /// of bounds, [`EvalError::Training`] where the trees cannot be grown. Panics where there is
+    /// not one truth for each row.
     pub fn train(
         names: &[String],
         rows: &[Vec<f64>],

@@ -1,7 +1,7 @@
 //! A booster as LightGBM's text, which LightGBM reads back.
 //!
-//! Counts and weights of the training rows are left out: LightGBM wants them for its explanations of
-//! predictions, not for predictions.
+//! Counts and weights of the training rows are left out. LightGBM needs them to explain
+//! predictions, not to predict.
 
 use std::fmt::{Display, Write};
 

@@ -1,10 +1,10 @@
 //! Does a calibrated threshold keep what it promises, and what lies beyond the people there are?
 
+use facesearch_people::calibrate::Impostors;
 use serde::Serialize;
 
 use super::{OpenSet, OpenSetPoint, Outcome, report::by_person};
 use crate::EvalError;
-use crate::calibrate::Impostors;
 use crate::pairs::{Bootstrap, Interval, intervals};
 
 /// A threshold that was made for a false alarm rate, tried on outsiders it has not seen.
@@ -22,8 +22,8 @@ pub struct Kept {
 ///
 /// # Errors
 ///
-/// [`EvalError::Option`] where a wanted rate is none; [`EvalError::TooFew`] without searches of both
-/// kinds.
+/// [`EvalError::People`] where a wanted rate is not above 0 and below 1; [`EvalError::TooFew`]
+/// without searches of both kinds.
 pub fn kept(
     set: &OpenSet,
     impostors: &Impostors,

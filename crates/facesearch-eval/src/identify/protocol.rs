@@ -1,8 +1,8 @@
 //! Who is enrolled, with which photos, and who stays outside.
 
+use facesearch_people::Random;
 use serde::Serialize;
 
-use crate::random::Random;
 use crate::{EvalError, Faces};
 
 /// How to make an experiment of labelled faces.

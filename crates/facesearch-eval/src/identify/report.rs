@@ -38,19 +38,19 @@ pub struct IdentifyReport {
     pub ranks: Vec<(usize, f64, Option<Interval>)>,
     /// Misses at the false alarm rates 0.1, 0.01 and 0.001.
     pub fnir: Vec<FnirAtFpir>,
-    /// The threshold that was asked about.
-    pub threshold: f64,
+    /// The threshold that was asked about, if there was one.
+    pub threshold: Option<f64>,
     /// What it did.
-    pub counts: AtThreshold,
+    pub counts: Option<AtThreshold>,
     /// FPIR and FNIR at it.
     pub fixed: Option<OpenSetPoint>,
 }
 
-/// Sums up one gallery size.
+/// Sums up one gallery size. Without a `threshold` the figures at a fixed one are left out.
 ///
 /// Resampling draws people, not photos: the photos of one person fail together, and intervals
 /// that forget this are too narrow.
-pub fn report(set: &OpenSet, threshold: f64, how: &Bootstrap) -> IdentifyReport {
+pub fn report(set: &OpenSet, threshold: Option<f64>, how: &Bootstrap) -> IdentifyReport {
     let by_person = by_person(set);
     let people: Vec<&[Outcome]> = by_person.values().map(Vec::as_slice).collect();
     let around = intervals(&people, how, |sample| {
@@ -58,7 +58,10 @@ pub fn report(set: &OpenSet, threshold: f64, how: &Bootstrap) -> IdentifyReport 
     });
     let ranks = RANKS.iter().zip(&around);
     let fnir = RATES.iter().zip(around.iter().skip(RANKS.len()));
-    let fixed = set.fpir(threshold).zip(set.fnir(threshold));
+    let at = |threshold| {
+        let (fpir, fnir) = (set.fpir(threshold)?, set.fnir(threshold)?);
+        Some(OpenSetPoint { threshold, fpir, fnir })
+    };
     IdentifyReport {
         people: set.people,
         known: set.known(),
@@ -75,8 +78,8 @@ pub fn report(set: &OpenSet, threshold: f64, how: &Bootstrap) -> IdentifyReport 
             })
             .collect(),
         threshold,
-        counts: set.at(threshold),
-        fixed: fixed.map(|(fpir, fnir)| OpenSetPoint { threshold, fpir, fnir }),
+        counts: threshold.map(|threshold| set.at(threshold)),
+        fixed: threshold.and_then(at),
     }
 }
 

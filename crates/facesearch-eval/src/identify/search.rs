@@ -1,10 +1,10 @@
 //! Compares every probe with every enrolled person, for several gallery sizes at once.
 
-use facesearch_core::{Metric, l2_squared};
+use facesearch_core::{Metric, distance};
+use facesearch_people::calibrate::{Impostors, nearest_impostors};
 use rayon::prelude::*;
 
 use super::{Mate, OpenSet, Outcome, Split};
-use crate::calibrate::{Impostors, nearest_impostors};
 use crate::evidence::{Fusion, template};
 use crate::{EvalError, Faces};
 
@@ -55,7 +55,7 @@ pub fn run(
 ///
 /// # Errors
 ///
-/// [`EvalError::TooFew`] where there are too few people to learn from.
+/// [`EvalError::People`] where there are too few people to learn from.
 pub fn own_impostors(
     faces: &Faces,
     split: &Split,
@@ -73,7 +73,7 @@ pub fn own_impostors(
         let others = gallery.iter().enumerate().filter(|(other, _)| *other != place);
         others.map(|(_, one)| score(probe, one, fusion)).collect()
     };
-    nearest_impostors((0..rows.len()).map(scores))
+    Ok(nearest_impostors((0..rows.len()).map(scores))?)
 }
 
 /// What the gallery keeps of a person: all photos, or their template (all photos, should they
@@ -91,8 +91,7 @@ fn enrolled<'a>(
 }
 
 fn score(probe: &[f32], photos: &[Vec<f32>], fusion: Fusion) -> f32 {
-    let mut distances: Vec<f32> =
-        photos.iter().map(|photo| l2_squared(probe, photo).sqrt()).collect();
+    let mut distances: Vec<f32> = photos.iter().map(|photo| distance(probe, photo).get()).collect();
     fusion.score(&mut distances).unwrap_or(f32::INFINITY)
 }
 

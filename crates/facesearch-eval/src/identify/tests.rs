@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use facesearch_core::Metric;
+use facesearch_people::{PeopleError, Random};
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
@@ -113,7 +114,8 @@ proptest! {
                     .filter(|(p, told)| named(told).is_some_and(|n| n != *p)).count();
                 let alarm = outside.iter().filter(|(_, told)| named(told).is_some()).count();
                 let got = set.at(t);
-                prop_assert_eq!((got.right, got.wrong_name, got.false_alarm), (right, wrong, alarm));
+                let counted = (got.right, got.wrong_name, got.false_alarm);
+                prop_assert_eq!(counted, (right, wrong, alarm));
                 prop_assert_eq!(got.false_unknown, inside.len() - right - wrong);
                 prop_assert_eq!(got.right_unknown, outside.len() - alarm);
                 let share = |n, of: usize| (of > 0).then(|| n as f64 / of as f64);
@@ -180,13 +182,13 @@ fn a_report_says_where_it_rests_on_too_few_outsiders() {
     let split = split(&faces, &Protocol::default()).unwrap();
     let sets = run(&faces, &split, &[15, 99], Fusion::Nearest, Metric::L2);
     assert_eq!(sets.len(), 1, "15 people and 'at most 99' are the same gallery");
-    let made = report(&sets[0], 2.0, &Bootstrap::default());
+    let made = report(&sets[0], Some(2.0), &Bootstrap::default());
     assert_eq!((made.people, made.known, made.unknown), (15, 15, 30));
     let supported: Vec<bool> = made.fnir.iter().map(|at| at.supported).collect();
     assert_eq!(supported, [true, false, false]);
-    assert_eq!(made, report(&sets[0], 2.0, &Bootstrap::default()));
+    assert_eq!(made, report(&sets[0], Some(2.0), &Bootstrap::default()));
     // Without resamples there are no intervals, and the same figures.
-    let bare = report(&sets[0], 2.0, &Bootstrap { resamples: 0, ..Bootstrap::default() });
+    let bare = report(&sets[0], Some(2.0), &Bootstrap { resamples: 0, ..Bootstrap::default() });
     assert_eq!(bare.ranks.len(), made.ranks.len());
     let points = |made: &IdentifyReport| made.fnir.iter().map(|at| at.point).collect::<Vec<_>>();
     assert_eq!(points(&bare), points(&made));
@@ -202,12 +204,12 @@ fn an_experiment_without_sense_is_refused() {
     assert!(matches!(split(1, f64::NAN), Err(EvalError::Option { .. })));
     assert!(matches!(split(1, 0.0), Err(EvalError::TooFew { .. })));
     let mixed = Faces::new([("a", vec![0.0]), ("b", vec![0.0, 1.0])]);
-    assert!(matches!(mixed, Err(EvalError::Dimension { expected: 1, got: 2 })));
+    assert!(matches!(mixed, Err(PeopleError::Dimension { expected: 1, got: 2 })));
 }
 
 /// Points drawn alike, so that no person is a better mistake than another.
 fn cloud(people: usize, photos: usize) -> Faces {
-    let mut random = crate::random::Random::new(3);
+    let mut random = Random::new(3);
     let mut number = || random.below(1 << 20) as f32 / (1 << 20) as f32 - 0.5;
     let mut faces = Vec::new();
     for person in 0..people {

@@ -4,9 +4,8 @@
 //! figure again, and cut the tails off the results. The trap: it treats items as independent. Pairs
 //! that share a person are not, so for them the interval is somewhat too narrow.
 
+use facesearch_people::Random;
 use serde::Serialize;
-
-use crate::random::Random;
 
 /// How to resample.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -36,9 +35,9 @@ pub struct Interval {
 
 /// An interval for each figure that `figures` computes from a resampled list of items.
 ///
-/// `figures` always returns the same number of figures; one that cannot be computed on some
-/// resample is `NaN` there, and is left out of its interval. `None` where it never could be, and for
-/// all without resamples.
+/// `figures` always returns the same number of figures. A figure that cannot be computed on a
+/// resample is `NaN` there, and is left out of its interval. `None` where it never could be
+/// computed, and for all figures without resamples.
 pub fn intervals<T: Clone>(
     items: &[T],
     how: &Bootstrap,

@@ -49,10 +49,10 @@ pub struct PairsReport {
     pub tar: Vec<TarAtFar>,
     /// The threshold that would have decided best, chosen with the answers in view.
     pub best: Option<BestThreshold>,
-    /// The threshold that was asked about.
-    pub threshold: f64,
+    /// The threshold that was asked about, if there was one.
+    pub threshold: Option<f64>,
     /// What it did.
-    pub counts: Counts,
+    pub counts: Option<Counts>,
     /// Share of right decisions at it.
     pub accuracy: Option<f64>,
     /// Interval of `accuracy`.
@@ -67,7 +67,8 @@ pub struct PairsReport {
     pub f1_interval: Option<Interval>,
 }
 
-/// Sums up `trials`; `fold` gives each trial's fold, where there are folds.
+/// Sums up `trials`; `fold` gives each trial's fold, where there are folds. Without a `threshold`
+/// the figures at a fixed one are left out.
 ///
 /// # Errors
 ///
@@ -75,11 +76,11 @@ pub struct PairsReport {
 pub fn report(
     trials: &[Trial],
     fold: Option<&[usize]>,
-    threshold: f64,
+    threshold: Option<f64>,
     how: &Bootstrap,
 ) -> Result<PairsReport, EvalError> {
     let roc = Roc::new(trials)?;
-    let counts = Counts::at(trials, threshold);
+    let counts = threshold.map(|threshold| Counts::at(trials, threshold));
     let different = trials.iter().filter(|trial| !trial.same()).count();
     let around = intervals(trials, how, |sample| figures(sample, threshold));
     let tar = RATES.iter().zip(&around[4..]).map(|(far, interval)| {
@@ -105,25 +106,25 @@ pub fn report(
         best: best_threshold(trials),
         threshold,
         counts,
-        accuracy: counts.accuracy(),
+        accuracy: counts.as_ref().and_then(Counts::accuracy),
         accuracy_interval: around[2],
-        precision: counts.precision(),
-        recall: counts.recall(),
-        f1: counts.f1(),
+        precision: counts.as_ref().and_then(Counts::precision),
+        recall: counts.as_ref().and_then(Counts::recall),
+        f1: counts.as_ref().and_then(Counts::f1),
         f1_interval: around[3],
     })
 }
 
 /// AUC, EER, accuracy, F1 and the true accept rates of one resample, in that order.
-fn figures(sample: &[Trial], threshold: f64) -> Vec<f64> {
-    let counts = Counts::at(sample, threshold);
+fn figures(sample: &[Trial], threshold: Option<f64>) -> Vec<f64> {
+    let counts = threshold.map(|threshold| Counts::at(sample, threshold));
     let roc = Roc::new(sample).ok();
     let of_roc = |figure: &dyn Fn(&Roc) -> f64| roc.as_ref().map_or(f64::NAN, figure);
     let mut figures = vec![
         of_roc(&Roc::auc),
         of_roc(&Roc::equal_error_rate),
-        counts.accuracy().unwrap_or(f64::NAN),
-        counts.f1().unwrap_or(f64::NAN),
+        counts.as_ref().and_then(Counts::accuracy).unwrap_or(f64::NAN),
+        counts.as_ref().and_then(Counts::f1).unwrap_or(f64::NAN),
     ];
     let tars = RATES.map(|far| of_roc(&|roc| roc.at_false_accept_rate(far).true_accept_rate));
     figures.extend(tars);

@@ -1,8 +1,9 @@
 //! The receiver operating characteristic: what every threshold would have done.
 
+use facesearch_people::pairs::nearest_first;
 use serde::Serialize;
 
-use super::{Trial, sorted};
+use super::Trial;
 use crate::EvalError;
 
 /// What one threshold does.
@@ -45,7 +46,7 @@ impl Roc {
             false_accept_rate: accepts[0] as f64 / different as f64,
             true_accept_rate: accepts[1] as f64 / same as f64,
         };
-        let sorted = sorted(trials);
+        let sorted = nearest_first(trials);
         let mut accepts = [0, 0];
         let mut points = vec![point(f64::NEG_INFINITY, accepts)];
         for equal in sorted.chunk_by(|a, b| a.distance() == b.distance()) {

@@ -23,7 +23,7 @@ pub(crate) fn contract() -> Contract {
         weights: String::new(),
         dimension: 6,
         metric: Metric::L2,
-        threshold: 0.55,
+        threshold: Some(0.55),
         detector: "fake".into(),
         min_face: 1,
         preprocessing: "none".into(),
@@ -195,7 +195,8 @@ impl FaceFinder for World {
                         if text.contains("blank") && index == 0 {
                             rgb = vec![0; 6];
                         }
-                        // The faces of a photo are of quality 1, 1/2, 1/3, ..., or the first the worst.
+                        // The faces of a photo are of quality 1, 1/2, 1/3, ..., or the first the
+                        // worst.
                         let worst = text.contains("worst first") && index == 0;
                         let quality = if worst { 0.1 } else { 1.0 / (index + 1) as f32 };
                         let quality = Some(Quality(quality));
@@ -362,6 +363,10 @@ impl FaceStore for Mortal<'_> {
 
     fn photo(&self, content: &ContentHash) -> Result<Option<PhotoRecord>, StoreError> {
         self.inner.photo(content)
+    }
+
+    fn is_forgotten(&self, content: &ContentHash) -> Result<bool, StoreError> {
+        self.inner.is_forgotten(content)
     }
 
     fn paths_of(&self, content: &ContentHash) -> Result<Vec<PathBuf>, StoreError> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use facesearch_core::{
-    BoundingBox, Candidates, Contract, DetectedFace, FaceId, FaceView, Landmarks, Metric, TopK,
+    BoundingBox, Contract, DetectedFace, FaceId, FaceView, Landmarks, Metric, ThresholdSource, TopK,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -26,7 +26,7 @@ impl Memory {
             weights: String::new(),
             dimension: 3,
             metric: Metric::L2,
-            threshold: 0.55,
+            threshold: Some(0.55),
             detector: "fake".into(),
             min_face: 1,
             preprocessing: "none".into(),
@@ -52,19 +52,23 @@ impl Gallery for Memory {
     fn identity_count(&self) -> usize {
         self.labels.len()
     }
-    fn candidates(
-        &self,
-        probe: &Embedding,
-        k: usize,
-        _effort: Effort,
-    ) -> Result<Candidates, GalleryError> {
-        let mut top = TopK::new(k);
-        for (i, vector) in self.vectors.iter().enumerate() {
-            let squared = facesearch_core::l2_squared(probe.as_slice(), vector);
-            top.push((Distance::from_squared(squared), Row(i as u32)));
-        }
-        let rows = top.into_sorted().into_iter().map(|(_, row)| row).collect();
-        Ok(Candidates { rows, exact: true, examined: self.len() as u64 })
+    fn fingerprint(&self) -> u64 {
+        1
+    }
+    fn verify(&self) -> Result<(), GalleryError> {
+        Ok(())
+    }
+    fn search(&self, request: &SearchRequest<'_>) -> Result<Vec<Candidates>, GalleryError> {
+        let may_be_found = |row: &Row| request.among.is_none_or(|among| among.contains(*row));
+        let nearest = |probe: &Embedding| {
+            let mut top = TopK::new(request.k);
+            for row in (0..self.len() as u32).map(Row).filter(may_be_found) {
+                top.push((distance(probe.as_slice(), self.vector(row)), row));
+            }
+            let rows = top.into_sorted().into_iter().map(|(_, row)| row).collect();
+            Candidates { rows, exact: true, examined: self.len() as u64 }
+        };
+        Ok(request.probes.iter().map(nearest).collect())
     }
     fn vector(&self, row: Row) -> &[f32] {
         &self.vectors[row.0 as usize]
@@ -101,6 +105,16 @@ fn probe(values: &[f32]) -> Embedding {
     Embedding::new(values.to_vec(), Metric::L2).unwrap()
 }
 
+fn within(l2: f32) -> Threshold {
+    Threshold::new(l2, ThresholdSource::Given).unwrap()
+}
+
+/// The answer for one probe.
+fn ask(gallery: &Memory, at: &[f32], k: usize, threshold: &Threshold) -> Answer {
+    let answers = identify(gallery, &SearchRequest::new(&[probe(at)], k), threshold);
+    answers.unwrap().remove(0)
+}
+
 proptest! {
     #[test]
     fn agrees_with_measuring_everything(
@@ -116,9 +130,8 @@ proptest! {
             .collect();
         let at: Vec<f32> = at.into_iter().map(f32::from).collect();
         let gallery = Memory::new(faces.clone());
-        let threshold = Threshold::new(threshold).unwrap();
-        let options = SearchOptions { k, threshold, effort: Effort::Exact };
-        let answer = identify(&gallery, &probe(&at), &options).unwrap();
+        let threshold = within(threshold);
+        let answer = ask(&gallery, &at, k, &threshold);
 
         let measured: Vec<(f64, usize, Option<u32>)> = faces
             .iter()
@@ -128,7 +141,7 @@ proptest! {
                 (d.sqrt(), row, *who)
             })
             .collect();
-        let within = |d: f64| d as f32 <= threshold.get();
+        let within = |d: f64| d as f32 <= threshold.l2();
         let mut want: Vec<(f64, usize, usize)> = Vec::new();
         for &(d, row, who) in &measured {
             let mates: Vec<_> = match who {
@@ -173,11 +186,12 @@ proptest! {
         let mut among = RowSet::all(gallery.len());
         among.retain(|row| !left_out[row.0 as usize]);
         let among = filtered.then_some(&among);
-        let options = SearchOptions { k, ..SearchOptions::default() };
-        let together = identify_each(&gallery, &probes, &options, among).unwrap();
-        prop_assert_eq!(together.len(), probes.len());
-        for (probe, got) in probes.iter().zip(together) {
-            prop_assert_eq!(got, identify_among(&gallery, probe, &options, among).unwrap());
+        let together = SearchRequest { among, ..SearchRequest::new(&probes, k) };
+        let answers = identify(&gallery, &together, &within(0.55)).unwrap();
+        prop_assert_eq!(answers.len(), probes.len());
+        for (probe, got) in probes.chunks(1).zip(answers) {
+            let alone = SearchRequest { probes: probe, ..together };
+            prop_assert_eq!(vec![got], identify(&gallery, &alone, &within(0.55)).unwrap());
         }
     }
 }
@@ -186,8 +200,7 @@ proptest! {
 fn one_person_with_many_photos_does_not_hide_the_next() {
     let mut faces = vec![(vec![0.0, 0.0, 0.0], Some(0)); 5_000];
     faces.push((vec![1.0, 0.0, 0.0], Some(1)));
-    let options = SearchOptions { k: 2, ..SearchOptions::default() };
-    let answer = identify(&Memory::new(faces), &probe(&[0.0; 3]), &options).unwrap();
+    let answer = ask(&Memory::new(faces), &[0.0; 3], 2, &within(0.55));
     let names: Vec<_> = answer.candidates.iter().map(|c| c.name).collect();
     assert_eq!(names, [0, 1].map(|i| CandidateName::Identity(IdentityIndex(i))));
     assert_eq!(answer.candidates[0].support, 2_500);
@@ -195,16 +208,14 @@ fn one_person_with_many_photos_does_not_hide_the_next() {
 
 #[test]
 fn an_empty_gallery_knows_nobody() {
-    let answer = identify(&Memory::new(vec![]), &probe(&[0.0; 3]), &SearchOptions::default());
-    let answer = answer.unwrap();
+    let answer = ask(&Memory::new(vec![]), &[0.0; 3], 5, &within(0.55));
     assert_eq!((answer.decision, answer.candidates.len()), (Decision::Unknown, 0));
 }
 
 #[test]
 fn a_photo_against_itself_is_at_zero_and_a_threshold_of_zero_accepts_it() {
     let gallery = Memory::new(vec![(vec![0.1, 0.2, 0.3], Some(0)), (vec![0.1, 0.2, 0.4], Some(1))]);
-    let options = SearchOptions { threshold: Threshold::new(0.0).unwrap(), ..Default::default() };
-    let answer = identify(&gallery, &probe(&[0.1, 0.2, 0.3]), &options).unwrap();
+    let answer = ask(&gallery, &[0.1, 0.2, 0.3], 5, &within(0.0));
     assert_eq!(answer.decision, Decision::Match);
     assert_eq!(answer.candidates[0].distance.get(), 0.0);
     assert_eq!(answer.candidates[1].support, 0);

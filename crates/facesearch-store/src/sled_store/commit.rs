@@ -52,8 +52,12 @@ impl Draft<'_> {
                     path: photo.path.clone(),
                     source,
                 })?;
+                if let Some(salt) = self.salt()? {
+                    self.remove(keys::forgotten(&salt, &photo.content));
+                }
                 self.put(keys::photo(&photo.content), &on_disk)
             }
+            Change::Forget(content) => self.forget(content),
             Change::RemovePhoto(content) => {
                 self.remove(keys::photo(content));
                 Ok(())
@@ -65,6 +69,31 @@ impl Draft<'_> {
                 self.put(key, &FaceOnDisk::from(record))
             }
             Change::RemoveFace(id) => self.remove_face(*id),
+        }
+    }
+
+    fn forget(&mut self, content: &ContentHash) -> Result<(), StoreError> {
+        let salt = match self.salt()? {
+            Some(salt) => salt,
+            None => {
+                let mut salt = [0; 32];
+                getrandom::fill(&mut salt).map_err(|error| StoreError::Io {
+                    action: "get random numbers for",
+                    path: self.store.dir.clone(),
+                    source: error.to_string().into(),
+                })?;
+                self.put(keys::SALT.to_vec(), &salt)?;
+                salt
+            }
+        };
+        self.put(keys::forgotten(&salt, content), &())
+    }
+
+    /// What hashes of forgotten contents are keyed with, once there are any.
+    fn salt(&self) -> Result<Option<[u8; 32]>, StoreError> {
+        match self.writes.get(keys::SALT).and_then(Option::as_ref) {
+            Some(salt) => self.store.decode(keys::SALT, salt).map(Some),
+            None => self.store.read(keys::SALT),
         }
     }
 

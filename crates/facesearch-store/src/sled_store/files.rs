@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use facesearch_core::{Contract, StoreError};
 
 use super::guard::guarded;
-use super::{StoreOptions, at, unwritable};
-use crate::checkpoint;
+use super::{StoreOptions, at, threads, unwritable};
 use crate::codec;
 use crate::keys;
 use crate::record::{ContractOnDisk, State};
@@ -17,7 +16,8 @@ use crate::record::{ContractOnDisk, State};
 /// Takes the lock that says who writes, without waiting for it.
 pub(super) fn lock(dir: &Path) -> Result<File, StoreError> {
     let io = |source| at(dir, "lock", source);
-    let file = File::options().create(true).truncate(false).write(true).open(dir.join("lock"));
+    let mut options = facesearch_disk::private();
+    let file = options.create(true).truncate(false).write(true).open(dir.join("lock"));
     let file = file.map_err(io)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -26,8 +26,14 @@ pub(super) fn lock(dir: &Path) -> Result<File, StoreError> {
     }
 }
 
+/// Whether the store in `dir` has a log, without which nothing is in it.
+pub(super) fn has_log(dir: &Path) -> bool {
+    dir.join("sled/db").is_file()
+}
+
 /// sled lets go of its own lock some time after it was dropped, so that one is worth waiting for.
 pub(super) fn open_database(dir: &Path, options: StoreOptions) -> Result<sled::Db, StoreError> {
+    threads::check(dir)?;
     let start = Instant::now();
     loop {
         let config = sled::Config::new()
@@ -40,7 +46,11 @@ pub(super) fn open_database(dir: &Path, options: StoreOptions) -> Result<sled::D
                 return Err(StoreError::Locked { path: dir.into() });
             }
             Err(error) if busy(&error) => std::thread::sleep(Duration::from_millis(20)),
-            opened => return guarded(dir, || opened),
+            opened => {
+                let db = guarded(dir, || opened)?;
+                make_private(&dir.join("sled")).map_err(|error| at(dir, "open", error))?;
+                return Ok(db);
+            }
         }
     }
 }
@@ -60,18 +70,35 @@ pub(super) fn write_first_records(
 
 /// Makes sled's files and their names durable. Its log is one file; the others are few.
 pub(super) fn sync_database(dir: &Path) -> io::Result<()> {
+    let sync_file = &mut |path: &Path| {
+        let file = File::options().write(true).open(path)?;
+        facesearch_disk::make_private(&file)?;
+        file.sync_all()
+    };
+    visit(dir, sync_file, &mut |dir| facesearch_disk::sync_dir(dir))
+}
+
+/// Takes other users' rights from sled's files; sled makes them for everybody to read.
+fn make_private(dir: &Path) -> io::Result<()> {
+    visit(dir, &mut |path| facesearch_disk::make_private(&File::open(path)?), &mut |_| Ok(()))
+}
+
+/// Called with a path.
+type Act<'a> = &'a mut dyn FnMut(&Path) -> io::Result<()>;
+
+/// Visits the files of a database, and each directory after what is in it.
+fn visit(dir: &Path, file: Act<'_>, directory: Act<'_>) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
-            sync_database(&entry.path())?;
-        } else {
-            match File::options().write(true).open(entry.path()) {
-                Ok(file) => file.sync_all()?,
-                // A file that sled has just replaced.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
+            visit(&entry.path(), file, directory)?;
+            continue;
+        }
+        match file(&entry.path()) {
+            // A file that sled has just replaced.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            done => done?,
         }
     }
-    checkpoint::sync_directory(dir)
+    directory(dir)
 }

@@ -1,11 +1,10 @@
 //! Calls into sled, with its panics and its errors made ours.
 
-use std::any::Any;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 
-use facesearch_core::StoreError;
+use facesearch_core::{StoreError, catch_panic, is_refused_write};
 
 /// Runs `call`. A panic is damage: sled panics where its files contradict each other, and on
 /// nothing else that a caller could do.
@@ -15,11 +14,11 @@ pub(super) fn guarded<T>(
 ) -> Result<T, StoreError> {
     // Unwind safe: what sled left in disorder is not looked at again, since every caller gives up
     // the store, or the commit and with it the store, on an error.
-    match catch_unwind(AssertUnwindSafe(call)) {
+    match catch_panic(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(translate(dir, error)),
         Err(panic) => {
-            let what = format!("sled broke: {}", message(panic.as_ref()));
+            let what = format!("sled broke: {panic}");
             Err(StoreError::Corrupt { path: dir.into(), what })
         }
     }
@@ -27,6 +26,9 @@ pub(super) fn guarded<T>(
 
 fn translate(dir: &Path, error: sled::Error) -> StoreError {
     match error {
+        sled::Error::Io(error) if is_refused_write(&error) => {
+            StoreError::Write { action: "write to", path: dir.into(), source: error.into() }
+        }
         sled::Error::Io(error) if !tells_of_damage(&error) => {
             StoreError::Io { action: "use", path: dir.into(), source: error.into() }
         }
@@ -39,10 +41,4 @@ fn translate(dir: &Path, error: sled::Error) -> StoreError {
 fn tells_of_damage(error: &io::Error) -> bool {
     let kinds = [io::ErrorKind::Other, io::ErrorKind::UnexpectedEof, io::ErrorKind::InvalidData];
     error.raw_os_error().is_none() && kinds.contains(&error.kind())
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("without a word").lines().next().unwrap_or_default().to_owned()
 }

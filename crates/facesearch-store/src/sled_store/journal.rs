@@ -1,13 +1,14 @@
 //! The journal in the database, and statements becoming records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use facesearch_core::{FaceId, StoreError};
 
 use super::commit::Draft;
+use super::guard::guarded;
 use super::{SledStore, unwritable};
 use crate::codec;
-use crate::journal::{EntryOnDisk, to_undo};
+use crate::journal::{EntryOnDisk, forget, to_undo};
 use crate::keys;
 use crate::record::FaceOnDisk;
 use crate::{JournalEntry, JournalError, NamedFace, NamedLabel, Naming, Statement};
@@ -37,13 +38,13 @@ impl SledStore {
     }
 
     /// Says something, and returns the number of its journal entry: faces and labels go by it from
-    /// now on, and indexing runs leave it alone. All of it happens or, should the process die, none;
-    /// it survives a power cut once flushed. `None` where all went by it already.
+    /// now on, and indexing runs leave it alone. All of it happens or, should the process die,
+    /// none; it survives a power cut once flushed. `None` where all went by it already.
     ///
     /// # Errors
     ///
-    /// [`JournalError::NoFace`] where a face is not there; [`JournalError::Store`] where the disk or
-    /// its content is bad.
+    /// [`JournalError::NoFace`] where a face is not there; [`JournalError::Store`] where the disk
+    /// or its content is bad.
     pub fn say(&self, statement: &Statement) -> Result<Option<u64>, JournalError> {
         let mut faces = Vec::new();
         for (face, identity) in &statement.faces {
@@ -116,6 +117,61 @@ impl SledStore {
         Ok(number)
     }
 
+    /// `name`, and the labels that names of files give and that stand for it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the disk or its content is bad.
+    pub fn names_of(&self, name: &str) -> Result<BTreeSet<String>, StoreError> {
+        let mut names = BTreeSet::from([name.to_owned()]);
+        self.scan(keys::LABELS, &mut |key, value| {
+            if self.decode::<String>(key, value)? == name {
+                names.extend(keys::label_of(key).map(str::to_owned));
+            }
+            Ok(())
+        })?;
+        Ok(names)
+    }
+
+    /// Takes `names` out of the journal and out of what labels stand for, all at once, and returns
+    /// whether there was anything. For people whose faces have been removed: of what was said of
+    /// them nothing can be taken back afterwards. Entries keep their numbers.
+    ///
+    /// What is forgotten may stay in unused parts of the files until [`rewrite`](Self::rewrite).
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the disk or its content is bad.
+    pub fn forget_names(&self, names: &BTreeSet<String>) -> Result<bool, StoreError> {
+        let is_gone = |face: FaceId| -> Result<bool, StoreError> {
+            Ok(self.get(&keys::face(face))?.is_none())
+        };
+        let entries = forget(self.journal()?, names, is_gone)?;
+        let mut old = Vec::new();
+        for entry in &entries {
+            self.scan(&keys::parts_of_entry(entry.number), &mut |key, _| {
+                old.push(key.to_vec());
+                Ok(())
+            })?;
+        }
+        self.scan(keys::LABELS, &mut |key, value| {
+            let stands_for = self.decode::<String>(key, value)?;
+            if names.contains(&stands_for) || keys::label_of(key).is_some_and(|l| names.contains(l))
+            {
+                old.push(key.to_vec());
+            }
+            Ok(())
+        })?;
+        if old.is_empty() {
+            return Ok(false);
+        }
+        self.write(|draft| {
+            old.into_iter().for_each(|key| draft.remove(key));
+            entries.iter().try_for_each(|entry| draft.put_entry(entry))
+        })?;
+        Ok(true)
+    }
+
     /// The labels, and those that earlier statements made stand for one of them: they go along.
     fn followed(
         &self,
@@ -149,12 +205,9 @@ impl SledStore {
     }
 
     fn last_entry(&self) -> Result<u64, StoreError> {
-        let mut last = 0;
-        self.scan(keys::JOURNAL, &mut |key, _| {
-            last = keys::number_of_entry(key).unwrap_or(last);
-            Ok(())
-        })?;
-        Ok(last)
+        let last =
+            guarded(&self.dir, || self.db().scan_prefix(keys::JOURNAL).next_back().transpose())?;
+        Ok(last.and_then(|(key, _)| keys::number_of_entry(&key)).unwrap_or(0))
     }
 
     fn append(&self, entry: JournalEntry) -> Result<u64, JournalError> {
@@ -164,13 +217,18 @@ impl SledStore {
 }
 
 impl Draft<'_> {
-    /// Writes an entry, and what it says into the records it speaks of.
-    fn append(&mut self, entry: &JournalEntry) -> Result<(), StoreError> {
+    fn put_entry(&mut self, entry: &JournalEntry) -> Result<(), StoreError> {
         let bytes = codec::encode_long(&EntryOnDisk::from(entry));
         let bytes = bytes.map_err(|error| unwritable(&self.store.dir, error))?;
         for (part, chunk) in bytes.chunks(keys::CHUNK).enumerate() {
             self.put_raw(keys::entry(entry.number, part), chunk)?;
         }
+        Ok(())
+    }
+
+    /// Writes an entry, and what it says into the records it speaks of.
+    fn append(&mut self, entry: &JournalEntry) -> Result<(), StoreError> {
+        self.put_entry(entry)?;
         for NamedFace { face, after, .. } in &entry.faces {
             let key = keys::face(*face);
             let Some(record) = self.store.read::<FaceOnDisk>(&key)? else { continue };

@@ -17,7 +17,7 @@ fn contract(dimension: u32) -> Contract {
         weights: String::new(),
         dimension,
         metric: Metric::L2,
-        threshold: 0.55,
+        threshold: Some(0.55),
         detector: "fake".into(),
         min_face: 20,
         preprocessing: "none".into(),
@@ -32,6 +32,7 @@ enum Step {
     Remove { path: u8 },
     PutPhoto { content: u8, faces: Vec<u64> },
     RemovePhoto { content: u8 },
+    Forget { content: u8 },
     Add { content: u8, value: f32 },
     Update { which: prop::sample::Index },
     RemoveFace { which: prop::sample::Index },
@@ -52,7 +53,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0u8..12).prop_map(|path| Step::Remove { path }),
         1 => (content.clone(), vec(any::<u64>(), 0..3)).prop_map(|(content, faces)| Step::PutPhoto { content, faces }),
         1 => content.clone().prop_map(|content| Step::RemovePhoto { content }),
-        3 => (content, any::<f32>().prop_filter("finite", |v| v.is_finite())).prop_map(|(content, value)| Step::Add { content, value }),
+        1 => content.clone().prop_map(|content| Step::Forget { content }),
+        3 => (content, any::<f32>().prop_filter("no norm that is refused", |v| v.abs() < 1e16)).prop_map(|(content, value)| Step::Add { content, value }),
         1 => any::<prop::sample::Index>().prop_map(|which| Step::Update { which }),
         1 => any::<prop::sample::Index>().prop_map(|which| Step::RemoveFace { which }),
     ]
@@ -132,6 +134,7 @@ fn changes(steps: &[Step], next: &mut u64, alive: &mut Vec<u64>, dim: usize) -> 
                 faces: faces.iter().copied().map(FaceId).collect(),
             }),
             Step::RemovePhoto { content } => Change::RemovePhoto(hash(*content)),
+            Step::Forget { content } => Change::Forget(hash(*content)),
             Step::Add { content, value } => {
                 let id = *next;
                 *next += 1;
@@ -171,6 +174,7 @@ fn everything(store: &dyn FaceStore) -> String {
         said += &format!("{:?}\n", store.file(&path(number)).unwrap());
         let content = hash(number);
         said += &format!("{:?} {:?}\n", store.photo(&content).unwrap(), store.paths_of(&content));
+        said += &format!("{:?}\n", store.is_forgotten(&content));
     }
     store
         .for_each_face(&mut |record, vector| {
@@ -250,7 +254,7 @@ fn another_making_is_refused_and_both_are_named() {
 fn where_there_is_no_store_opening_makes_none() {
     let dir = tempfile::tempdir().unwrap();
     let missing = dir.path().join("none");
-    assert!(matches!(SledStore::open(&missing), Err(StoreError::Io { action: "open", .. })));
+    assert!(matches!(SledStore::open(&missing), Err(StoreError::NotFound { .. })));
     assert!(!missing.exists());
 }
 
@@ -265,6 +269,53 @@ fn a_store_older_than_its_checkpoint_is_refused() {
         Err(StoreError::Corrupt { what, .. }) => assert_eq!(what, "of 7 commits only 0 are left"),
         other => panic!("{other:?}"),
     }
+}
+
+/// Whether any file of the store has these bytes.
+fn holds(dir: &Path, bytes: &[u8]) -> bool {
+    let mut folders = vec![dir.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if std::fs::read(path).unwrap().windows(bytes.len()).any(|part| part == bytes) {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+#[test]
+fn a_forgotten_content_is_known_and_its_hash_is_in_no_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SledStore::create_or_open(dir.path(), &contract(3)).unwrap();
+    let photo = |number| {
+        let (outcome, faces) = (Outcome::NoFace, Vec::new());
+        let (content, path) = (hash(number), path(1));
+        Change::PutPhoto(PhotoRecord { content, path, width: 3, height: 5, outcome, faces })
+    };
+    store.commit(&[photo(77), photo(78)]).unwrap();
+    store.flush().unwrap();
+    assert!(holds(dir.path(), &hash(77).0));
+    store.commit(&[Change::RemovePhoto(hash(77)), Change::Forget(hash(77))]).unwrap();
+    drop(store);
+    SledStore::rewrite(dir.path()).unwrap();
+    assert!(!holds(dir.path(), &hash(77).0) && holds(dir.path(), &hash(78).0));
+    let store = SledStore::open(dir.path()).unwrap();
+    assert!(store.is_forgotten(&hash(77)).unwrap() && !store.is_forgotten(&hash(78)).unwrap());
+    // The hash is keyed with numbers of this store alone.
+    let other = tempfile::tempdir().unwrap();
+    let other = SledStore::create_or_open(other.path(), &contract(3)).unwrap();
+    other.commit(&[Change::Forget(hash(77))]).unwrap();
+    let key = |store: &SledStore| {
+        let salt: [u8; 32] = store.read(keys::SALT).unwrap().unwrap();
+        keys::forgotten(&salt, &hash(77))
+    };
+    assert!(key(&store) != key(&other));
+    store.commit(&[photo(77)]).unwrap();
+    assert!(!store.is_forgotten(&hash(77)).unwrap(), "it is taken in again");
 }
 
 #[test]

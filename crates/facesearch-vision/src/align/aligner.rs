@@ -32,9 +32,9 @@ pub struct SquareInBox {
 }
 
 impl SquareInBox {
-    /// For MTCNN's boxes. The shift is the median over 3,365 faces of LFW View 1
-    /// (`pairsDevTrain`) in which both detectors found the same face; the side is a little larger than
-    /// the median there, 0.973, because accuracy hardly depends on it and larger did not do worse
+    /// For MTCNN's boxes. The shift is the median over 3,365 faces of LFW View 1 (`pairsDevTrain`)
+    /// in which both detectors found the same face; the side is a little larger than the median
+    /// there, 0.973, because accuracy hardly depends on it and larger did not do worse
     /// (`docs/alignment.md`).
     pub const MTCNN: Self = Self { side: 1.05, shift: [0.029, 0.078] };
 

@@ -10,9 +10,9 @@
 use std::borrow::Cow;
 
 use facesearch_core::{Chip, Photo};
+use facesearch_nn::{Level, Loops, vectorise};
 
 use super::Similarity;
-use crate::kernels::{Kernel, Level, Simd, launch};
 
 /// Where the five points lie in the mean face, which fills the unit square.
 const MEAN_FACE: [[f64; 2]; 5] = [
@@ -199,7 +199,7 @@ impl Picture<'_> {
         };
         let mut rgb = vec![0; width * height * 3];
         if !rgb.is_empty() {
-            launch(level, Halve { from: self, width, out: &mut rgb });
+            vectorise(level, Halve { from: self, width, out: &mut rgb });
         }
         Picture { width, height, stride: width * 3, rgb: rgb.into() }
     }
@@ -244,8 +244,8 @@ impl Picture<'_> {
     }
 }
 
-/// The smoothing of [`Picture::halved`], row by row: plain Rust that the compiler makes vectors of. Nothing is rounded
-/// before the end, so that down and across may come in either order.
+/// The smoothing of [`Picture::halved`], row by row: plain Rust that the compiler makes vectors of.
+/// Nothing is rounded before the end, so that down and across may come in either order.
 struct Halve<'a> {
     from: &'a Picture<'a>,
     /// Pixels across of the result.
@@ -253,9 +253,9 @@ struct Halve<'a> {
     out: &'a mut [u8],
 }
 
-impl Kernel for Halve<'_> {
+impl Loops for Halve<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self) {
+    fn run(self) {
         let Self { from, width, out } = self;
         let bytes = from.width * 3;
         let (mut down, mut both) = (vec![0u16; bytes], vec![0u8; bytes - 12]);
@@ -285,7 +285,7 @@ fn smooth(v: [u16; 5]) -> u16 {
 
 #[cfg(test)]
 mod tests {
-    use facesearch_core::KernelLevel;
+    use facesearch_cpu::KernelLevel;
     use proptest::prelude::*;
 
     use super::*;

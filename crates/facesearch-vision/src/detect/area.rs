@@ -12,9 +12,8 @@
 use std::ops::{AddAssign, Range};
 
 use facesearch_core::Photo;
+use facesearch_nn::{Level, Loops, vectorise};
 use rayon::prelude::*;
-
-use crate::kernels::{Kernel, Level, Simd, launch};
 
 /// A part of a photo, in whole pixels, inside it and not empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +52,8 @@ impl Scaling {
 
 /// Resizes a region to `size` and writes the part `part` of the result, row by row, to `out`.
 ///
-/// - **Output:** for each pixel `r g b`, scaled as the network was trained. Rows are shared out to the cores that are
-///   free.
+/// - **Output:** for each pixel `r g b`, scaled as the network was trained. Rows are shared out to
+///   the cores that are free.
 ///
 /// Panics where `out` is not three numbers for each pixel of the part.
 pub(super) fn resize_part(
@@ -78,7 +77,7 @@ pub(super) fn resize_part(
         let first = part.y.start + i * together;
         let means =
             Means { photo, region, height: size.height, spans: &spans, first, scaling, out };
-        launch(Level::best(), means);
+        vectorise(Level::best(), means);
     });
 }
 
@@ -104,9 +103,9 @@ struct Means<'a> {
     out: &'a mut [f32],
 }
 
-impl Kernel for Means<'_> {
+impl Loops for Means<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self) {
+    fn run(self) {
         // So many bytes add up to a number of 16 bits, which takes half the time of one of 32.
         if self.region.y.len() / self.height + 2 <= usize::from(u16::MAX / 255) {
             self.run_with::<u16>();

@@ -8,9 +8,9 @@
 //! - **Weights:** `pnet.pt`, `rnet.pt`, `onet.pt` of facenet-pytorch 2.6.0 (MIT), 500,000
 //!   parameters together.
 //! - **Trap:** boxes are only as good as the reference's habits, all kept here: area resizing that
-//!   counts shared pixels twice, squares that start one pixel early, corrections that sometimes count the far
-//!   edge (R-Net, O-Net) and sometimes do not (P-Net), and crops that are cut at the photo's edge
-//!   instead of padded, so that a face there is seen squeezed.
+//!   counts shared pixels twice, squares that start one pixel early, corrections that sometimes
+//!   count the far edge (R-Net, O-Net) and sometimes do not (P-Net), and crops that are cut at the
+//!   photo's edge instead of padded, so that a face there is seen squeezed.
 
 mod nets;
 
@@ -18,12 +18,12 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use facesearch_core::{BoundingBox, DetectedFace, FaceDetector, Landmarks, Photo, VisionError};
+use facesearch_nn::{Network, NetworkError};
 use rayon::prelude::*;
 
 use super::area::{Region, Scaling, Size, resize_part};
 use super::nms::{Candidate, Overlap, suppress};
 use super::pyramid::{Level, STRIDE, WINDOW, bands, levels};
-use crate::network::{Network, NetworkError};
 
 const NAME: &str = "mtcnn";
 
@@ -33,8 +33,8 @@ const CROPS: usize = 128;
 /// How MTCNN looks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MtcnnOptions {
-    /// Faces narrower than this many pixels are not looked for; at least 12, the side of P-Net's square. The work
-    /// grows with the inverse square.
+    /// Faces narrower than this many pixels are not looked for; at least 12, the side of P-Net's
+    /// square. The work grows with the inverse square.
     pub min_face: u32,
     /// What P-Net, R-Net and O-Net must be sure of, in `[0, 1]`, to pass a face on.
     pub thresholds: [f32; 3],

@@ -1,31 +1,31 @@
 //! YuNet: one small network without anchors that sees faces at three strides.
 //!
-//! - **Paper:** Wu, Peng, Yu, *YuNet: A Tiny Millisecond-level Face Detector*, Machine Intelligence Research 2023,
-//!   <https://doi.org/10.1007/s11633-023-1423-y>.
-//! - **Input:** upright pixels, blue first, 0 to 255; filled up with black at the right and the bottom
-//!   to a multiple of 32.
-//! - **Output:** boxes, scores, five points (right eye, left eye, nose, right and left corner of the mouth, as
-//!   seen by the person's opposite: the order of MTCNN).
+//! - **Paper:** Wu, Peng, Yu, *YuNet: A Tiny Millisecond-level Face Detector*, Machine Intelligence
+//!   Research 2023, <https://doi.org/10.1007/s11633-023-1423-y>.
+//! - **Input:** upright pixels, blue first, 0 to 255; filled up with black at the right and the
+//!   bottom to a multiple of 32.
+//! - **Output:** boxes, scores, five points (right eye, left eye, nose, right and left corner of
+//!   the mouth, as seen by the person's opposite: the order of MTCNN).
 //! - **Weights:** `yunet_n_320_320.onnx` of libfacedetection.train (Apache-2.0), 76,000 parameters.
 //!   The size in its name is what the file was written for; the network takes any.
-//! - **Decoding and parity:** OpenCV's `FaceDetectorYN`. At place `(column, row)` of stride `s` the box
-//!   has its centre at `((column + dx) s, (row + dy) s)` and the sides `exp(w) s` and `exp(h) s`, point `i` is at
-//!   `((column + x_i) s, (row + y_i) s)`, and the score is `sqrt(class · objectness)`.
-//! - **Trap:** it was trained on faces up to about 300 pixels, and does not see much larger ones: a photo
-//!   is looked at in steps of 4, from the size at which the smallest face wanted is as small as the
-//!   network can tell down to the size of its training.
+//! - **Decoding and parity:** OpenCV's `FaceDetectorYN`. At place `(column, row)` of stride `s` the
+//!   box has its centre at `((column + dx) s, (row + dy) s)` and the sides `exp(w) s` and `exp(h)
+//!   s`, point `i` is at `((column + x_i) s, (row + y_i) s)`, and the score is `sqrt(class ·
+//!   objectness)`.
+//! - **Trap:** it was trained on faces up to about 300 pixels, and does not see much larger ones: a
+//!   photo is looked at in steps of 4, from the size at which the smallest face wanted is as small
+//!   as the network can tell down to the size of its training.
 
 use std::ops::Range;
 
 use candle_core::{Device, Tensor};
 use facesearch_core::{BoundingBox, DetectedFace, FaceDetector, Landmarks, Photo, VisionError};
+use facesearch_nn::{
+    Activation, Conv2d, Graph, GraphBuilder, Network, NetworkError, NodeId, Op, Window, import_onnx,
+};
 
 use super::area::{Region, Scaling, Size, resize_part};
 use super::nms::{Candidate, Overlap, suppress};
-use crate::import::import_onnx;
-use crate::network::{
-    Activation, Conv2d, Graph, GraphBuilder, Network, NetworkError, NodeId, Op, Window,
-};
 
 const NAME: &str = "yunet";
 
@@ -54,8 +54,8 @@ const SHARED: usize = 320;
 /// How YuNet looks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct YuNetOptions {
-    /// Faces whose longer side is below this many pixels are passed over; from 12. At 16 and below a
-    /// photo is looked at in its own size, above it shrunk in proportion.
+    /// Faces whose longer side is below this many pixels are passed over; from 12. At 16 and below
+    /// a photo is looked at in its own size, above it shrunk in proportion.
     pub min_face: u32,
     /// How sure it must be of a face, in `[0, 1]`.
     pub threshold: f32,
@@ -212,7 +212,8 @@ fn scales(shorter: usize, min_face: u32) -> Vec<f64> {
 #[derive(Debug, Clone, PartialEq)]
 struct Tile {
     pixels: Range<usize>,
-    /// Faces with their centre here are its own; what lies nearer to an edge is whole in a neighbour.
+    /// Faces with their centre here are its own; what lies nearer to an edge is whole in a
+    /// neighbour.
     own: Range<f32>,
 }
 
@@ -270,9 +271,9 @@ enum GraphError {
 
 /// The network with one output of [`NUMBERS`] channels for each stride, which can be of any size.
 ///
-/// The file has four outputs for each stride, each a pointwise and a depthwise convolution of the same map,
-/// brought into rows for one size of photo. Their weights are put together, in the order given, and what
-/// follows is left to the decoding.
+/// The file has four outputs for each stride, each a pointwise and a depthwise convolution of the
+/// same map, brought into rows for one size of photo. Their weights are put together, in the order
+/// given, and what follows is left to the decoding.
 fn joined(file: &Graph, heads: &[NodeId]) -> Result<Graph, GraphError> {
     let mut g = GraphBuilder::new();
     let mut made: Vec<Option<NodeId>> = vec![None; file.nodes().len()];

@@ -7,18 +7,17 @@
 //! - **Output:** 512 numbers, compared by their angle. deepface's threshold is cosine 0.68, or
 //!   1.13, L2 at unit length.
 //! - **Weights:** `arcface_weights.h5` of deepface, 137 MB: 34,165,184 numbers.
-//! - **Trap:** the network was trained by others on red, green, blue, `(x - 127.5) / 128`, and chips
-//!   cut by points ([`Template::ARCFACE`](crate::Template::ARCFACE)); deepface feeds it otherwise,
-//!   and its threshold holds for that. Each block begins with a normalisation, whose summands the
-//!   zeros around the map do not get.
+//! - **Trap:** the network was trained by others on red, green, blue, `(x - 127.5) / 128`, and
+//!   chips cut by points ([`Template::ARCFACE`](crate::Template::ARCFACE)); deepface feeds it
+//!   otherwise, and its threshold holds for that. Each block begins with a normalisation, whose
+//!   summands the zeros around the map do not get.
 
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
+use facesearch_nn::{Graph, NodeId, Weights, Window};
 
 use super::keras_layers::{KerasLayers, Norm, in_order};
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
-use crate::network::{Graph, NodeId, Window};
-use crate::weights::Weights;
 
 const NAME: &str = "arcface";
 const SIDE: u32 = 112;
@@ -33,7 +32,7 @@ const STAGES: [(usize, usize); 4] = [(64, 3), (128, 4), (256, 6), (512, 3)];
 pub struct ArcFace;
 
 impl ArcFace {
-    /// The embedder with weights as [`read_keras`](crate::read_keras) names them.
+    /// The embedder with weights as [`read_keras`](facesearch_nn::read_keras) names them.
     ///
     /// # Errors
     ///

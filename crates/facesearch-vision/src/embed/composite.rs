@@ -1,10 +1,11 @@
 //! Several recognition models that look at each face together.
 //!
-//! Each model has chips of its own, so they travel as one: [`Mosaic`] cuts all of them and puts them
-//! one below the other, [`Composite`] takes them apart again. The embedding is the models' embeddings
-//! one after the other, each scaled by `√weight / threshold`. Its squared L2 distance is then the
-//! weighted sum of the models' squared distances, each in units of that model's own threshold:
-//! whatever searches by L2 searches by the ensemble, and 1 is where the models are undecided.
+//! Each model has chips of its own, so they travel as one: [`Mosaic`] cuts all of them and puts
+//! them one below the other, [`Composite`] takes them apart again. The embedding is the models'
+//! embeddings one after the other, each scaled by `√weight / threshold`. Its squared L2 distance is
+//! then the weighted sum of the models' squared distances, each in units of that model's own
+//! threshold: whatever searches by L2 searches by the ensemble, and 1 is where the models are
+//! undecided.
 
 use std::sync::Arc;
 

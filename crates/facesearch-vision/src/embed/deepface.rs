@@ -15,12 +15,12 @@
 
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
+use facesearch_nn::{
+    Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, LocallyConnected, NodeId, Pool, Weights,
+    Window,
+};
 
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
-use crate::network::{
-    Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, LocallyConnected, NodeId, Pool, Window,
-};
-use crate::weights::Weights;
 
 const NAME: &str = "deepface";
 const SIDE: u32 = 152;
@@ -34,7 +34,7 @@ impl DeepFace {
     /// Layers of the published file that are not read: the classifier.
     pub const UNUSED_LAYERS: [&str; 1] = ["F8"];
 
-    /// The embedder with weights as [`read_keras`](crate::read_keras) names them.
+    /// The embedder with weights as [`read_keras`](facesearch_nn::read_keras) names them.
     ///
     /// # Errors
     ///

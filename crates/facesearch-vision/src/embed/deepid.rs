@@ -11,11 +11,10 @@
 
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
+use facesearch_nn::{Graph, NodeId, Pool, Weights, Window};
 
 use super::keras_layers::KerasLayers;
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
-use crate::network::{Graph, NodeId, Pool, Window};
-use crate::weights::Weights;
 
 const NAME: &str = "deepid";
 const DIM: usize = 160;
@@ -25,7 +24,7 @@ const DIM: usize = 160;
 pub struct DeepId;
 
 impl DeepId {
-    /// The embedder with weights as [`read_keras`](crate::read_keras) names them.
+    /// The embedder with weights as [`read_keras`](facesearch_nn::read_keras) names them.
     ///
     /// # Errors
     ///

@@ -2,8 +2,8 @@
 //!
 //! - **Papers:** Huang et al., *Densely Connected Convolutional Networks*, CVPR 2017,
 //!   <https://arxiv.org/abs/1608.06993>; trained by Cydral Technology in the BAREL project
-//!   (self-supervised with Zbontar et al.'s *Barlow Twins*, <https://arxiv.org/abs/2103.03230>, then
-//!   dlib's metric loss), <https://github.com/Cydral/BAREL>.
+//!   (self-supervised with Zbontar et al.'s *Barlow Twins*, <https://arxiv.org/abs/2103.03230>,
+//!   then dlib's metric loss), <https://github.com/Cydral/BAREL>.
 //! - **Input:** RGB chips of 150x150, cut as for [`DlibResNet`](crate::DlibResNet); the network
 //!   subtracts the mean colour and divides by 256 itself.
 //! - **Output:** 128 numbers compared by plain L2. The authors' threshold is 0.55, with 96.1 % on
@@ -16,13 +16,12 @@
 
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
+use facesearch_nn::dlib::{InputRecord, Step, read_metric_network};
+use facesearch_nn::{Graph, NodeId, unpack};
 
 use super::dlib_layers::{BuildError, DlibLayers};
 use super::network_embedder::{NetworkEmbedder, Recogniser, broken};
-use crate::network::{Graph, NodeId};
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
-use crate::weights::dlib::{InputRecord, Step, read_metric_network};
-use crate::weights::unpack;
 
 const NAME: &str = "dlib-densenet";
 const SIDE: u32 = 150;

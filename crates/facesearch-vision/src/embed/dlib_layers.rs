@@ -1,10 +1,10 @@
 //! Layers of dlib's files, taken in the order of execution and put one behind the other in a
 //! network's description.
 
-use crate::network::{
+use facesearch_nn::dlib::{InputRecord, Record, Sliding};
+use facesearch_nn::{
     Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, NetworkError, NodeId, Pool, Window,
 };
-use crate::weights::dlib::{InputRecord, Record, Sliding};
 
 /// Why the records of the file do not make the network.
 #[derive(Debug, thiserror::Error)]

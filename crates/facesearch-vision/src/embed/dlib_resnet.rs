@@ -18,11 +18,10 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use facesearch_core::{Chip, Embedder, Embedding, Metric, VisionError};
+use facesearch_nn::dlib::{InputRecord, Step, read_metric_network};
+use facesearch_nn::{Graph, Network, NodeId, Precision, map_file, unpack};
 
 use super::dlib_layers::{BuildError, DlibLayers};
-use crate::network::{Graph, Network, NodeId, Precision};
-use crate::weights::dlib::{InputRecord, Step, read_metric_network};
-use crate::weights::{map, unpack};
 
 const NAME: &str = "dlib";
 const SIDE: u32 = 150;
@@ -54,7 +53,7 @@ impl DlibResNet {
         device: &Device,
         precision: Precision,
     ) -> Result<Self, VisionError> {
-        Self::build(&map(path.as_ref()).map_err(broken)?, device, precision)
+        Self::build(&map_file(path.as_ref()).map_err(broken)?, device, precision)
     }
 
     /// The network from the bytes of `dlib_face_recognition_resnet_model_v1.dat`, or of the same

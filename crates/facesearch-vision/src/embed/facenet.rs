@@ -20,13 +20,14 @@
 
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
+use facesearch_nn::{
+    Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, NodeId, Pool, Weights, Window,
+};
 
 use self::names::{Block, Layout};
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
 use crate::align::{Aligner, BoxAligner};
-use crate::network::{Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, NodeId, Pool, Window};
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
-use crate::weights::Weights;
 
 mod names;
 
@@ -59,9 +60,9 @@ impl FaceNet {
         }
     }
 
-    /// The embedder, with weights as [`read_keras`](crate::read_keras) or as
-    /// [`read_torch`](crate::read_torch) names them, and what cuts the chips that those weights
-    /// want.
+    /// The embedder, with weights as [`read_keras`](facesearch_nn::read_keras) or as
+    /// [`read_torch`](facesearch_nn::read_torch) names them, and what cuts the chips that those
+    /// weights want.
     ///
     /// # Errors
     ///

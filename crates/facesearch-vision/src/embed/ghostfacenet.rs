@@ -1,8 +1,8 @@
 //! GhostFaceNet V1: half of each layer's channels are cheap copies of the other half.
 //!
 //! - **Paper:** Alansari et al., *GhostFaceNets: Lightweight Face Recognition Model From Cheap
-//!   Operations*, IEEE Access 2023, <https://doi.org/10.1109/ACCESS.2023.3266068>; ghost modules are
-//!   of Han et al., *GhostNet*, CVPR 2020, <https://arxiv.org/abs/1911.11907>.
+//!   Operations*, IEEE Access 2023, <https://doi.org/10.1109/ACCESS.2023.3266068>; ghost modules
+//!   are of Han et al., *GhostNet*, CVPR 2020, <https://arxiv.org/abs/1911.11907>.
 //! - **Input:** 112x112, the face's box with black bars; blue, green, red, `x / 255`, as deepface
 //!   feeds it and measured its threshold.
 //! - **Output:** 512 numbers, compared by their angle. deepface's threshold is cosine 0.65, or
@@ -16,11 +16,10 @@
 
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
+use facesearch_nn::{Activation, Graph, NodeId, Weights, Window};
 
 use super::keras_layers::{KerasLayers, Norm, in_order, same};
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
-use crate::network::{Activation, Graph, NodeId, Window};
-use crate::weights::Weights;
 
 const NAME: &str = "ghostfacenet";
 const SIDE: u32 = 112;
@@ -59,7 +58,7 @@ const BOTTLENECKS: [Bottleneck; 16] = [
 pub struct GhostFaceNet;
 
 impl GhostFaceNet {
-    /// The embedder with weights as [`read_keras`](crate::read_keras) names them.
+    /// The embedder with weights as [`read_keras`](facesearch_nn::read_keras) names them.
     ///
     /// # Errors
     ///

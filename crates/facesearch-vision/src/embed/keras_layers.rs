@@ -1,11 +1,11 @@
 //! Layers of Keras files, taken by name and put one behind the other in a network's description.
 
+use facesearch_nn::{Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, NodeId, Weights, Window};
+
 use super::network_embedder::BuildError;
-use crate::network::{Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, NodeId, Window};
-use crate::weights::Weights;
 
 /// A network under construction and the arrays it is made of, named as
-/// [`read_keras`](crate::read_keras) names them.
+/// [`read_keras`](facesearch_nn::read_keras) names them.
 pub(super) struct KerasLayers {
     pub(super) g: GraphBuilder,
     pub(super) weights: Weights,

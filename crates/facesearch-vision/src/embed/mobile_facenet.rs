@@ -14,11 +14,10 @@
 
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
+use facesearch_nn::{Conv2d, FlattenOrder, Graph, GraphBuilder, NodeId, Weights, Window};
 
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
-use crate::network::{Conv2d, FlattenOrder, Graph, GraphBuilder, NodeId, Window};
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
-use crate::weights::Weights;
 
 const DIM: usize = 128;
 /// Of PyTorch's batch normalisation.

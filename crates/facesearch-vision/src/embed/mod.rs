@@ -33,7 +33,7 @@ pub use network_embedder::NetworkEmbedder;
 pub use onnx_generic::{OnnxOptions, onnx_embedder, open_network};
 pub use open::{Recognition, open_recogniser};
 pub use openface::OpenFace;
-pub use retail_0095::Retail0095;
+pub(crate) use retail_0095::Retail0095;
 pub use sface::SFace;
 pub use vgg_face::VggFace;
 pub use views::Views;

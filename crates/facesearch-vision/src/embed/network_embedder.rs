@@ -2,10 +2,9 @@
 
 use candle_core::Device;
 use facesearch_core::{BoxError, Chip, Embedder, Embedding, Metric, VisionError};
+use facesearch_nn::{Graph, Network, NetworkError, Precision, WeightsError};
 
-use crate::network::{Graph, Network, NetworkError, Precision};
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
-use crate::weights::WeightsError;
 
 /// What a recognition model is, apart from its network.
 #[derive(Debug, Clone)]

@@ -11,9 +11,9 @@ use std::path::PathBuf;
 
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
+use facesearch_nn::{ImportedNetwork, import_onnx, import_openvino};
 
 use super::network_embedder::{NetworkEmbedder, Recogniser, broken};
-use crate::import::{ImportedNetwork, import_onnx, import_openvino};
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
 
 /// What an ONNX file does not say of itself.

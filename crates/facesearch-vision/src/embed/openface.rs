@@ -16,11 +16,10 @@
 
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
+use facesearch_nn::{Activation, Conv2d, Graph, NodeId, Pool, Weights, Window};
 
 use super::keras_layers::{KerasLayers, Norm};
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
-use crate::network::{Activation, Conv2d, Graph, NodeId, Pool, Window};
-use crate::weights::Weights;
 
 const NAME: &str = "openface";
 const SIDE: u32 = 96;
@@ -32,7 +31,7 @@ const NORM: Norm = Norm { epsilon: 1e-5, has_scale: true };
 pub struct OpenFace;
 
 impl OpenFace {
-    /// The embedder with weights as [`read_keras`](crate::read_keras) names them.
+    /// The embedder with weights as [`read_keras`](facesearch_nn::read_keras) names them.
     ///
     /// # Errors
     ///

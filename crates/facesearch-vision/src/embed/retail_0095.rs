@@ -12,9 +12,9 @@
 
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
+use facesearch_nn::import_openvino;
 
 use super::network_embedder::{NetworkEmbedder, Recogniser, broken};
-use crate::import::import_openvino;
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
 
 const NAME: &str = "retail-0095";
@@ -22,7 +22,7 @@ const DIM: usize = 256;
 
 /// Intel's face-reidentification-retail-0095.
 #[derive(Debug)]
-pub struct Retail0095;
+pub(crate) struct Retail0095;
 
 impl Retail0095 {
     /// The embedder from the bytes of the two files.
@@ -30,7 +30,7 @@ impl Retail0095 {
     /// # Errors
     ///
     /// [`VisionError::Model`] where they are damaged or another network's.
-    pub fn from_bytes(
+    pub(crate) fn from_bytes(
         xml: &[u8],
         bin: &[u8],
         device: &Device,

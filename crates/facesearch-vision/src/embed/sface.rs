@@ -3,9 +3,9 @@
 //! - **Papers:** Zhong et al., *SFace: Sigmoid-Constrained Hypersphere Loss for Robust Face
 //!   Recognition*, IEEE TIP 2021, <https://arxiv.org/abs/2205.12010>; the network is Chen et al.,
 //!   *MobileFaceNets*, CCBR 2018, <https://arxiv.org/abs/1804.07573>.
-//! - **Input:** chips of 112x112 cut by [`Template::ARCFACE`](crate::Template::ARCFACE), as OpenCV's
-//!   `FaceRecognizerSF` cuts them; red, green, blue, bytes as they are: the network scales them
-//!   itself.
+//! - **Input:** chips of 112x112 cut by [`Template::ARCFACE`](crate::Template::ARCFACE), as
+//!   OpenCV's `FaceRecognizerSF` cuts them; red, green, blue, bytes as they are: the network scales
+//!   them itself.
 //! - **Output:** 128 numbers, compared by their angle. deepface's threshold is cosine 0.593, or
 //!   1.055, L2 at unit length; OpenCV's own are a cosine similarity of 0.363 and 1.128, L2.
 //! - **Weights:** `face_recognition_sface_2021dec.onnx` of OpenCV's zoo, 37 MB, Apache-2.0.
@@ -15,9 +15,9 @@
 
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
+use facesearch_nn::import_onnx;
 
 use super::network_embedder::{NetworkEmbedder, Recogniser, broken};
-use crate::import::import_onnx;
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
 
 const NAME: &str = "sface";

@@ -15,11 +15,10 @@
 
 use candle_core::Device;
 use facesearch_core::{Metric, VisionError};
+use facesearch_nn::{FlattenOrder, Graph, NodeId, Pool, Weights, Window};
 
 use super::keras_layers::{KerasLayers, in_order};
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
-use crate::network::{FlattenOrder, Graph, NodeId, Pool, Window};
-use crate::weights::Weights;
 
 const NAME: &str = "vgg-face";
 const SIDE: u32 = 224;
@@ -33,7 +32,7 @@ const STAGES: [&[usize]; 5] =
 pub struct VggFace;
 
 impl VggFace {
-    /// The embedder with weights as [`read_keras`](crate::read_keras) names them.
+    /// The embedder with weights as [`read_keras`](facesearch_nn::read_keras) names them.
     ///
     /// # Errors
     ///

@@ -14,10 +14,10 @@
 use std::path::Path;
 
 use facesearch_core::{BoundingBox, Photo, VisionError};
+use facesearch_nn::dlib::{DlibError, Reader};
+use facesearch_nn::{map_file, unpack};
 
 use crate::align::Similarity;
-use crate::weights::dlib::{DlibError, Reader};
-use crate::weights::{map, unpack};
 
 const NAME: &str = "dlib-5-point";
 const POINTS: usize = 5;
@@ -65,8 +65,8 @@ struct Cascade {
     trees: Vec<Tree>,
 }
 
-/// Where a tree's splits and leaves are in those of all. Splits are in the order of a heap: the children of `i` are
-/// `2i + 1` and `2i + 2`; beyond the last split come the leaves.
+/// Where a tree's splits and leaves are in those of all. Splits are in the order of a heap: the
+/// children of `i` are `2i + 1` and `2i + 2`; beyond the last split come the leaves.
 #[derive(Debug, Clone, Copy)]
 struct Tree {
     splits: usize,
@@ -74,8 +74,8 @@ struct Tree {
     leaves: usize,
 }
 
-/// The splits and leaves of all trees, each in one piece: they are half a million numbers, and are read whenever the program
-/// starts.
+/// The splits and leaves of all trees, each in one piece: they are half a million numbers, and are
+/// read whenever the program starts.
 #[derive(Debug, Default)]
 struct Forest {
     splits: Vec<Split>,
@@ -97,7 +97,7 @@ impl ShapePredictor5 {
     ///
     /// [`VisionError::Model`] where the file cannot be read or is not such a predictor's.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, VisionError> {
-        Self::from_bytes(&map(path.as_ref()).map_err(broken)?)
+        Self::from_bytes(&map_file(path.as_ref()).map_err(broken)?)
     }
 
     /// The predictor from the bytes of `shape_predictor_5_face_landmarks.dat`, or of the same

@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use facesearch_core::{BoundingBox, DetectedFace, Photo};
 use facesearch_vision::{DecodeLimits, decode};
 
-/// The folder of test data, or `None` with a line that says so where it has no file `needed`.
-pub(crate) fn shared(needed: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("FACESEARCH_SHARED").map(PathBuf::from);
-    let root = root.filter(|root| root.join(needed).exists());
-    if root.is_none() {
-        println!("skipped: FACESEARCH_SHARED names no folder with {needed}");
-    }
+/// The folder of test data, which `FACESEARCH_SHARED` names; it must hold the file `needed`.
+pub(crate) fn shared(needed: &str) -> PathBuf {
+    let root =
+        std::env::var_os("FACESEARCH_SHARED").expect("FACESEARCH_SHARED names the test data");
+    let root = PathBuf::from(root);
+    assert!(root.join(needed).exists(), "FACESEARCH_SHARED names no folder with {needed}");
     root
 }
 

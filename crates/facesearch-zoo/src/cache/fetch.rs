@@ -40,14 +40,19 @@ impl Cache {
     /// the next time; a package archive that holds several of the files is fetched once. Only
     /// bytes with the right SHA-256 get the artifact's name.
     ///
+    /// What is here and damaged is fetched again.
+    ///
     /// - **Output:** their paths, in the order given.
-    /// - **Cost:** one system call per artifact when everything is here.
+    /// - **Cost:** a few system calls per artifact when everything is here and was hashed since it
+    ///   was last written to; else its hash, about 15 ms for 22 MB.
     ///
     /// # Errors
     ///
-    /// [`ZooError::Offline`] where something is missing and nothing may be fetched,
-    /// [`ZooError::Unavailable`] with the reason of every source where none gave the file, and
-    /// [`ZooError::Io`] where the cache itself cannot be written. What was fetched before stays.
+    /// [`ZooError::Offline`] where something is missing, and [`ZooError::Damaged`] where it is
+    /// damaged, and nothing may be fetched; [`ZooError::Unavailable`] with the reason of every
+    /// source where none gave the file; [`ZooError::Busy`] where another process fetches and does
+    /// not end; and [`ZooError::Write`] where the cache itself cannot be written. What was fetched
+    /// before stays.
     pub fn fetch_all<'a>(
         &self,
         artifacts: impl IntoIterator<Item = &'a Artifact>,
@@ -62,17 +67,23 @@ impl Cache {
             }
         }
         if options.offline && !missing.is_empty() {
+            if let Some(damaged) = missing.iter().find(|artifact| self.present(artifact)) {
+                return Err(self.damaged(damaged));
+            }
             let names: Vec<&str> = missing.iter().map(|artifact| artifact.file.as_str()).collect();
             return Err(ZooError::Offline { file: names.join(", "), dir: self.dir.clone() });
         }
         if !missing.is_empty() {
-            fs::create_dir_all(&self.dir).map_err(ZooError::io("create", &self.dir))?;
-            let _lock = lock::lock(&self.dir, progress)?;
+            fs::create_dir_all(&self.dir).map_err(ZooError::write("create", &self.dir))?;
+            let _lock = lock::lock(&self.dir, lock::PATIENCE, progress)?;
             staging::sweep(&self.dir);
             let mut pull = Pull::new(self, progress);
             for artifact in missing {
                 // Another process may have brought it while we waited for the lock.
                 if !self.is_fit(artifact, options)? {
+                    if self.present(artifact) {
+                        progress.note(&format!("{}: damaged", artifact.file));
+                    }
                     pull.get(artifact)?;
                 }
             }
@@ -84,7 +95,16 @@ impl Cache {
         if options.recheck {
             return Ok(self.check(artifact)? == Check::Good);
         }
-        Ok(self.present(artifact))
+        Ok(self.present(artifact) && self.holds(&self.path_of(artifact), artifact.sha256)?)
+    }
+
+    fn damaged(&self, artifact: &Artifact) -> ZooError {
+        ZooError::Damaged {
+            path: self.path_of(artifact),
+            wanted: artifact.sha256,
+            advice: "being offline, nothing is fetched in its place; run `facesearch models import \
+                     FILE` with a copy that is whole",
+        }
     }
 }
 

@@ -24,11 +24,12 @@ impl Cache {
     /// # Errors
     ///
     /// [`ZooError::Unrecognised`] for anything else, saying so if the name is a known one;
-    /// [`ZooError::Io`] where the file cannot be read or the cache not written.
+    /// [`ZooError::Io`] where the file cannot be read, [`ZooError::Write`] where the cache cannot
+    /// be written.
     pub fn import<'z>(&self, file: &Path, zoo: &'z Zoo) -> Result<Vec<&'z Artifact>, ZooError> {
         let found = Digest::of_file(file).map_err(ZooError::io("read", file))?;
-        fs::create_dir_all(&self.dir).map_err(ZooError::io("create", &self.dir))?;
-        let _lock = lock::lock(&self.dir, &NoProgress)?;
+        fs::create_dir_all(&self.dir).map_err(ZooError::write("create", &self.dir))?;
+        let _lock = lock::lock(&self.dir, lock::PATIENCE, &NoProgress)?;
         if let Some(artifact) = zoo.artifacts().iter().find(|a| a.sha256 == found) {
             let source = File::open(file).map_err(ZooError::io("read", file))?;
             let taken = self.take(artifact, copy_from(source));

@@ -50,15 +50,7 @@ pub(super) struct Staged {
 
 impl Staging {
     pub(super) fn new(dir: &Path, limit: u64) -> Result<Self, ZooError> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(PREFIX);
-        // As an ordinary new file, so that a shared cache stays readable for others.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        let file = builder.tempfile_in(dir).map_err(ZooError::io("write into", dir))?;
+        let file = new_file(dir)?;
         Ok(Self { out: HashingWriter::new(file), length: 0, limit, too_long: false, disk: None })
     }
 
@@ -70,7 +62,7 @@ impl Staging {
     ) -> Result<Staged, Refusal> {
         let outcome = fill(&mut self);
         if let Some(err) = self.disk {
-            return Err(Refusal::Local(ZooError::io("write into", dir)(err)));
+            return Err(Refusal::Local(ZooError::write("write into", dir)(err)));
         }
         if self.too_long {
             return Err(Refusal::TooLong(self.limit));
@@ -114,12 +106,25 @@ impl Staged {
         if self.digest != artifact.sha256 {
             return Err(Refusal::WrongContent { found: self.digest, wanted: artifact.sha256 });
         }
-        let write = |err| Refusal::Local(ZooError::io("write", path)(err));
+        let write = |err| Refusal::Local(ZooError::write("write", path)(err));
         // Before the rename, or a power cut could leave the name with an empty file.
         self.file.as_file().sync_all().map_err(write)?;
         self.file.persist(path).map_err(|err| write(err.error))?;
         Ok(())
     }
+}
+
+/// A file that has no name in `dir` yet.
+pub(super) fn new_file(dir: &Path) -> Result<NamedTempFile, ZooError> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX);
+    // As an ordinary new file, so that a shared cache stays readable for others.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(dir).map_err(ZooError::write("write into", dir))
 }
 
 /// Deletes what a process that was killed has left. For the holder of the lock only; but a file of

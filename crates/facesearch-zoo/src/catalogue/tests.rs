@@ -88,7 +88,7 @@ fn thresholds_are_sane_for_their_metric() {
     let zoo = Zoo::builtin();
     for model in zoo.models() {
         let Some(output) = &model.output else { continue };
-        let t = output.threshold.get();
+        let t = output.threshold;
         assert!(t > 0.1 && t < 2.0, "{}: {t}", model.name);
         assert!(!output.threshold_origin.is_empty(), "{}", model.name);
         assert!((64..=4096).contains(&output.dimension), "{}", model.name);
@@ -107,7 +107,7 @@ fn each_kind_has_exactly_one_default() {
     let output = dlib.output.as_ref().unwrap();
     assert_eq!((dlib.name.as_str(), output.dimension), ("dlib", 128));
     assert_eq!(output.metric, Metric::L2);
-    assert_eq!(output.threshold, Threshold::DEFAULT);
+    assert_eq!(output.threshold, 0.55);
 }
 
 /// The thresholds that deepface ships for its models: cosine, L2, L2 at unit length, angular.
@@ -138,7 +138,7 @@ fn deepfaces_thresholds_are_presets() {
     let deepface = zoo.model("deepface").unwrap();
     let cosine = deepface.presets.iter().find(|preset| preset.metric == Metric::Cosine).unwrap();
     assert!((cosine.l2() - 0.678).abs() < 1e-3);
-    assert_eq!(deepface.output.as_ref().unwrap().threshold, Threshold::DEFAULT);
+    assert_eq!(deepface.output.as_ref().unwrap().threshold, 0.55);
 }
 
 /// The article's numbers of parameters.

@@ -145,3 +145,26 @@ impl Progress for Steps {
     fn note(&self, _line: &str) {}
     fn finish(&self) {}
 }
+
+#[test]
+fn a_client_that_hangs_is_killed_and_counts_as_no_source() {
+    let fake = Fake::new("echo $$ > $HERE/pid; exec sleep 1000");
+    let pip = fake.pip.clone().with_patience(Duration::from_secs(3));
+    let began = Instant::now();
+    let err = pip.download(&package("a-1.tar.gz", b"x"), &NoProgress).unwrap_err();
+    assert!(err.to_string().contains("nothing arrived for"), "{err}");
+    assert!(began.elapsed() < Duration::from_secs(60));
+    let alive = Command::new("kill").args(["-0", fake.read("pid").trim()]).output().unwrap();
+    assert!(!alive.status.success(), "the client is still there");
+}
+
+#[test]
+fn a_client_may_take_its_time_as_long_as_bytes_arrive() {
+    let fake = Fake::new(
+        "mkdir $TMPDIR/unpack; for i in 1 2 3 4 5 6; do printf 1234 >> $TMPDIR/unpack/a-1.tar.gz; \
+         sleep 1; done; cp $TMPDIR/unpack/a-1.tar.gz $DEST/",
+    );
+    let pip = fake.pip.clone().with_patience(Duration::from_secs(4));
+    let archive = "1234".repeat(6);
+    pip.download(&package("a-1.tar.gz", archive.as_bytes()), &NoProgress).unwrap();
+}

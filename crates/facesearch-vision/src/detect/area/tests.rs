@@ -51,7 +51,8 @@ proptest! {
     }
 }
 
-/// Photos so high that a window's bytes do not add up in 16 bits, and so large that cores share the work.
+/// Photos so high that a window's bytes do not add up in 16 bits, and so large that cores share the
+/// work.
 #[test]
 fn high_windows_and_shared_work_give_the_same_means() {
     for (width, height, size) in [

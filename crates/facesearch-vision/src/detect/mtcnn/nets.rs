@@ -1,14 +1,14 @@
 //! The three networks of MTCNN, each a small stack of convolutions.
 //!
-//! Layers and their names are those of the weights (facenet-pytorch 2.6.0, converted from the authors' own). The
-//! dense layers read the map column by column, because the authors' framework kept it so.
+//! Layers and their names are those of the weights (facenet-pytorch 2.6.0, converted from the
+//! authors' own). The dense layers read the map column by column, because the authors' framework
+//! kept it so.
 
 use candle_core::Device;
-
-use crate::network::{
+use facesearch_nn::{
     Conv2d, Dense, FlattenOrder, Graph, GraphBuilder, Network, NetworkError, NodeId, Pool,
+    StateDict, WeightsError, read_torch, take_array,
 };
-use crate::weights::{StateDict, WeightsError, read_torch, take_array};
 
 /// Why a network of MTCNN cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -19,8 +19,8 @@ pub(super) enum NetError {
     Network(#[from] NetworkError),
 }
 
-/// P-Net: a map of face probabilities (2 channels, the second is "face") and of box corrections (4),
-/// one place for each 12x12 square, two pixels apart.
+/// P-Net: a map of face probabilities (2 channels, the second is "face") and of box corrections
+/// (4), one place for each 12x12 square, two pixels apart.
 pub(super) fn proposal(weights: &[u8], device: &Device) -> Result<Network, NetError> {
     let mut net = Layers::read(weights)?;
     let x = net.graph.input(3);

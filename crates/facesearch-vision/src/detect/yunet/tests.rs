@@ -1,4 +1,5 @@
-//! Checks how a photo is divided; what is seen in it is compared with OpenCV in `tests/yunet_parity.rs`.
+//! Checks how a photo is divided; what is seen in it is compared with OpenCV in
+//! `tests/yunet_parity.rs`.
 
 use proptest::prelude::*;
 

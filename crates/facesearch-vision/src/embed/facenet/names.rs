@@ -3,8 +3,9 @@
 //! - **Trap:** deepface numbers the second branch of its blocks of 17 and of 8 like the block
 //!   (`Block17_4_Branch_4_…`), but for the very last block.
 
+use facesearch_nn::Weights;
+
 use super::Step;
-use crate::weights::Weights;
 
 /// Whose names a file of weights has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -269,23 +269,25 @@ fn offline_nothing_is_asked_and_the_error_says_what_to_put_where() {
 }
 
 #[test]
-fn a_damaged_file_is_replaced_by_length_always_and_by_content_on_request() {
+fn a_damaged_file_is_fetched_again_before_it_is_used() {
     let (_folder, cache, content) = setup();
     let body = content.clone();
     let server = Server::start(move |_, _| Reply::whole(&body));
     let file = artifact("a.dat", &content, vec![url(server.url("a"))]);
     fs::create_dir_all(cache.dir()).unwrap();
-    fs::write(cache.path_of(&file), &content[1..]).unwrap();
-    fetch(&cache, &file).unwrap();
-    assert_eq!(cache.check(&file).unwrap(), Check::Good);
-
-    fs::write(cache.path_of(&file), bytes(3, CONTENT)).unwrap();
-    fetch(&cache, &file).unwrap();
-    assert_eq!(server.requests().len(), 1, "the length is right, so it is not looked at");
+    let mut flipped = content.clone();
+    flipped[CONTENT / 2] ^= 1;
+    let damages = [&content[1..], &bytes(3, CONTENT), &flipped];
+    for (before, damaged) in damages.into_iter().enumerate() {
+        fs::write(cache.path_of(&file), damaged).unwrap();
+        fetch(&cache, &file).unwrap();
+        assert_eq!(cache.check(&file).unwrap(), Check::Good);
+        assert_eq!(server.requests().len(), before + 1);
+        fetch(&cache, &file).unwrap();
+    }
     let recheck = FetchOptions { recheck: true, ..FetchOptions::default() };
     cache.fetch(&file, recheck, &NoProgress).unwrap();
-    assert_eq!(cache.check(&file).unwrap(), Check::Good);
-    assert_eq!(server.requests().len(), 2);
+    assert_eq!(server.requests().len(), 3);
 }
 
 #[test]

@@ -10,6 +10,7 @@
 mod batch;
 mod browser;
 mod calibrate;
+mod catalogue;
 mod cluster;
 mod damage;
 mod deepface;

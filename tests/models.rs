@@ -284,6 +284,58 @@ fn a_network_in_a_file_needs_no_entry() {
 }
 
 #[test]
+fn a_model_is_pulled_with_the_models_it_needs() {
+    let models = Models::new();
+    let said = stdout(&models.run_for(0, &["models", "pull", "dlib", "--offline"]));
+    let files: Vec<_> = said.lines().filter_map(|line| line.rsplit('/').next()).collect();
+    let network = "dlib_face_recognition_resnet_model_v1.dat";
+    assert_eq!(files, [network, "shape_predictor_5_face_landmarks.dat"]);
+}
+
+#[test]
+fn weights_of_dlib_that_were_brought_are_opened_with_the_predictor_they_need() {
+    let models = Models::new();
+    let weights = models.home().join("dlib_face_recognition_resnet_model_v1.dat");
+    let import = ["models", "import", text(&weights), "--as", "mine", "--architecture", "dlib"];
+    models.run_for(0, &import);
+    let photo = photo("obama.jpg");
+    let faces = ["dlib", "mine"].map(|model| {
+        let output = models.run_for(0, &["represent", text(&photo), "--model", model, "--json"]);
+        json_lines(&output)[0]["faces"].clone()
+    });
+    assert_eq!(faces[0], faces[1]);
+    assert_eq!(faces[0][0]["embedding"].as_array().unwrap().len(), 128);
+}
+
+/// An index is pinned to these words: with others, those made before are refused.
+#[test]
+fn what_an_index_is_pinned_to_stays() {
+    let index = demo().join("index");
+    let stats = json_lines(&run_for(0, &["stats", "--index", text(&index), "--json"]));
+    let contract = &stats[0]["contract"];
+    let dlib = "dlib-5-point-150+mtcnn-5-point-150, mirrored";
+    assert_eq!((&contract["model"], &contract["preprocessing"]), (&"dlib".into(), &dlib.into()));
+    let weights = "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30";
+    assert_eq!(contract["weights"], weights);
+}
+
+#[test]
+#[ignore = "needs FACESEARCH_SHARED"]
+fn what_an_index_of_an_imported_model_is_pinned_to_stays() {
+    let models = Models::new();
+    models.import_retail();
+    let dir = scratch();
+    let (index, people) = (dir.path().join("index"), demo().join("people"));
+    let fill = ["index", text(&people), "--index", text(&index), "-q", "--model", "retail-0095"];
+    models.run_for(0, &fill);
+    let stats = json_lines(&models.run_for(0, &["stats", "--index", text(&index), "--json"]));
+    let contract = &stats[0]["contract"];
+    assert_eq!(contract["preprocessing"], "retail-0095-mtcnn-128, 128x128-bgr-raw, mirrored");
+    let weights = "4d36b88f2d095f9d6921c3c022b4499cd5c4b03dfe4c98fdb02e970cbbfecccc";
+    assert_eq!(contract["weights"], weights);
+}
+
+#[test]
 #[ignore = "needs FACESEARCH_SHARED"]
 fn several_models_give_a_line_each_and_their_embeddings() {
     let models = Models::new();

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 /// The binary under test, quiet about everything but results and errors.
 pub(crate) fn facesearch() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_facesearch"));
-    command.env_remove("FACESEARCH_INDEX").env_remove("FACESEARCH_LOG");
+    for name in ["FACESEARCH_INDEX", "FACESEARCH_LOG", "FACESEARCH_CATALOGUE"] {
+        command.env_remove(name);
+    }
     command
 }
 

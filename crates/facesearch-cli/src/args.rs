@@ -25,6 +25,10 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "FACESEARCH_MODELS", value_name = "DIR")]
     pub(crate) models: Option<PathBuf>,
 
+    /// A catalogue of models of yours besides the built-in one: a TOML file of the same form
+    #[arg(long, global = true, env = "FACESEARCH_CATALOGUE", value_name = "FILE")]
+    pub(crate) catalogue: Option<PathBuf>,
+
     /// Never touch the network
     #[arg(long, global = true)]
     pub(crate) offline: bool,

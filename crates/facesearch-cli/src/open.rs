@@ -95,11 +95,7 @@ fn normalisation(typed: &str) -> Result<Normalisation, String> {
 }
 
 fn colours(typed: &str) -> Result<ColourOrder, String> {
-    match typed {
-        "rgb" => Ok(ColourOrder::Rgb),
-        "bgr" => Ok(ColourOrder::Bgr),
-        _ => Err("rgb or bgr".into()),
-    }
+    ColourOrder::named(typed).ok_or_else(|| "rgb or bgr".into())
 }
 
 /// The precision of a network whose layers are measured.
@@ -173,6 +169,7 @@ impl VisionArgs {
 pub(crate) fn options(global: &Global, out: &Printer) -> anyhow::Result<Options> {
     Ok(Options {
         models: global.models.clone(),
+        catalogue: global.catalogue.clone(),
         offline: global.offline,
         threads: Some(global.threads()),
         device: global.device.parse()?,

@@ -79,3 +79,25 @@ pub trait Embedder: Send + Sync {
     /// [`VisionError::Model`] where the device or the weights failed.
     fn embed(&self, chips: &[Chip]) -> Result<Vec<Option<Embedding>>, VisionError>;
 }
+
+impl<E: Embedder + ?Sized> Embedder for Box<E> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn dim(&self) -> usize {
+        (**self).dim()
+    }
+
+    fn metric(&self) -> Metric {
+        (**self).metric()
+    }
+
+    fn batch_size(&self) -> usize {
+        (**self).batch_size()
+    }
+
+    fn embed(&self, chips: &[Chip]) -> Result<Vec<Option<Embedding>>, VisionError> {
+        (**self).embed(chips)
+    }
+}

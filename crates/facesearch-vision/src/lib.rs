@@ -15,14 +15,18 @@ mod quality;
 mod testing;
 
 pub use align::{
-    Aligner, BoxAligner, DlibAligner, PointAligner, SquareInBox, Stacked, Template, dlib_chip,
+    Aligner, Alignment, BoxAligner, DlibAligner, PointAligner, SquareInBox, Stacked, Template,
+    dlib_chip,
 };
 pub use decode::{DecodeLimits, decode};
-pub use detect::{Mtcnn, MtcnnOptions, YuNet, YuNetOptions};
+pub use detect::{
+    DETECTORS, DetectorModel, DetectorSource, Mtcnn, MtcnnOptions, YuNet, YuNetOptions,
+};
 pub use embed::{
     ArcFace, Composite, CompositePart, DeepFace, DeepId, DlibDenseNet, DlibResNet, FaceNet,
-    GhostFaceNet, MobileFaceNet, Mosaic, NetworkEmbedder, OnnxOptions, OpenFace, Recognition,
-    SFace, VggFace, Views, composite, onnx_embedder, open_network, open_recogniser,
+    GhostFaceNet, MobileFaceNet, Mosaic, NetworkEmbedder, OnnxOptions, OpenFace, RECOGNISERS,
+    RecogniserModel, RecogniserSource, Recognition, RecognitionNetwork, SFace, VggFace, Views,
+    composite, onnx_embedder, open_network,
 };
 pub use facesearch_nn::{ModelFormat, Precision, recognise_model};
 pub use finder::{Finder, most_prominent_first};

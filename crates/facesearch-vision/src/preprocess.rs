@@ -19,6 +19,21 @@ pub enum ColourOrder {
     Bgr,
 }
 
+impl ColourOrder {
+    /// The one of this name: `rgb` or `bgr`.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Rgb, Self::Bgr].into_iter().find(|order| order.name() == name)
+    }
+
+    /// Its name in options, records and the catalogue.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rgb => "rgb",
+            Self::Bgr => "bgr",
+        }
+    }
+}
+
 /// How a byte `x` of a chip becomes a number.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
@@ -120,11 +135,7 @@ impl ChipInput {
     /// A name that tells two inputs apart, for an index's contract: `112x112-bgr-arcface`.
     pub fn name(&self) -> String {
         let [width, height] = self.size;
-        let colours = match self.colours {
-            ColourOrder::Rgb => "rgb",
-            ColourOrder::Bgr => "bgr",
-        };
-        format!("{width}x{height}-{colours}-{}", self.normalisation.name())
+        format!("{width}x{height}-{}-{}", self.colours.name(), self.normalisation.name())
     }
 
     /// `(chips, 3, height, width)` numbers; in memory a pixel's colours lie together, as they do in

@@ -8,7 +8,7 @@
 
 use candle_core::{Device, Tensor};
 use facesearch_nn::{StateDict, WeightArray, write_safetensors};
-use facesearch_vision::open_recogniser;
+use facesearch_vision::{RecogniserModel, RecogniserSource};
 
 const SHAPES: &str = include_str!("golden/facenet.shapes");
 const WANTED: &[u8] = include_bytes!("golden/facenet.f32");
@@ -73,11 +73,11 @@ fn embeddings_equal_those_of_facenet_pytorch() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("facenet.safetensors");
     write_safetensors(&weights, &path).expect("a file");
-    let opened = open_recogniser("facenet-512", &[path], None, &Device::Cpu);
-    let opened = opened.expect("a network").expect("a name that is known");
+    let model = RecogniserModel::named("facenet-512").expect("a name that is known");
+    let opened = model.open(&RecogniserSource::new(&[path], &Device::Cpu)).expect("a network");
     assert_eq!(opened.aligner.name(), "box-stretched-160x160", "as facenet-pytorch cuts chips");
-    assert_eq!(opened.embedder.input().name(), "160x160-rgb-arcface");
-    let network = opened.embedder.network();
+    assert_eq!(opened.preprocessing, "box-stretched-160x160, 160x160-rgb-arcface");
+    let network = opened.network.network();
     let input: Vec<f32> = (0..8).flat_map(picture).collect();
     let input = Tensor::from_vec(input, (8, 3, 160, 160), &Device::Cpu).expect("pictures");
     let run = |x: &Tensor| -> Vec<Vec<f32>> {

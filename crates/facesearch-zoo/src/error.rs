@@ -10,7 +10,11 @@ use crate::Digest;
 #[non_exhaustive]
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum ZooError {
-    #[error("no model is called `{name}`; known are, nearest first: {}", known.join(", "))]
+    #[error(
+        "no model is called `{name}`; known are, nearest first: {} (a model of a catalogue of yours \
+         needs that catalogue: `--catalogue FILE`)",
+        known.join(", ")
+    )]
     UnknownModel { name: String, known: Vec<String> },
 
     #[error("`{name}` is a {found}, not a {wanted}; see `facesearch models list`")]

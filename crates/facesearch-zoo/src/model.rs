@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use facesearch_core::Metric;
 use serde::Deserialize;
 
-use crate::Artifact;
+use crate::{Artifact, Digest, NetworkUse};
 
 /// One model of the catalogue. The texts are written for people and shown as they are.
 #[derive(Debug, Clone)]
@@ -41,10 +41,38 @@ pub struct Model {
     pub artifacts: Vec<Artifact>,
     /// The file that its user has to bring, for a model without artifacts.
     pub by_hand: Option<ByHand>,
+    /// How its network is used, for a recogniser that is a network file and needs no code of its
+    /// own.
+    pub network: Option<NetworkUse>,
+    /// The names of the models it cannot do without, such as a predictor of landmarks.
+    pub needs: Vec<String>,
+    /// Whether 16-bit integers were measured to make no difference to its answers, with the weights
+    /// that the catalogue knows; see [`int16_measured_with`](Self::int16_measured_with).
+    pub int16: bool,
 }
 
-/// Weights whose bytes the catalogue cannot vouch for: they are published, but their SHA-256 is
-/// not known here. They are taken in with `facesearch models import`, which records what they were.
+impl Model {
+    /// The identity of its weights: the digest of its files together. `None` for a model that is
+    /// brought by hand.
+    pub fn weights(&self) -> Option<Digest> {
+        let digests: Vec<Digest> = self.artifacts.iter().map(|artifact| artifact.sha256).collect();
+        Digest::of_all(&digests)
+    }
+
+    /// Whether 16-bit integers were measured to make no difference with these very weights.
+    pub fn int16_measured_with(&self, weights: Digest) -> bool {
+        self.int16 && self.known_weights() == Some(weights)
+    }
+
+    /// The weights that were measured: its artifacts, or the known file that is brought by hand.
+    pub(crate) fn known_weights(&self) -> Option<Digest> {
+        self.weights().or_else(|| self.by_hand.as_ref()?.sha256)
+    }
+}
+
+/// Weights whose bytes the catalogue does not insist on: they are published without a SHA-256, or
+/// at an address that may change. They are taken in with `facesearch models import`, which records
+/// what they were.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ByHand {
@@ -52,6 +80,9 @@ pub struct ByHand {
     pub file: String,
     /// The official address.
     pub address: String,
+    /// SHA-256 of the file that was measured here, where one was (of several files, see
+    /// [`Digest::of_all`]). A file of another content is taken in, too.
+    pub sha256: Option<Digest>,
     /// Where another program of this user may have put it already: absolute, or under `~/`.
     #[serde(default)]
     pub places: Vec<PathBuf>,
@@ -154,14 +185,15 @@ pub struct Input {
 /// What a recogniser gives, and how its embeddings are compared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Output {
-    /// Numbers in an embedding.
-    pub dimension: usize,
+    /// Numbers in an embedding; `None` where only the network's file says it.
+    pub dimension: Option<usize>,
     /// How two embeddings are compared.
     pub metric: Metric,
-    /// The default decision threshold. L2 between stored vectors, whatever the metric.
-    pub threshold: f32,
+    /// The default decision threshold, where one was measured. L2 between stored vectors, whatever
+    /// the metric.
+    pub threshold: Option<f32>,
     /// Where the threshold comes from.
-    pub threshold_origin: String,
+    pub threshold_origin: Option<String>,
     /// The threshold that the model's own author names, where there is one; also L2.
     pub own_threshold: Option<f32>,
 }

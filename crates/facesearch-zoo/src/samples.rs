@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::tables::{ArtifactTable, PackageTable, link, wrong};
+use crate::tables::{ArtifactTable, Files, PackageTable, wrong};
 use crate::{Artifact, ZooError};
 
 /// The photos of `data/samples.toml`.
@@ -49,9 +49,10 @@ impl Samples {
     /// [`ZooError::Catalogue`] where the text is not of that shape.
     pub fn parse(text: &str) -> Result<Self, ZooError> {
         let file: SamplesFile = toml::from_str(text).map_err(|err| wrong(err.to_string()))?;
-        let (_, artifacts) = link(file.package, file.artifact)?;
+        let mut files = Files::default();
+        files.add(file.package, file.artifact)?;
         let photo = |table: SampleTable| {
-            let found = artifacts.iter().find(|artifact| artifact.file == table.file);
+            let found = files.artifacts.iter().find(|artifact| artifact.file == table.file);
             let artifact =
                 found.cloned().ok_or_else(|| wrong(format!("`{}` is no artifact", table.file)))?;
             let SampleTable { role, identity, credit, .. } = table;

@@ -49,40 +49,49 @@ enum SourceTable {
     },
 }
 
-/// Turns tables into artifacts that point at their packages.
-///
-/// # Errors
-///
-/// [`ZooError::Catalogue`] for names used twice, packages that are not there, and file names
-/// that could leave the cache's folder.
-pub(crate) fn link(
-    packages: Vec<PackageTable>,
-    artifacts: Vec<ArtifactTable>,
-) -> Result<(Vec<Arc<Package>>, Vec<Artifact>), ZooError> {
-    let mut known: Vec<Arc<Package>> = Vec::new();
-    for PackageTable { name, version, file, sha256, size } in packages {
-        check_file_name(&file)?;
-        if known.iter().any(|package| package.name == name) {
-            return Err(wrong(format!("the package `{name}` stands there twice")));
+/// Packages and the artifacts that point at them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Files {
+    pub(crate) packages: Vec<Arc<Package>>,
+    pub(crate) artifacts: Vec<Artifact>,
+}
+
+impl Files {
+    /// Adds what tables say. They may name packages that are here already.
+    ///
+    /// # Errors
+    ///
+    /// [`ZooError::Catalogue`] for names used twice, packages that are not there, and file names
+    /// that could leave the cache's folder.
+    pub(crate) fn add(
+        &mut self,
+        packages: Vec<PackageTable>,
+        artifacts: Vec<ArtifactTable>,
+    ) -> Result<(), ZooError> {
+        for PackageTable { name, version, file, sha256, size } in packages {
+            check_file_name(&file)?;
+            if self.packages.iter().any(|package| package.name == name) {
+                return Err(wrong(format!("the package `{name}` stands there twice")));
+            }
+            // Both go into a requirements file, where a blank or a newline would start another
+            // option.
+            let plain = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
+            if !name.chars().chain(version.chars()).all(plain) {
+                return Err(wrong(format!("`{name}` `{version}` is no package and version")));
+            }
+            self.packages.push(Arc::new(Package { name, version, file, sha256, size }));
         }
-        // Both go into a requirements file, where a blank or a newline would start another option.
-        let plain = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
-        if !name.chars().chain(version.chars()).all(plain) {
-            return Err(wrong(format!("`{name}` `{version}` is no package and version")));
+        for ArtifactTable { file, sha256, size, sources } in artifacts {
+            check_file_name(&file)?;
+            if self.artifacts.iter().any(|artifact| artifact.file.eq_ignore_ascii_case(&file)) {
+                return Err(wrong(format!("the artifact `{file}` stands there twice")));
+            }
+            let source = |table| source(table, &self.packages);
+            let sources = sources.into_iter().map(source).collect::<Result<_, _>>()?;
+            self.artifacts.push(Artifact { file, sha256, size, sources });
         }
-        known.push(Arc::new(Package { name, version, file, sha256, size }));
+        Ok(())
     }
-    let mut out: Vec<Artifact> = Vec::new();
-    for ArtifactTable { file, sha256, size, sources } in artifacts {
-        check_file_name(&file)?;
-        if out.iter().any(|artifact| artifact.file.eq_ignore_ascii_case(&file)) {
-            return Err(wrong(format!("the artifact `{file}` stands there twice")));
-        }
-        let sources =
-            sources.into_iter().map(|table| source(table, &known)).collect::<Result<_, _>>()?;
-        out.push(Artifact { file, sha256, size, sources });
-    }
-    Ok((known, out))
 }
 
 fn source(table: SourceTable, packages: &[Arc<Package>]) -> Result<Source, ZooError> {

@@ -4,16 +4,20 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use facesearch_core::{Embedder, FaceDetector, Metric};
-use facesearch_nn::{LayerTime, Network, Weights, import_onnx};
+use facesearch_nn::{LayerTime, Network, import_onnx};
 use facesearch_vision::{
-    ColourOrder, DeepFace, DlibResNet, Mtcnn, MtcnnOptions, NetworkEmbedder, Normalisation,
-    OnnxOptions, Precision, onnx_embedder, open_recogniser,
+    ColourOrder, Normalisation, OnnxOptions, Precision, RecogniserSource, Recognition,
+    onnx_embedder,
 };
 use facesearch_zoo::ModelKind;
 
 use crate::error::{Error, Result};
 use crate::models::Models;
-use crate::vision::read;
+use crate::recogniser::open_entry;
+use crate::vision::{MIN_FACE, open_detector, read};
+
+/// Width and height of the chips that a network in an ONNX file is measured with.
+const ONNX_SIZE: [u32; 2] = [112, 112];
 
 /// A network by itself, and the files of its weights.
 pub struct BenchNetwork {
@@ -24,16 +28,21 @@ pub struct BenchNetwork {
 }
 
 impl Models {
-    /// dlib's network, without the views that a search adds.
+    /// The network of a recogniser of the catalogue, without the views that a search adds; with
+    /// weights from `file` where one is given.
     ///
     /// # Errors
     ///
-    /// [`Error::Zoo`] where its file cannot be had, [`Error::Vision`] where it cannot be opened.
-    pub fn bench_dlib(&self, precision: Precision) -> Result<BenchNetwork> {
-        let model = self.zoo().model_of(ModelKind::Recogniser, "dlib")?;
-        let files = self.fetch(&model.artifacts)?;
-        let network = DlibResNet::open_at(&files[0], &self.device()?, precision)?;
-        Ok(BenchNetwork { network: Box::new(network), files })
+    /// [`Error::Zoo`] where nothing is called so or a file cannot be had, [`Error::Vision`] where it
+    /// cannot be opened.
+    pub fn bench_recogniser(
+        &self,
+        name: &str,
+        file: Option<&Path>,
+        precision: Precision,
+    ) -> Result<BenchNetwork> {
+        let (opened, files) = self.bench_open(name, file, (&self.device()?, precision))?;
+        Ok(BenchNetwork { network: opened.network, files })
     }
 
     /// A recogniser of 112x112 chips in an ONNX file.
@@ -42,54 +51,45 @@ impl Models {
     ///
     /// [`Error::Vision`] where it cannot be read or opened.
     pub fn bench_onnx(&self, file: &Path, precision: Precision) -> Result<BenchNetwork> {
-        let network = self.onnx_network(file, Metric::L2)?.with_precision(precision)?;
-        Ok(BenchNetwork { network: Box::new(network), files: vec![file.to_owned()] })
-    }
-
-    /// A recogniser of the catalogue with weights from a file.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Vision`] where it cannot be opened, [`Error::Model`] where no network has this
-    /// name.
-    pub fn bench_weights(
-        &self,
-        name: &str,
-        file: &Path,
-        precision: Precision,
-    ) -> Result<BenchNetwork> {
-        let network = self.weights_network(name, file)?.with_precision(precision)?;
-        Ok(BenchNetwork { network: Box::new(network), files: vec![file.to_owned()] })
-    }
-
-    /// The detector MTCNN.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Zoo`] where its files cannot be had, [`Error::Vision`] where they cannot be opened.
-    pub fn bench_mtcnn(&self) -> Result<Box<dyn FaceDetector>> {
-        let model = self.zoo().model_of(ModelKind::Detector, "mtcnn")?;
-        let files = self.fetch(&model.artifacts)?;
-        let folder = files[0].parent().unwrap_or(Path::new(""));
-        Ok(Box::new(Mtcnn::open(folder, MtcnnOptions::default(), &self.device()?)?))
-    }
-
-    pub(crate) fn onnx_network(&self, file: &Path, metric: Metric) -> Result<NetworkEmbedder> {
         let options = OnnxOptions {
             name: "onnx".into(),
-            size: Some([112, 112]),
+            size: Some(ONNX_SIZE),
             colours: ColourOrder::Rgb,
             normalisation: Normalisation::ArcFace,
-            metric,
+            metric: Metric::L2,
         };
-        Ok(onnx_embedder(&read(file)?, options, &self.device()?)?)
+        let network = onnx_embedder(&read(file)?, options, &self.device()?)?;
+        let network = Box::new(network.with_precision(precision)?);
+        Ok(BenchNetwork { network, files: vec![file.to_owned()] })
     }
 
-    pub(crate) fn weights_network(&self, name: &str, file: &Path) -> Result<NetworkEmbedder> {
-        let file = [file.to_owned()];
-        let opened = open_recogniser(name, &file, None, &self.device()?)?;
-        let opened = opened.ok_or_else(|| Error::model(format!("no network is called {name}")))?;
-        Ok(opened.embedder)
+    /// A detector of the catalogue.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Zoo`] where nothing is called so or a file cannot be had, [`Error::Vision`] where it
+    /// cannot be opened.
+    pub fn bench_detector(&self, name: &str) -> Result<Box<dyn FaceDetector>> {
+        let model = self.zoo().model_of(ModelKind::Detector, name)?;
+        let files = self.fetch(&model.artifacts)?;
+        open_detector(name, &files, MIN_FACE, &self.device()?)
+    }
+
+    /// A recogniser of the catalogue, and the files of its weights.
+    fn bench_open(
+        &self,
+        name: &str,
+        file: Option<&Path>,
+        (device, precision): (&Device, Precision),
+    ) -> Result<(Recognition, Vec<PathBuf>)> {
+        let model = self.zoo().model_of(ModelKind::Recogniser, name)?;
+        let (files, needed) = match file {
+            Some(file) => (vec![file.to_owned()], self.fetch_needed(model)?),
+            None => self.fetch_model(model)?,
+        };
+        let source = RecogniserSource::new(&files, device);
+        let opened = open_entry(model, &RecogniserSource { needed: &needed, precision, ..source })?;
+        Ok((opened, files))
     }
 }
 
@@ -100,12 +100,15 @@ fn unusable(error: impl std::fmt::Display) -> Error {
 /// Which network's layers are timed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BenchGraph {
-    /// dlib's ResNet.
-    Dlib,
+    /// A recogniser of the catalogue.
+    Recogniser {
+        /// Its name there.
+        name: String,
+        /// The file of its weights; `None` for the catalogue's.
+        file: Option<PathBuf>,
+    },
     /// A recogniser of 112x112 chips in an ONNX file.
     Onnx(PathBuf),
-    /// DeepFace, with weights from a Keras file.
-    DeepFace(PathBuf),
 }
 
 impl Models {
@@ -121,25 +124,32 @@ impl Models {
         images: usize,
         runs: usize,
     ) -> Result<Vec<LayerTime>> {
-        let (graph, side) = match graph {
+        match graph {
             BenchGraph::Onnx(file) => {
-                let imported = import_onnx(&read(file)?, Some([112, 112])).map_err(unusable)?;
-                (imported.graph, 112)
+                let [width, height] = ONNX_SIZE.map(|side| side as usize);
+                let imported = import_onnx(&read(file)?, Some([height, width]));
+                let graph = imported.map_err(unusable)?.graph;
+                let network = Network::with_precision(graph, &Device::Cpu, precision);
+                profile(&network.map_err(unusable)?, ONNX_SIZE, images, runs)
             }
-            BenchGraph::DeepFace(file) => {
-                let weights = Weights::open(file, &DeepFace::UNUSED_LAYERS).map_err(unusable)?;
-                (DeepFace::graph(weights).map_err(unusable)?, 152)
+            BenchGraph::Recogniser { name, file } => {
+                let how = (&Device::Cpu, precision);
+                let (opened, _) = self.bench_open(name, file.as_deref(), how)?;
+                let network = opened.network;
+                profile(network.network(), network.input_size(), images, runs)
             }
-            BenchGraph::Dlib => {
-                let model = self.zoo().model_of(ModelKind::Recogniser, "dlib")?;
-                let files = self.fetch(&model.artifacts)?;
-                (DlibResNet::graph(&read(&files[0])?).map_err(unusable)?, 150)
-            }
-        };
-        let network = Network::with_precision(graph, &Device::Cpu, precision);
-        let network = network.map_err(unusable)?;
-        let input = Tensor::zeros((images, side, side, 3), DType::F32, &Device::Cpu);
-        let input = input.and_then(|input| input.permute((0, 3, 1, 2))).map_err(unusable)?;
-        network.profile(&input, runs).map_err(unusable)
+        }
     }
+}
+
+fn profile(
+    network: &Network,
+    [width, height]: [u32; 2],
+    images: usize,
+    runs: usize,
+) -> Result<Vec<LayerTime>> {
+    let shape = (images, height as usize, width as usize, 3);
+    let input = Tensor::zeros(shape, DType::F32, &Device::Cpu);
+    let input = input.and_then(|input| input.permute((0, 3, 1, 2))).map_err(unusable)?;
+    network.profile(&input, runs).map_err(unusable)
 }

@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 use facesearch_core::{Metric, display_path};
 use facesearch_vision::{
-    ColourOrder, ModelFormat, Normalisation, OnnxOptions, open_network, open_recogniser,
-    recognise_model,
+    Alignment, ColourOrder, ModelFormat, Normalisation, OnnxOptions, RecogniserSource,
+    open_network, recognise_model,
 };
 use facesearch_zoo::{Digest, Imported, Model, ModelKind, NetworkUse, Zoo};
 
 use crate::error::{Error, Result};
 use crate::models::Models;
 use crate::options::NetworkOptions;
-use crate::recogniser::aligner;
+use crate::recogniser::open_entry;
 
 /// A recogniser's file that the catalogue cannot vouch for.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +55,7 @@ pub(crate) fn take_in(
             })
         })
         .collect::<Result<Vec<_>>>()?;
-    let sha256 = digest_of_all(&digests)
+    let sha256 = Digest::of_all(&digests)
         .ok_or_else(|| Error::input(format!("{} is no model", display_path(path))))?;
     let architecture = architecture(zoo, request, format)?;
     let network = match architecture {
@@ -78,7 +78,11 @@ pub(crate) fn take_in(
     }
     let imported = cache.import_as(&name, |dir| -> Result<Imported> {
         let files = match architecture {
-            Some(model) => keep_weights(model, format, &originals, dir, device)?,
+            Some(model) => {
+                let needed = models.fetch_needed(model)?;
+                let source = RecogniserSource::new(&originals, device);
+                keep_weights(model, format, RecogniserSource { needed: &needed, ..source }, dir)?
+            }
             None => copy(&originals, dir)?,
         };
         Ok(Imported {
@@ -130,18 +134,6 @@ fn originals(path: &Path, format: ModelFormat) -> Result<Vec<PathBuf>> {
     Ok(vec![path.to_owned(), weights])
 }
 
-/// The identity of several files: that of the only one, or of all SHA-256s one after the other.
-pub(crate) fn digest_of_all(digests: &[Digest]) -> Option<Digest> {
-    match digests {
-        [] => None,
-        [one] => Some(*one),
-        several => {
-            let text: Vec<String> = several.iter().map(Digest::to_string).collect();
-            Some(Digest::of(text.join("\n").as_bytes()))
-        }
-    }
-}
-
 /// The catalogue's model whose weights a file holds; `None` for a network of its own.
 fn architecture<'z>(
     zoo: &'z Zoo,
@@ -191,26 +183,16 @@ fn network_use(files: &[PathBuf], request: &ModelFile<'_>, device: &Device) -> R
     let embedder = open_network(files, options, device)?;
     let size = embedder.input().size;
     let [width, height] = size;
-    let align = match (align.as_deref(), size) {
-        (Some(align), _) => align,
-        (None, [112, 112]) => "arcface",
-        (None, [96, 112]) => "sphereface",
-        (None, [128, 128]) => "retail-0095",
-        (None, _) => "box",
-    };
-    if aligner(align, size).is_none() {
+    let align = align.as_deref().unwrap_or_else(|| Alignment::of_size(size).name());
+    if Alignment::named(align).and_then(|alignment| alignment.aligner(size)).is_none() {
         return Err(Error::usage(format!(
             "chips cut by `--align {align}` have another size than {width}x{height}, which {path} \
              takes"
         )));
     }
-    let colours = match colours {
-        ColourOrder::Rgb => "rgb",
-        ColourOrder::Bgr => "bgr",
-    };
     Ok(NetworkUse {
         size,
-        colours: colours.to_owned(),
+        colours: colours.name().to_owned(),
         normalise: normalisation.name().to_owned(),
         align: align.to_owned(),
         metric,
@@ -234,25 +216,19 @@ fn name_of(path: &Path, sha256: Digest, network: Option<&NetworkUse>) -> String 
 fn keep_weights(
     model: &Model,
     format: ModelFormat,
-    originals: &[PathBuf],
+    source: RecogniserSource<'_>,
     dir: &Path,
-    device: &Device,
 ) -> Result<Vec<String>> {
     let converted = dir.join(CONVERTED);
-    if open_recogniser(&model.name, originals, Some(&converted), device)?.is_none() {
-        return Err(Error::usage(format!(
-            "weights for `{}` cannot be brought by hand; `facesearch models pull {}` fetches them",
-            model.name, model.name
-        )));
-    }
+    open_entry(model, &RecogniserSource { converted: Some(&converted), ..source })?;
     if converted.is_file() {
         return Ok(vec![CONVERTED.to_owned()]);
     }
     if format == ModelFormat::Safetensors {
-        copy_one(&originals[0], &converted)?;
+        copy_one(&source.files[0], &converted)?;
         return Ok(vec![CONVERTED.to_owned()]);
     }
-    copy(originals, dir)
+    copy(source.files, dir)
 }
 
 fn copy(files: &[PathBuf], dir: &Path) -> Result<Vec<String>> {

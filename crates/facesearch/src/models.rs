@@ -1,10 +1,14 @@
 //! The models: a catalogue, and a folder that their files lie in.
 
+use std::collections::HashSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use facesearch_core::{Metric, Progress, display_path};
-use facesearch_zoo::{Artifact, Cache, Check, FetchOptions, Imported, Model, Preset, Zoo};
+use facesearch_zoo::{
+    Artifact, Cache, Check, FetchOptions, Imported, Model, NetworkUse, Preset, Zoo, ZooError,
+};
 use serde::Serialize;
 
 use crate::composition::Composition;
@@ -56,6 +60,9 @@ pub struct ModelEntry {
     pub dimension: Option<usize>,
     /// How its embeddings are compared.
     pub metric: Option<Metric>,
+    /// How its network is used, where it is a network file that needs no code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkUse>,
     /// Largest distance of one person, L2.
     pub threshold: Option<f32>,
     /// Where that threshold is from.
@@ -148,10 +155,11 @@ impl ModelEntry {
             input: model.input.size,
             colour: model.input.colour.clone(),
             scaling: model.input.scaling.clone(),
-            dimension: output.map(|output| output.dimension),
+            dimension: output.and_then(|output| output.dimension),
             metric: output.map(|output| output.metric),
-            threshold: output.map(|output| output.threshold),
-            threshold_origin: output.map(|output| output.threshold_origin.clone()),
+            network: model.network.clone(),
+            threshold: output.and_then(|output| output.threshold),
+            threshold_origin: output.and_then(|output| output.threshold_origin.clone()),
             presets: model.presets.iter().map(preset).collect(),
             accuracy: accuracy.map(|accuracy| accuracy.figure.clone()),
             accuracy_source: accuracy.map(|accuracy| accuracy.source.clone()),
@@ -162,16 +170,22 @@ impl ModelEntry {
 }
 
 impl Models {
-    /// The catalogue that is built in, with the folder of files that `options` name.
+    /// The catalogue that is built in and the one that `options` name, with the folder of files.
     ///
     /// # Errors
     ///
-    /// [`Error::Zoo`] where no folder is named and the system names none.
+    /// [`Error::Zoo`] where no folder is named and the system names none, [`Error::Read`] or
+    /// [`Error::Input`] where the catalogue of `options` cannot be used.
     pub fn new(options: &Options) -> Result<Self> {
         let configured = options.models.as_ref().map(|dir| dir.as_os_str());
+        let cache = Cache::new(Cache::default_dir(configured)?);
+        let zoo = match options.catalogue.as_ref().filter(|path| !path.as_os_str().is_empty()) {
+            Some(path) => extended(Zoo::builtin(), path, &cache)?,
+            None => Zoo::builtin(),
+        };
         Ok(Self {
-            zoo: Arc::new(Zoo::builtin()),
-            cache: Cache::new(Cache::default_dir(configured)?),
+            zoo: Arc::new(zoo),
+            cache,
             offline: options.offline,
             device: options.device,
             progress: Arc::clone(&options.progress),
@@ -244,7 +258,8 @@ impl Models {
     }
 
     /// Fetches the files of models, those used by default where `names` is empty, and gives their
-    /// paths. Files that are there are checked, and replaced where they are damaged.
+    /// paths; so with the files of the models they need. Files that are there are checked, and
+    /// replaced where they are damaged.
     ///
     /// # Errors
     ///
@@ -254,13 +269,16 @@ impl Models {
         for model in &models {
             if let Some(by_hand) = &model.by_hand {
                 self.progress.note(&format!(
-                    "`{}` is not fetched, because the SHA-256 of its file is not known here: {}",
+                    "`{}` is not fetched, because its file is brought by hand: {}",
                     model.name,
                     by_hand.advice(&model.name)
                 ));
             }
         }
-        let artifacts = models.iter().flat_map(|model| &model.artifacts);
+        let needed = models.iter().flat_map(|model| self.zoo.needed_by(model));
+        let artifacts = models.iter().copied().chain(needed).flat_map(|model| &model.artifacts);
+        let mut seen = HashSet::new();
+        let artifacts = artifacts.filter(|artifact| seen.insert(&artifact.file));
         self.fetch_with(artifacts, FetchOptions { offline: self.offline, recheck: true })
     }
 
@@ -338,6 +356,20 @@ impl Models {
         Ok(ImportedEntry { name, kind: "recogniser", imported, present: true })
     }
 
+    /// Makes sure that a model's files are here, and those of the models it needs; gives the paths
+    /// of both.
+    pub(crate) fn fetch_model(&self, model: &Model) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+        let needed = self.zoo.needed_by(model).flat_map(|needed| &needed.artifacts);
+        let mut paths = self.fetch(model.artifacts.iter().chain(needed))?;
+        let needed = paths.split_off(model.artifacts.len());
+        Ok((paths, needed))
+    }
+
+    /// Makes sure that the files of the models are here that a model needs, and gives their paths.
+    pub(crate) fn fetch_needed(&self, model: &Model) -> Result<Vec<PathBuf>> {
+        self.fetch(self.zoo.needed_by(model).flat_map(|needed| &needed.artifacts))
+    }
+
     /// Makes sure that files are here, and gives their paths.
     pub(crate) fn fetch<'a>(
         &self,
@@ -386,4 +418,33 @@ impl Models {
     pub(crate) fn note(&self, line: &str) {
         self.progress.note(line);
     }
+}
+
+/// The catalogue with the entries of a file of the user's.
+fn extended(builtin: Zoo, path: &Path, cache: &Cache) -> Result<Zoo> {
+    let wrong = |what: String| {
+        Error::input(format!("the catalogue {} cannot be used: {what}", display_path(path)))
+    };
+    let text = fs::read_to_string(path).map_err(Error::read(path))?;
+    let known = builtin.models().len();
+    let zoo = builtin.with(&text).map_err(|error| match error {
+        ZooError::Catalogue { what } => wrong(what),
+        other => other.into(),
+    })?;
+    for model in &zoo.models()[known..] {
+        let name = &model.name;
+        let Some(network) = &model.network else {
+            return Err(wrong(format!(
+                "`{name}` has no `[model.network]` that says how its network is used, and no other \
+                 model can be added without code"
+            )));
+        };
+        recogniser::network_options(name, network).map_err(|error| wrong(error.to_string()))?;
+        if model.by_hand.is_none() && cache.imported(name)?.is_some() {
+            return Err(wrong(format!(
+                "a model was imported as `{name}`; give the one in the catalogue another name"
+            )));
+        }
+    }
+    Ok(zoo)
 }

@@ -16,6 +16,9 @@ use crate::error::Error;
 pub struct Options {
     /// Folder of model files; `None` for `facesearch/models` in the user's cache folder.
     pub models: Option<PathBuf>,
+    /// A TOML file of the same form as `models/zoo.toml`, whose models are known besides the built-in
+    /// ones: recognisers that are network files. A name that is taken is an error.
+    pub catalogue: Option<PathBuf>,
     /// Never touch the network: a model file that is missing is an error.
     pub offline: bool,
     /// Threads to work with; `None` for one a core. **Trap:** the first engine of a process decides
@@ -33,6 +36,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             models: None,
+            catalogue: None,
             offline: false,
             threads: None,
             device: DeviceChoice::Cpu,
@@ -46,6 +50,7 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("models", &self.models)
+            .field("catalogue", &self.catalogue)
             .field("offline", &self.offline)
             .field("threads", &self.threads)
             .field("device", &self.device)

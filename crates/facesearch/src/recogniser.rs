@@ -1,14 +1,13 @@
 //! A name of the catalogue, a name the user gave, or the file of a network becomes a recogniser,
 //! with its aligner and all that an index of its embeddings is pinned to.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::Device;
 use facesearch_core::{Embedder, Metric, display_path};
 use facesearch_vision::{
-    Aligner, BoxAligner, ColourOrder, CompositePart, DlibAligner, DlibResNet, NetworkEmbedder,
-    Normalisation, OnnxOptions, PointAligner, Precision, ShapePredictor5, SquareInBox, Stacked,
-    Template, Views, composite, open_network, open_recogniser,
+    Aligner, Alignment, ColourOrder, CompositePart, Normalisation, OnnxOptions, Precision,
+    RecogniserModel, RecogniserSource, Recognition, composite,
 };
 use facesearch_zoo::{Cache, Digest, Imported, Model, ModelKind, NetworkUse, Preset};
 
@@ -18,19 +17,10 @@ use crate::model_import::{self, ModelFile};
 use crate::models::Models;
 use crate::options::{NetworkOptions, PrecisionChoice};
 
-/// Models and the SHA-256 of the weights with which `int16` was found to move embeddings by less
-/// than 0.01 in the mean, and the accuracy on LFW View 1's test pairs by no more than 0.001;
-/// `docs/embedding.md` has the figures. Other weights of the same architecture were not measured.
-const ADMITTED: [(&str, &str); 3] = [
-    ("dlib", "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"),
-    ("mobilefacenet-foamliu", "b7120c095d60094f28a4a54ba6a8bf51b297a6273fb40ef6350dfec1f63d9507"),
-    ("retail-0095", "4d36b88f2d095f9d6921c3c022b4499cd5c4b03dfe4c98fdb02e970cbbfecccc"),
-];
-
 impl PrecisionChoice {
-    /// Of a model of the catalogue, or one without an entry there, with these weights.
-    fn of(self, model: Option<&str>, weights: &str, device: &Device) -> Result<Precision> {
-        let admitted = || ADMITTED.iter().any(|(name, of)| Some(*name) == model && *of == weights);
+    /// What a recogniser multiplies. `measured` says whether int16 was measured to make no
+    /// difference with its weights.
+    fn of(self, measured: bool, device: &Device) -> Result<Precision> {
         match self {
             Self::F32 => Ok(Precision::F32),
             Self::Int16 if device.is_cpu() => Ok(Precision::Int16),
@@ -38,7 +28,7 @@ impl PrecisionChoice {
                 "int16, which was asked for or is the precision of the index, is for the CPU only; \
                  use `--device cpu`",
             )),
-            Self::Auto if device.is_cpu() && admitted() => Ok(Precision::Int16),
+            Self::Auto if device.is_cpu() && measured => Ok(Precision::Int16),
             Self::Auto => Ok(Precision::F32),
         }
     }
@@ -63,11 +53,28 @@ pub(crate) struct Recogniser {
 }
 
 impl Recogniser {
+    /// What was opened, under this name. It has no threshold yet.
+    fn new(name: &str, weights: Digest, precision: Precision, opened: Recognition) -> Self {
+        let (preprocessing, chip_size) = (opened.preprocessing.clone(), opened.chip_size);
+        let (aligner, embedder) = opened.into_parts();
+        Self {
+            embedder,
+            aligner,
+            name: name.to_owned(),
+            weights: weights.to_string(),
+            preprocessing,
+            precision,
+            threshold: None,
+            chip_size,
+        }
+    }
+
     /// The same for chips cut in another way.
     pub(crate) fn aligned_by(self, how: &str) -> Result<Self> {
         let refused = || Error::usage(format!("`{}` cannot take chips cut by {how}", self.name));
         let size = self.chip_size.ok_or_else(refused)?;
-        let aligner = aligner(how, size).ok_or_else(refused)?;
+        let aligner = Alignment::named(how).and_then(|alignment| alignment.aligner(size));
+        let aligner = aligner.ok_or_else(refused)?;
         let preprocessing = format!("{}, not the model's own way", aligner.name());
         Ok(Self { aligner, preprocessing, ..self })
     }
@@ -182,18 +189,22 @@ impl Source<'_> {
         metric: Option<Metric>,
     ) -> Result<Recogniser> {
         let files = self.models.cache().imported_files(name, imported)?;
-        let weights = imported.sha256.to_string();
+        let mut source = RecogniserSource { metric, ..RecogniserSource::new(&files, self.device) };
         match (&imported.architecture, &imported.network) {
             (Some(architecture), _) => {
                 let model = self.models.zoo().model_of(ModelKind::Recogniser, architecture)?;
-                let precision = self.precision.of(Some(architecture), &weights, self.device)?;
-                let opened = named(model, &files, None, metric, (self.device, precision))?;
-                Ok(Recogniser { name: name.to_owned(), weights, ..opened })
+                let needed = self.models.fetch_needed(model)?;
+                source.needed = &needed;
+                let opened = self.entry(model, imported.sha256, source)?;
+                Ok(Recogniser { name: name.to_owned(), ..opened })
             }
             (None, Some(network)) => {
-                let how = (self.device, self.precision.of(None, &weights, self.device)?);
-                let opened = network_of(name, &files, network, metric, how)?;
-                Ok(Recogniser { weights, ..opened })
+                source.precision = self.precision.of(false, self.device)?;
+                let opened = open_network(name, network, &source)?;
+                let own = (network.metric, network.threshold);
+                let threshold = threshold_for(opened.metric, own, &[]);
+                let opened = Recogniser::new(name, imported.sha256, source.precision, opened);
+                Ok(Recogniser { threshold, ..opened })
             }
             (None, None) => Err(Error::model(format!(
                 "the record of `{name}` says neither whose weights it holds nor how they are used; \
@@ -226,169 +237,143 @@ impl Source<'_> {
             let (name, imported) = model_import::take_in(self.models, &request, self.device)?;
             return self.imported(&name, &imported, network.metric);
         }
-        if model.name == "dlib" {
-            return self.dlib(model, network.metric);
-        }
-        let files = self.models.fetch(&model.artifacts)?;
-        let made = format!("{}.safetensors", weights_of(model));
-        let converted = self.models.cache().made(&made)?;
-        let precision = self.precision.of(Some(&model.name), &weights_of(model), self.device)?;
-        let how = (self.device, precision);
-        let opened = named(model, &files, converted.as_deref(), network.metric, how)?;
+        let (files, needed) = self.models.fetch_model(model)?;
+        let weights = model.weights();
+        let weights =
+            weights.ok_or_else(|| Error::model(format!("`{}` has no files", model.name)))?;
+        let converted = self.models.cache().made(&format!("{weights}.safetensors"))?;
+        let source = RecogniserSource {
+            needed: &needed,
+            converted: converted.as_deref(),
+            metric: network.metric,
+            ..RecogniserSource::new(&files, self.device)
+        };
+        let opened = self.entry(model, weights, source)?;
         if let Some(converted) = converted {
             self.models.cache().keep_made(&converted)?;
         }
         Ok(opened)
     }
 
-    /// dlib's network sees four views: two ways to cut the chip, each also mirrored.
-    /// `docs/alignment.md` says what that gains.
-    fn dlib(&self, model: &Model, metric: Option<Metric>) -> Result<Recogniser> {
-        let landmarks = self.models.zoo().default_of(ModelKind::Landmarks);
-        let landmarks = landmarks.ok_or_else(|| Error::model("the catalogue has no landmarks"))?;
-        let artifacts = [model, landmarks].into_iter().flat_map(|model| &model.artifacts);
-        let paths = self.models.fetch(artifacts)?;
-        let [network, predictor] = &paths[..] else {
-            return Err(Error::model("dlib's models are not made of one file each"));
-        };
-        let precision = self.precision.of(Some(&model.name), &weights_of(model), self.device)?;
-        let (predictor, network) = rayon::join(
-            || ShapePredictor5::open(predictor),
-            || DlibResNet::open_at(network, self.device, precision),
-        );
-        let (predictor, network) = (predictor?, network?);
-        let aligner = Stacked::new(vec![
-            Box::new(DlibAligner::new(predictor, SquareInBox::MTCNN)),
-            Box::new(PointAligner::MTCNN),
-        ]);
-        let metric = metric.unwrap_or(Metric::L2);
-        Ok(Recogniser {
-            embedder: Box::new(Views::new(network).with_metric(metric)),
-            preprocessing: format!("{}, mirrored", aligner.name()),
-            aligner: Box::new(aligner),
-            name: model.name.clone(),
-            weights: weights_of(model),
-            precision,
-            threshold: threshold_of(model, metric),
-            chip_size: None,
-        })
+    /// A recogniser of the catalogue with these weights.
+    fn entry(
+        &self,
+        model: &Model,
+        weights: Digest,
+        source: RecogniserSource<'_>,
+    ) -> Result<Recogniser> {
+        let precision = self.precision.of(model.int16_measured_with(weights), self.device)?;
+        let opened = open_entry(model, &RecogniserSource { precision, ..source })?;
+        let threshold = threshold_of(model, opened.metric);
+        let opened = Recogniser::new(&model.name, weights, precision, opened);
+        Ok(Recogniser { threshold, ..opened })
     }
 }
 
-/// A recogniser whose network the program knows by name.
-fn named(
-    model: &Model,
-    files: &[PathBuf],
-    converted: Option<&Path>,
-    metric: Option<Metric>,
-    (device, precision): (&Device, Precision),
-) -> Result<Recogniser> {
-    let Some(opened) = open_recogniser(&model.name, files, converted, device)? else {
-        let name = &model.name;
-        return Err(Error::model(format!("`{name}` cannot be opened by this version")));
-    };
-    let metric = metric.unwrap_or(opened.embedder.metric());
-    let mut recogniser =
-        ready(opened.embedder, opened.aligner, opened.mirrored, (metric, precision))?;
-    recogniser.name.clone_from(&model.name);
-    recogniser.weights = weights_of(model);
-    recogniser.threshold = threshold_of(model, metric);
-    Ok(recogniser)
+/// Opens a recogniser of the catalogue: as its entry says, or by the code of its name.
+pub(crate) fn open_entry(model: &Model, source: &RecogniserSource<'_>) -> Result<Recognition> {
+    let name = &model.name;
+    if let Some(network) = &model.network {
+        return open_network(name, network, source);
+    }
+    let code = RecogniserModel::named(name);
+    let code =
+        code.ok_or_else(|| Error::model(format!("`{name}` cannot be opened by this version")))?;
+    Ok(code.open(source)?)
 }
 
-/// A recogniser of a network that only its user knows.
-fn network_of(
+/// Opens a network that needs no code.
+fn open_network(
     name: &str,
-    files: &[PathBuf],
     network: &NetworkUse,
-    metric: Option<Metric>,
-    (device, precision): (&Device, Precision),
-) -> Result<Recogniser> {
-    let metric = metric.unwrap_or(network.metric);
-    let wrong = |what: &str| Error::model(format!("`{name}` was imported with {what}"));
+    source: &RecogniserSource<'_>,
+) -> Result<Recognition> {
+    let (options, aligner) = network_options(name, network)?;
+    Ok(source.open_network(options, aligner)?)
+}
+
+/// What a record or an entry says of a network, in the types of the code that opens it.
+pub(crate) fn network_options(
+    name: &str,
+    network: &NetworkUse,
+) -> Result<(OnnxOptions, Box<dyn Aligner>)> {
+    let NetworkUse { size, colours, normalise, align, metric, .. } = network;
+    let [width, height] = size;
+    let unknown = |what: String| {
+        Error::model(format!("how the network `{name}` is used is not known here: {what}"))
+    };
+    let colour_order = ColourOrder::named(colours)
+        .ok_or_else(|| unknown(format!("colours `{colours}`, which are neither rgb nor bgr")))?;
+    let normalisation = Normalisation::named(normalise)
+        .ok_or_else(|| unknown(format!("normalise `{normalise}`")))?;
+    let aligner = Alignment::named(align).and_then(|alignment| alignment.aligner(*size));
+    let aligner = aligner
+        .ok_or_else(|| unknown(format!("align `{align}` for chips of {width}x{height} pixels")))?;
     let options = OnnxOptions {
         name: name.to_owned(),
-        size: Some(network.size),
-        colours: colours(&network.colours).ok_or_else(|| wrong(&network.colours))?,
-        normalisation: Normalisation::named(&network.normalise)
-            .ok_or_else(|| wrong(&network.normalise))?,
-        metric,
+        size: Some(*size),
+        colours: colour_order,
+        normalisation,
+        metric: *metric,
     };
-    let embedder = open_network(files, options, device)?;
-    let aligner = aligner(&network.align, network.size)
-        .ok_or_else(|| wrong(&format!("the alignment {}", network.align)))?;
-    let mut recogniser = ready(embedder, aligner, false, (metric, precision))?;
-    recogniser.threshold = network.threshold;
-    Ok(recogniser)
+    Ok((options, aligner))
 }
 
-fn ready(
-    embedder: NetworkEmbedder,
-    aligner: Box<dyn Aligner>,
-    mirrored: bool,
-    (metric, precision): (Metric, Precision),
-) -> Result<Recogniser> {
-    let mut preprocessing = format!("{}, {}", aligner.name(), embedder.input().name());
-    let name = embedder.name().to_owned();
-    let chip_size = Some(embedder.input().size);
-    let embedder = match precision {
-        Precision::F32 => embedder,
-        Precision::Int16 => embedder.with_precision(precision)?,
-    };
-    let embedder = embedder.with_metric(metric);
-    let embedder: Box<dyn Embedder> = if mirrored {
-        preprocessing.push_str(", mirrored");
-        Box::new(Views::new(embedder))
-    } else {
-        Box::new(embedder)
-    };
-    Ok(Recogniser {
-        embedder,
-        aligner,
-        name,
-        weights: String::new(),
-        preprocessing,
-        precision,
-        threshold: None,
-        chip_size,
-    })
-}
-
-fn colours(name: &str) -> Option<ColourOrder> {
-    match name {
-        "rgb" => Some(ColourOrder::Rgb),
-        "bgr" => Some(ColourOrder::Bgr),
-        _ => None,
-    }
-}
-
-/// What cuts chips of this size in this way.
-pub(crate) fn aligner(how: &str, [width, height]: [u32; 2]) -> Option<Box<dyn Aligner>> {
-    let template = |template: Template| -> Option<Box<dyn Aligner>> {
-        (template.size() == [width, height]).then(|| Box::new(template) as Box<dyn Aligner>)
-    };
-    match how {
-        "arcface" => template(Template::ARCFACE),
-        "sphereface" => template(Template::SPHEREFACE),
-        "retail-0095" => template(Template::RETAIL_0095_BY_MTCNN),
-        "box" => Some(Box::new(BoxAligner::padded(width, height))),
-        "stretch" => Some(Box::new(BoxAligner::stretched(width, height))),
-        _ => None,
-    }
-}
-
-/// The identity of a model's weights: the SHA-256 of its file, or of the SHA-256s of its files.
-fn weights_of(model: &Model) -> String {
-    let digests: Vec<Digest> = model.artifacts.iter().map(|artifact| artifact.sha256).collect();
-    model_import::digest_of_all(&digests).map(|digest| digest.to_string()).unwrap_or_default()
-}
-
-/// The model's threshold for a metric, L2: its own, or the one published for that metric.
+/// The threshold of a model of the catalogue for a metric, L2.
 fn threshold_of(model: &Model, metric: Metric) -> Option<f32> {
     let output = model.output.as_ref()?;
-    if metric.is_normalised() == output.metric.is_normalised() {
-        return Some(output.threshold);
+    threshold_for(metric, (output.metric, output.threshold), &model.presets)
+}
+
+/// The threshold for a metric, L2: the model's own, or the one published for that metric.
+fn threshold_for(
+    metric: Metric,
+    (own_metric, own): (Metric, Option<f32>),
+    presets: &[Preset],
+) -> Option<f32> {
+    if metric.is_normalised() == own_metric.is_normalised() {
+        return own;
     }
-    let preset = model.presets.iter().find(|preset| preset.metric == metric);
-    preset.map(Preset::l2)
+    presets.iter().find(|preset| preset.metric == metric).map(Preset::l2)
+}
+
+#[cfg(test)]
+mod tests {
+    use facesearch_vision::{DETECTORS, DetectorModel, RECOGNISERS};
+    use facesearch_zoo::Zoo;
+
+    use super::*;
+
+    #[test]
+    fn the_catalogue_and_the_code_know_the_same_models() {
+        let zoo = Zoo::builtin();
+        for model in zoo.models() {
+            let name = &model.name;
+            let is_known = match (model.kind, &model.network) {
+                (ModelKind::Recogniser, Some(network)) => network_options(name, network).is_ok(),
+                (ModelKind::Recogniser, None) => RecogniserModel::named(name).is_some(),
+                (ModelKind::Detector, _) => DetectorModel::named(name).is_some(),
+                // Opened by the code of the models that need it.
+                (ModelKind::Landmarks, _) => zoo.models().iter().any(|m| m.needs.contains(name)),
+            };
+            assert!(is_known, "nothing here opens `{name}`");
+        }
+        for model in RECOGNISERS {
+            let entry = zoo.model_of(ModelKind::Recogniser, model.name).unwrap();
+            assert!(entry.network.is_none(), "`{}` is opened in two ways", model.name);
+        }
+        for model in DETECTORS {
+            zoo.model_of(ModelKind::Detector, model.name).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_threshold_is_for_vectors_scaled_as_its_own_were() {
+        let cosine = (Metric::Cosine, Some(1.1));
+        assert_eq!(threshold_for(Metric::Angular, cosine, &[]), Some(1.1));
+        assert_eq!(threshold_for(Metric::L2, cosine, &[]), None);
+        assert_eq!(threshold_for(Metric::Cosine, (Metric::Cosine, None), &[]), None);
+        let preset = Preset { name: "theirs".into(), metric: Metric::L2, value: 20.0 };
+        assert_eq!(threshold_for(Metric::L2, cosine, &[preset]), Some(20.0));
+    }
 }

@@ -8,7 +8,7 @@ use candle_core::Device;
 use facesearch_core::{Contract, Embedder, FaceDetector, FaceFinder, Photo, VisionError};
 use facesearch_indexer::MAX_PHOTO;
 use facesearch_query::Pipeline;
-use facesearch_vision::{DecodeLimits, Finder, Mtcnn, MtcnnOptions, YuNet, YuNetOptions, decode};
+use facesearch_vision::{DecodeLimits, DetectorModel, DetectorSource, Finder, decode};
 use facesearch_zoo::{Model, ModelKind};
 
 use crate::error::{Error, Result};
@@ -21,7 +21,7 @@ use crate::recogniser::{Recogniser, Source};
 pub const PORTION: usize = 32;
 
 /// Faces narrower than this are passed over where nobody says otherwise.
-const MIN_FACE: u32 = 40;
+pub(crate) const MIN_FACE: u32 = 40;
 
 /// No detector sees a smaller face.
 pub const SMALLEST_FACE: u32 = 12;
@@ -107,7 +107,7 @@ impl Models {
         let mut detector_network = None;
         let mut recogniser = rayon::in_place_scope(|scope| {
             scope.spawn(|_| {
-                detector_network = Some(detector_of(&detector.name, &files, min_face, &device));
+                detector_network = Some(open_detector(&detector.name, &files, min_face, &device));
             });
             let precision = options.precision.unwrap_or_default();
             let source = Source { models: self, device: &device, precision };
@@ -148,7 +148,7 @@ fn contract(recogniser: &Recogniser, detector: &str, min_face: u32) -> Contract 
 }
 
 /// A detector of the catalogue with the weights in its files.
-pub(crate) fn detector_of(
+pub(crate) fn open_detector(
     name: &str,
     files: &[PathBuf],
     min_face: u32,
@@ -159,18 +159,10 @@ pub(crate) fn detector_of(
             "faces from {min_face} pixels are asked for, and none is found below {SMALLEST_FACE}"
         )));
     }
-    let bytes = files.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
-    match (name, &bytes[..]) {
-        ("mtcnn", [proposal, refinement, output]) => {
-            let options = MtcnnOptions { min_face, ..MtcnnOptions::default() };
-            Ok(Box::new(Mtcnn::from_bytes([proposal, refinement, output], options, device)?))
-        }
-        ("yunet", [network]) => {
-            let options = YuNetOptions { min_face, ..YuNetOptions::default() };
-            Ok(Box::new(YuNet::from_bytes(network, options, device)?))
-        }
-        _ => Err(Error::model(format!("`{name}` cannot be opened by this version"))),
-    }
+    let code = DetectorModel::named(name);
+    let code =
+        code.ok_or_else(|| Error::model(format!("`{name}` cannot be opened by this version")))?;
+    Ok(code.open(&DetectorSource { files, min_face, device })?)
 }
 
 /// The model of this name, or the one its kind uses by default.

@@ -24,6 +24,7 @@ use rayon::prelude::*;
 use super::area::{Region, Scaling, Size, resize_part};
 use super::nms::{Candidate, Overlap, suppress};
 use super::pyramid::{Level, STRIDE, WINDOW, bands, levels};
+use super::registry::DetectorModel;
 
 const NAME: &str = "mtcnn";
 
@@ -48,6 +49,17 @@ impl Default for MtcnnOptions {
         Self { min_face: 40, thresholds: [0.6, 0.7, 0.7], factor: 0.709 }
     }
 }
+
+/// The detector as the catalogue knows it.
+pub(super) const MODEL: DetectorModel = DetectorModel {
+    name: NAME,
+    open: |source| {
+        let [proposal, refinement, output] = source.bytes(NAME)?;
+        let options = MtcnnOptions { min_face: source.min_face, ..MtcnnOptions::default() };
+        let weights = [&proposal[..], &refinement, &output];
+        Ok(Box::new(Mtcnn::from_bytes(weights, options, source.device)?))
+    },
+};
 
 /// The face detector of Zhang et al.
 #[derive(Debug)]

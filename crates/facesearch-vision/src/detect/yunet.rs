@@ -26,6 +26,7 @@ use facesearch_nn::{
 
 use super::area::{Region, Scaling, Size, resize_part};
 use super::nms::{Candidate, Overlap, suppress};
+use super::registry::DetectorModel;
 
 const NAME: &str = "yunet";
 
@@ -69,6 +70,16 @@ impl Default for YuNetOptions {
         Self { min_face: 40, threshold: 0.6, overlap: 0.3 }
     }
 }
+
+/// The detector as the catalogue knows it.
+pub(super) const MODEL: DetectorModel = DetectorModel {
+    name: NAME,
+    open: |source| {
+        let [network] = source.bytes(NAME)?;
+        let options = YuNetOptions { min_face: source.min_face, ..YuNetOptions::default() };
+        Ok(Box::new(YuNet::from_bytes(&network, options, source.device)?))
+    },
+};
 
 /// The face detector of Wu, Peng and Yu.
 #[derive(Debug)]

@@ -18,6 +18,8 @@ use facesearch_nn::{Graph, NodeId, Weights, Window};
 
 use super::keras_layers::{KerasLayers, Norm, in_order};
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
+use super::registry::RecogniserModel;
+use crate::align::BoxAligner;
 
 const NAME: &str = "arcface";
 const SIDE: u32 = 112;
@@ -26,6 +28,15 @@ const NORM: Norm = Norm { epsilon: 2e-5, has_scale: true };
 
 /// Channels and blocks of each stage; a stage halves the map.
 const STAGES: [(usize, usize); 4] = [(64, 3), (128, 4), (256, 6), (512, 3)];
+
+/// The model as the catalogue knows it.
+pub(super) const MODEL: RecogniserModel = RecogniserModel {
+    name: NAME,
+    open: |source| {
+        let embedder = ArcFace::embedder(source.weights(NAME, &[])?, source.device)?;
+        source.recognition(embedder, Box::new(BoxAligner::padded(SIDE, SIDE)))
+    },
+};
 
 /// The ArcFace network.
 #[derive(Debug)]

@@ -21,10 +21,22 @@ use facesearch_nn::{
 };
 
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
+use super::registry::RecogniserModel;
+use crate::align::BoxAligner;
 
 const NAME: &str = "deepface";
 const SIDE: u32 = 152;
 const DIM: usize = 4096;
+
+/// The model as the catalogue knows it.
+pub(super) const MODEL: RecogniserModel = RecogniserModel {
+    name: NAME,
+    open: |source| {
+        let embedder =
+            DeepFace::embedder(source.weights(NAME, &DeepFace::UNUSED_LAYERS)?, source.device)?;
+        source.recognition(embedder, Box::new(BoxAligner::padded(SIDE, SIDE)))
+    },
+};
 
 /// The DeepFace network.
 #[derive(Debug)]

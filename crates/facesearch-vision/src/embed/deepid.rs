@@ -15,9 +15,20 @@ use facesearch_nn::{Graph, NodeId, Pool, Weights, Window};
 
 use super::keras_layers::KerasLayers;
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
+use super::registry::RecogniserModel;
+use crate::align::BoxAligner;
 
 const NAME: &str = "deepid";
 const DIM: usize = 160;
+
+/// The model as the catalogue knows it.
+pub(super) const MODEL: RecogniserModel = RecogniserModel {
+    name: NAME,
+    open: |source| {
+        let embedder = DeepId::embedder(source.weights(NAME, &[])?, source.device)?;
+        source.recognition(embedder, Box::new(BoxAligner::padded(47, 55)))
+    },
+};
 
 /// The DeepID network.
 #[derive(Debug)]

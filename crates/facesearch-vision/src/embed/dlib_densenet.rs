@@ -21,6 +21,9 @@ use facesearch_nn::{Graph, NodeId, unpack};
 
 use super::dlib_layers::{BuildError, DlibLayers};
 use super::network_embedder::{NetworkEmbedder, Recogniser, broken};
+use super::registry::RecogniserModel;
+use crate::align::{Aligner, DlibAligner, PointAligner, SquareInBox};
+use crate::landmarks::ShapePredictor5;
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
 
 const NAME: &str = "dlib-densenet";
@@ -28,6 +31,23 @@ const SIDE: u32 = 150;
 
 /// How many dense layers each stage has, in the order of execution.
 const STAGES: [usize; 4] = [3, 6, 12, 8];
+
+/// The model as the catalogue knows it. Its second file is dlib's predictor of five points, which
+/// cuts the chips; without it they are cut by the detector's points.
+pub(super) const MODEL: RecogniserModel = RecogniserModel {
+    name: NAME,
+    open: |source| {
+        let embedder = DlibDenseNet::from_bytes(&source.bytes(NAME, 0)?, source.device)?;
+        let aligner: Box<dyn Aligner> = match source.files.get(1) {
+            Some(_) => {
+                let predictor = ShapePredictor5::from_bytes(&source.bytes(NAME, 1)?)?;
+                Box::new(DlibAligner::new(predictor, SquareInBox::MTCNN))
+            }
+            None => Box::new(PointAligner::MTCNN),
+        };
+        source.recognition(embedder, aligner)
+    },
+};
 
 /// dlib's DenseNet recogniser.
 #[derive(Debug)]

@@ -22,10 +22,40 @@ use facesearch_nn::dlib::{InputRecord, Step, read_metric_network};
 use facesearch_nn::{Graph, Network, NodeId, Precision, map_file, unpack};
 
 use super::dlib_layers::{BuildError, DlibLayers};
+use super::registry::{RecogniserModel, Recognition, RecognitionNetwork};
+use crate::align::{Aligner, DlibAligner, PointAligner, SquareInBox, Stacked};
+use crate::landmarks::ShapePredictor5;
 
 const NAME: &str = "dlib";
 const SIDE: u32 = 150;
 const DIM: usize = 128;
+
+/// The model as the catalogue knows it. The network sees four views of a face: two ways to cut the
+/// chip, each also in the mirror (`docs/alignment.md`). It needs dlib's predictor of five points.
+pub(super) const MODEL: RecogniserModel = RecogniserModel {
+    name: NAME,
+    open: |source| {
+        let (network, predictor) = (source.file(NAME, 0)?, source.needed(NAME, 0)?);
+        let (predictor, network) = rayon::join(
+            || ShapePredictor5::open(predictor),
+            || DlibResNet::open_at(network, source.device, source.precision),
+        );
+        let (predictor, network) = (predictor?, network?);
+        let aligner = Stacked::new(vec![
+            Box::new(DlibAligner::new(predictor, SquareInBox::MTCNN)),
+            Box::new(PointAligner::MTCNN),
+        ]);
+        let recognition = Recognition {
+            network: Box::new(network),
+            preprocessing: aligner.name().to_owned(),
+            aligner: Box::new(aligner),
+            mirrored: false,
+            metric: source.metric.unwrap_or(Metric::L2),
+            chip_size: None,
+        };
+        Ok(recognition.mirrored())
+    },
+};
 
 /// dlib's face recognition network.
 #[derive(Debug)]
@@ -110,6 +140,16 @@ impl Embedder for DlibResNet {
         let outputs = self.network.forward(&pixels).map_err(broken)?;
         let vectors = outputs[0].flatten_from(1).and_then(|x| x.to_vec2()).map_err(broken)?;
         Ok(vectors.into_iter().map(|v| Embedding::new(v, Metric::L2).ok()).collect())
+    }
+}
+
+impl RecognitionNetwork for DlibResNet {
+    fn network(&self) -> &Network {
+        &self.network
+    }
+
+    fn input_size(&self) -> [u32; 2] {
+        [SIDE; 2]
     }
 }
 

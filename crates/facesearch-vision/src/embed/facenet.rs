@@ -26,6 +26,7 @@ use facesearch_nn::{
 
 use self::names::{Block, Layout};
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
+use super::registry::{RecogniserModel, RecogniserSource, Recognition};
 use crate::align::{Aligner, BoxAligner};
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
 
@@ -33,6 +34,14 @@ mod names;
 
 const SIDE: u32 = 160;
 const EPSILON: f32 = 0.001;
+
+/// The model of 128 numbers as the catalogue knows it.
+pub(super) const SMALL: RecogniserModel =
+    RecogniserModel { name: FaceNet::Small.name(), open: |source| FaceNet::Small.open(source) };
+
+/// The same of 512 numbers.
+pub(super) const LARGE: RecogniserModel =
+    RecogniserModel { name: FaceNet::Large.name(), open: |source| FaceNet::Large.open(source) };
 
 /// FaceNet, with the weights of deepface or of facenet-pytorch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +54,7 @@ pub enum FaceNet {
 
 impl FaceNet {
     /// Its name in the catalogue.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Small => "facenet-128",
             Self::Large => "facenet-512",
@@ -58,6 +67,12 @@ impl FaceNet {
             Self::Small => 128,
             Self::Large => 512,
         }
+    }
+
+    fn open(self, source: &RecogniserSource<'_>) -> Result<Recognition, VisionError> {
+        let weights = source.weights(self.name(), &[])?;
+        let (embedder, aligner) = self.embedder(weights, source.device)?;
+        source.recognition(embedder, aligner)
     }
 
     /// The embedder, with weights as [`read_keras`](facesearch_nn::read_keras) or as

@@ -20,6 +20,8 @@ use facesearch_nn::{Activation, Graph, NodeId, Weights, Window};
 
 use super::keras_layers::{KerasLayers, Norm, in_order, same};
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
+use super::registry::RecogniserModel;
+use crate::align::BoxAligner;
 
 const NAME: &str = "ghostfacenet";
 const SIDE: u32 = 112;
@@ -52,6 +54,15 @@ const BOTTLENECKS: [Bottleneck; 16] = [
     Bottleneck(5, 1248, 208, 0, false),
     Bottleneck(5, 664, 208, 168, false),
 ];
+
+/// The model as the catalogue knows it.
+pub(super) const MODEL: RecogniserModel = RecogniserModel {
+    name: NAME,
+    open: |source| {
+        let embedder = GhostFaceNet::embedder(source.weights(NAME, &[])?, source.device)?;
+        source.recognition(embedder, Box::new(BoxAligner::padded(SIDE, SIDE)))
+    },
+};
 
 /// The GhostFaceNet network.
 #[derive(Debug)]

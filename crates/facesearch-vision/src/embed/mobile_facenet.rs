@@ -8,7 +8,8 @@
 //!   `(x - 127.5) / 128`.
 //! - **Output:** 128 numbers, compared by their angle: cosine.
 //! - **Weights:** PyTorch state dicts, `arcface_mobilefacenet.pth` of bubbliiiing and `068.ckpt` of
-//!   Xiaoccer, both trained on CASIA-WebFace. A third one, foamliu's, comes as ONNX.
+//!   Xiaoccer, both trained on CASIA-WebFace. A third one, foamliu's, comes as ONNX
+//!   and needs no code: its entry in the catalogue says how it is used.
 //! - **Trap:** one network, and no two authors call its layers alike; the last convolution has a
 //!   window as large as the map, which is 7 by 7 for the one and 7 rows by 6 columns for the other.
 
@@ -17,11 +18,25 @@ use facesearch_core::{Metric, VisionError};
 use facesearch_nn::{Conv2d, FlattenOrder, Graph, GraphBuilder, NodeId, Weights, Window};
 
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
+use super::registry::{RecogniserModel, RecogniserSource, Recognition};
+use crate::align::Template;
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
 
 const DIM: usize = 128;
 /// Of PyTorch's batch normalisation.
 const EPSILON: f32 = 1e-5;
+
+/// bubbliiiing's weights as the catalogue knows them.
+pub(super) const BUBBLIIIING: RecogniserModel = RecogniserModel {
+    name: MobileFaceNet::Bubbliiiing.name(),
+    open: |source| MobileFaceNet::Bubbliiiing.open(source, Template::ARCFACE),
+};
+
+/// Xiaoccer's.
+pub(super) const XIAOCCER: RecogniserModel = RecogniserModel {
+    name: MobileFaceNet::Xiaoccer.name(),
+    open: |source| MobileFaceNet::Xiaoccer.open(source, Template::SPHEREFACE),
+};
 
 /// Whose weights, and so whose names and input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,11 +79,20 @@ const BLOCKS: [(usize, usize, usize); 15] = [
 ];
 
 impl MobileFaceNet {
-    fn name(self) -> &'static str {
+    const fn name(self) -> &'static str {
         match self {
             Self::Bubbliiiing => "mobilefacenet-bubbliiiing",
             Self::Xiaoccer => "mobilefacenet-xiaoccer",
         }
+    }
+
+    fn open(
+        self,
+        source: &RecogniserSource<'_>,
+        template: Template,
+    ) -> Result<Recognition, VisionError> {
+        let embedder = self.embedder(source.weights(self.name(), &[])?, source.device)?;
+        source.recognition(embedder, Box::new(template))
     }
 
     /// The embedder with the weights of a PyTorch file.

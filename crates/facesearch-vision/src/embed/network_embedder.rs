@@ -4,6 +4,7 @@ use candle_core::Device;
 use facesearch_core::{BoxError, Chip, Embedder, Embedding, Metric, VisionError};
 use facesearch_nn::{Graph, Network, NetworkError, Precision, WeightsError};
 
+use super::registry::RecognitionNetwork;
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
 
 /// What a recognition model is, apart from its network.
@@ -117,6 +118,16 @@ impl Embedder for NetworkEmbedder {
         let vectors = vectors.map_err(|e| broken(e.into()))?;
         let metric = self.recogniser.metric;
         Ok(vectors.into_iter().map(|v| Embedding::new(v, metric).ok()).collect())
+    }
+}
+
+impl RecognitionNetwork for NetworkEmbedder {
+    fn network(&self) -> &Network {
+        &self.network
+    }
+
+    fn input_size(&self) -> [u32; 2] {
+        self.recogniser.input.size
     }
 }
 

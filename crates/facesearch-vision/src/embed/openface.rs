@@ -20,11 +20,22 @@ use facesearch_nn::{Activation, Conv2d, Graph, NodeId, Pool, Weights, Window};
 
 use super::keras_layers::{KerasLayers, Norm};
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
+use super::registry::RecogniserModel;
+use crate::align::BoxAligner;
 
 const NAME: &str = "openface";
 const SIDE: u32 = 96;
 const DIM: usize = 128;
 const NORM: Norm = Norm { epsilon: 1e-5, has_scale: true };
+
+/// The model as the catalogue knows it.
+pub(super) const MODEL: RecogniserModel = RecogniserModel {
+    name: NAME,
+    open: |source| {
+        let embedder = OpenFace::embedder(source.weights(NAME, &[])?, source.device)?;
+        source.recognition(embedder, Box::new(BoxAligner::padded(SIDE, SIDE)))
+    },
+};
 
 /// The OpenFace network.
 #[derive(Debug)]

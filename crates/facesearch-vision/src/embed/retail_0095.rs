@@ -15,10 +15,23 @@ use facesearch_core::{Metric, VisionError};
 use facesearch_nn::import_openvino;
 
 use super::network_embedder::{NetworkEmbedder, Recogniser, broken};
+use super::registry::RecogniserModel;
+use crate::align::Template;
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
 
 const NAME: &str = "retail-0095";
 const DIM: usize = 256;
+
+/// The model as the catalogue knows it.
+pub(super) const MODEL: RecogniserModel = RecogniserModel {
+    name: NAME,
+    open: |source| {
+        let (xml, bin) = (source.bytes(NAME, 0)?, source.bytes(NAME, 1)?);
+        let embedder = Retail0095::from_bytes(&xml, &bin, source.device)?;
+        let aligner = Box::new(Template::RETAIL_0095_BY_MTCNN);
+        Ok(source.recognition(embedder, aligner)?.mirrored())
+    },
+};
 
 /// Intel's face-reidentification-retail-0095.
 #[derive(Debug)]

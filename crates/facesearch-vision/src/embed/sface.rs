@@ -18,11 +18,22 @@ use facesearch_core::{Metric, VisionError};
 use facesearch_nn::import_onnx;
 
 use super::network_embedder::{NetworkEmbedder, Recogniser, broken};
+use super::registry::RecogniserModel;
+use crate::align::Template;
 use crate::preprocess::{ChipInput, ColourOrder, Normalisation};
 
 const NAME: &str = "sface";
 const SIDE: u32 = 112;
 const DIM: usize = 128;
+
+/// The model as the catalogue knows it.
+pub(super) const MODEL: RecogniserModel = RecogniserModel {
+    name: NAME,
+    open: |source| {
+        let embedder = SFace::from_bytes(&source.bytes(NAME, 0)?, source.device)?;
+        source.recognition(embedder, Box::new(Template::ARCFACE))
+    },
+};
 
 /// The SFace network.
 #[derive(Debug)]

@@ -19,6 +19,8 @@ use facesearch_nn::{FlattenOrder, Graph, NodeId, Pool, Weights, Window};
 
 use super::keras_layers::{KerasLayers, in_order};
 use super::network_embedder::{BuildError, NetworkEmbedder, Recogniser, broken};
+use super::registry::RecogniserModel;
+use crate::align::BoxAligner;
 
 const NAME: &str = "vgg-face";
 const SIDE: u32 = 224;
@@ -26,6 +28,15 @@ const SIDE: u32 = 224;
 /// Channels of the convolutions before each halving.
 const STAGES: [&[usize]; 5] =
     [&[64, 64], &[128, 128], &[256, 256, 256], &[512, 512, 512], &[512, 512, 512]];
+
+/// The model as the catalogue knows it.
+pub(super) const MODEL: RecogniserModel = RecogniserModel {
+    name: NAME,
+    open: |source| {
+        let embedder = VggFace::embedder(source.weights(NAME, &[])?, source.device)?;
+        source.recognition(embedder, Box::new(BoxAligner::padded(SIDE, SIDE)))
+    },
+};
 
 /// The VGG-Face network.
 #[derive(Debug)]

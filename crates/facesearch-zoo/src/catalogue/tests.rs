@@ -1,7 +1,7 @@
 //! The shipped catalogue is complete; one that contradicts itself is refused.
 
 use super::*;
-use crate::{Packed, Source};
+use crate::{Digest, Packed, Source};
 
 const SMALL: &str = "
 [[artifact]]
@@ -88,10 +88,10 @@ fn thresholds_are_sane_for_their_metric() {
     let zoo = Zoo::builtin();
     for model in zoo.models() {
         let Some(output) = &model.output else { continue };
-        let t = output.threshold;
+        let t = output.threshold.unwrap();
         assert!(t > 0.1 && t < 2.0, "{}: {t}", model.name);
-        assert!(!output.threshold_origin.is_empty(), "{}", model.name);
-        assert!((64..=4096).contains(&output.dimension), "{}", model.name);
+        assert!(!output.threshold_origin.as_ref().unwrap().is_empty(), "{}", model.name);
+        assert!((64..=4096).contains(&output.dimension.unwrap()), "{}", model.name);
         assert!(model.accuracy.is_some(), "{}: a recogniser states its accuracy", model.name);
     }
 }
@@ -105,9 +105,9 @@ fn each_kind_has_exactly_one_default() {
     }
     let dlib = zoo.default_of(ModelKind::Recogniser).unwrap();
     let output = dlib.output.as_ref().unwrap();
-    assert_eq!((dlib.name.as_str(), output.dimension), ("dlib", 128));
+    assert_eq!((dlib.name.as_str(), output.dimension), ("dlib", Some(128)));
     assert_eq!(output.metric, Metric::L2);
-    assert_eq!(output.threshold, 0.55);
+    assert_eq!(output.threshold, Some(0.55));
 }
 
 /// The thresholds that deepface ships for its models: cosine, L2, L2 at unit length, angular.
@@ -138,7 +138,7 @@ fn deepfaces_thresholds_are_presets() {
     let deepface = zoo.model("deepface").unwrap();
     let cosine = deepface.presets.iter().find(|preset| preset.metric == Metric::Cosine).unwrap();
     assert!((cosine.l2() - 0.678).abs() < 1e-3);
-    assert_eq!(deepface.output.as_ref().unwrap().threshold, 0.55);
+    assert_eq!(deepface.output.as_ref().unwrap().threshold, Some(0.55));
 }
 
 /// The article's numbers of parameters.
@@ -180,6 +180,118 @@ fn a_catalogue_that_contradicts_itself_is_refused() {
     assert!(complaint("title = 'M'", "title = 'M'\nlicense = 'MIT'").contains("license"));
     let twice = format!("{SMALL}{}", &SMALL[SMALL.find("[[model]]").unwrap()..]);
     assert!(Zoo::parse(&twice).unwrap_err().to_string().contains("twice"));
+}
+
+/// A catalogue of one recogniser that is a network file, behind what `SMALL` has.
+const NETWORK: &str = "
+[[artifact]]
+file = 'n.onnx'
+sha256 = 'bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb'
+size = 20
+sources = [{ path = '/n' }]
+
+[[model]]
+name = 'n'
+kind = 'recogniser'
+title = 'N'
+paper = 'none'
+code_licence = 'MIT'
+weights_licence = 'MIT'
+commercial = 'yes'
+artifacts = ['n.onnx']
+
+[model.network]
+size = [112, 96]
+colours = 'bgr'
+normalise = 'raw'
+align = 'box'
+metric = 'cosine'
+";
+
+/// The catalogue of `SMALL`, and `NETWORK` with `from` replaced by `to`.
+fn both(from: &str, to: &str) -> Result<Zoo, ZooError> {
+    assert!(NETWORK.contains(from));
+    Zoo::parse(SMALL).unwrap().with(&NETWORK.replace(from, to))
+}
+
+#[test]
+fn a_network_says_its_input_and_output() {
+    let zoo = both("size = 20", "size = 20").unwrap();
+    assert_eq!((zoo.models().len(), zoo.artifacts().len()), (2, 2));
+    let model = zoo.model_of(ModelKind::Recogniser, "n").unwrap();
+    let network = model.network.as_ref().unwrap();
+    assert_eq!((network.size, network.align.as_str()), ([112, 96], "box"));
+    assert_eq!((model.input.size, model.input.colour.as_str()), (Some([112, 96]), "bgr"));
+    let output = model.output.as_ref().unwrap();
+    assert_eq!((output.dimension, output.metric), (None, Metric::Cosine));
+    assert_eq!((output.threshold, &output.threshold_origin), (None, &None));
+    let more = "metric = 'l2'\ndimension = 8\nthreshold = 1.5\nthreshold_origin = 'mine'";
+    let zoo = both("metric = 'cosine'", more).unwrap();
+    let output = zoo.model("n").unwrap().output.clone().unwrap();
+    assert_eq!((output.dimension, output.threshold), (Some(8), Some(1.5)));
+}
+
+#[test]
+fn a_network_that_contradicts_itself_is_refused() {
+    let complaint = |from: &str, to: &str| both(from, to).unwrap_err().to_string();
+    assert!(complaint("[112, 96]", "[112, 0]").contains("112x0"));
+    assert!(complaint("colours = 'bgr'", "").contains("colours"));
+    assert!(complaint("metric = 'cosine'", "metric = 'cosine'\nthreshold = -1").contains("-1"));
+    let origin = "metric = 'cosine'\nthreshold_origin = 'mine'";
+    assert!(complaint("metric = 'cosine'", origin).contains("threshold"));
+    let too_much = "input = { colour = 'rgb', scaling = 'none' }\nartifacts";
+    assert!(complaint("artifacts", too_much).contains("`network` alone"));
+    assert!(complaint("'recogniser'", "'detector'").contains("only recognisers"));
+    for name in ["a+b", "a@1", "a/b", "n.onnx", ".n", "", "a b"] {
+        assert!(complaint("name = 'n'", &format!("name = '{name}'")).contains("no name"), "{name}");
+    }
+}
+
+#[test]
+fn the_entries_of_a_second_catalogue_come_behind_and_take_no_name() {
+    let taken = both("name = 'n'", "name = 'm'").unwrap_err().to_string();
+    assert!(taken.contains("`m` stands there twice"), "{taken}");
+    let taken = both("file = 'n.onnx'", "file = 'A.dat'").unwrap_err().to_string();
+    assert!(taken.contains("`A.dat` stands there twice"), "{taken}");
+    // It may name what the first has.
+    let zoo = both("artifacts = ['n.onnx']", "artifacts = ['a.dat']\nneeds = ['m']").unwrap();
+    let needed: Vec<_> = zoo.needed_by(zoo.model("n").unwrap()).map(|m| m.name.clone()).collect();
+    assert_eq!(needed, ["m"]);
+    for (needs, complaint) in [("n", "needs others itself"), ("x", "no model")] {
+        let needs = format!("artifacts = ['n.onnx']\nneeds = ['{needs}']");
+        let error = both("artifacts = ['n.onnx']", &needs).unwrap_err().to_string();
+        assert!(error.contains(complaint), "{error}");
+    }
+    let default = "kind = 'recogniser'\ndefault = true";
+    let with = NETWORK.replace("kind = 'recogniser'", default);
+    let error = Zoo::builtin().with(&with).unwrap_err().to_string();
+    assert!(error.contains("the default recogniser is `dlib` already"), "{error}");
+}
+
+/// The weights that `docs/embedding.md` has figures for.
+#[test]
+fn int16_is_for_the_weights_it_was_measured_with() {
+    let zoo = Zoo::builtin();
+    let measured: Vec<_> = zoo.models().iter().filter(|model| model.int16).collect();
+    for (name, weights) in [
+        ("dlib", "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30"),
+        ("retail-0095", "4d36b88f2d095f9d6921c3c022b4499cd5c4b03dfe4c98fdb02e970cbbfecccc"),
+        (
+            "mobilefacenet-foamliu",
+            "b7120c095d60094f28a4a54ba6a8bf51b297a6273fb40ef6350dfec1f63d9507",
+        ),
+    ] {
+        let model = measured.iter().find(|model| model.name == name).unwrap();
+        assert!(model.int16_measured_with(weights.parse().unwrap()), "{name}");
+        assert!(!model.int16_measured_with(Digest::of(b"others")), "{name}");
+    }
+    assert_eq!(measured.len(), 3);
+    let sface = zoo.model("sface").unwrap();
+    assert!(!sface.int16_measured_with(Digest::of(b"any")));
+    let by_hand = "by_hand = { file = 'n', address = 'a' }\nint16 = true";
+    let error = both("artifacts = ['n.onnx']", by_hand).unwrap_err().to_string();
+    assert!(error.contains("SHA-256"), "{error}");
+    both("artifacts = ['n.onnx']", "artifacts = ['n.onnx']\nint16 = true").unwrap();
 }
 
 #[test]

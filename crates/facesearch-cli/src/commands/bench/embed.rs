@@ -102,7 +102,8 @@ pub(crate) fn run(args: &EmbedArgs, global: &Global, out: &mut Printer) -> anyho
     table::head(out, "a second")?;
     let wanted = |work: Work| args.work.contains(&work);
     if wanted(Work::Dlib) {
-        let BenchNetwork { network, files } = models.bench_dlib(args.precision)?;
+        let BenchNetwork { network, files } =
+            models.bench_recogniser("dlib", None, args.precision)?;
         chips(args, "dlib ResNet", &*network, [150, 150], &files, &mut peers, out)?;
         if let Some(peers) = &mut peers {
             let farthest = farthest_from_dlib(&*network, &files, peers)?;
@@ -116,12 +117,12 @@ pub(crate) fn run(args: &EmbedArgs, global: &Global, out: &mut Printer) -> anyho
         chips(args, "ONNX", &*network, [112, 112], &files, &mut peers, out)?;
     }
     if let (true, Some(file)) = (wanted(Work::Deepface), &args.deepface) {
-        let opened = models.bench_weights("deepface", file, args.precision)?;
+        let opened = models.bench_recogniser("deepface", Some(file), args.precision)?;
         let BenchNetwork { network, files } = opened;
         chips(args, "DeepFace", &*network, [152, 152], &files, &mut peers, out)?;
     }
     if let (true, Some(folder)) = (wanted(Work::Mtcnn), &args.photos) {
-        detect(measure, &*models.bench_mtcnn()?, folder, &mut peers, out)?;
+        detect(measure, &*models.bench_detector("mtcnn")?, folder, &mut peers, out)?;
     }
     Ok(Exit::Success)
 }

@@ -48,10 +48,11 @@ struct Group {
 
 /// Exits with 0.
 pub(crate) fn run(args: &LayersArgs, global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {
+    let recogniser = |name: &str, file| BenchGraph::Recogniser { name: name.to_owned(), file };
     let graph = match (&args.onnx, &args.deepface) {
         (Some(file), _) => BenchGraph::Onnx(file.clone()),
-        (None, Some(file)) => BenchGraph::DeepFace(file.clone()),
-        (None, None) => BenchGraph::Dlib,
+        (None, Some(file)) => recogniser("deepface", Some(file.clone())),
+        (None, None) => recogniser("dlib", None),
     };
     let batch = usize::from(args.batch);
     let models = open::models(global, out)?;

@@ -85,12 +85,18 @@ fn paragraph(model: &ModelEntry) -> Vec<String> {
     }
     let size = model.input.map(|[w, h]| format!("{w}x{h}, ")).unwrap_or_default();
     lines.push(format!("    input     {size}{}, {}", model.colour, model.scaling));
-    if let (Some(dimension), Some(metric), Some(threshold)) =
-        (model.dimension, model.metric, model.threshold)
-    {
-        lines.push(format!("    gives     {dimension} numbers, compared by {metric}"));
-        let origin = model.threshold_origin.as_deref().unwrap_or_default();
-        lines.push(format!("    threshold {threshold} L2 ({origin})"));
+    if let Some(network) = &model.network {
+        lines.push(format!("    chips     cut by {}", network.align));
+    }
+    if let Some(metric) = model.metric {
+        let dimension =
+            model.dimension.map(|dimension| format!("{dimension} ")).unwrap_or_default();
+        lines.push(format!("    gives     {dimension}numbers, compared by {metric}"));
+        lines.push(match (model.threshold, &model.threshold_origin) {
+            (Some(threshold), Some(origin)) => format!("    threshold {threshold} L2 ({origin})"),
+            (Some(threshold), None) => format!("    threshold {threshold} L2"),
+            (None, _) => "    threshold none: who asks for a decision gives one".to_owned(),
+        });
     }
     for ModelPreset { name, metric, value, l2 } in &model.presets {
         lines.push(format!("    preset    {name}: {metric} {value} (L2 {l2:.3})"));

@@ -71,7 +71,18 @@ fn with_a_filter_the_threshold_is_that_for_the_people_who_are_left() {
     let rows: Vec<Vec<f32>> = strangers.iter().map(|face| face.vector.clone()).collect();
     crate::eval::write_npy(&npy, &rows);
     let ask = |filter: &[&str]| -> Vec<serde_json::Value> {
-        let arguments = ["query", "--vector", text(&npy), "--json", "--fpir", "0.1", "-k", "1"];
+        let arguments = [
+            "query",
+            "--vector",
+            text(&npy),
+            "--json",
+            "--fpir",
+            "0.1",
+            "-k",
+            "1",
+            "--decision",
+            "distance",
+        ];
         json_lines(&run(&[&arguments[..], filter, &["--index", text(&index)]].concat()))
     };
     let names: Vec<String> = (0..30).map(|i| format!("person {:04}", 20 * i)).collect();
@@ -172,7 +183,16 @@ fn what_is_kept_is_checked_before_it_is_believed() {
 fn without_a_calibration_no_rate_can_be_wanted() {
     let index = demo().join("index");
     let image = photo("obama3.jpg");
-    let arguments = ["query", text(&image), "--index", text(&index), "--fpir", "0.001"];
+    let arguments = [
+        "query",
+        text(&image),
+        "--index",
+        text(&index),
+        "--fpir",
+        "0.001",
+        "--decision",
+        "distance",
+    ];
     assert!(stderr(&run_for(4, &arguments)).contains("facesearch calibrate"));
     run_for(2, &[&arguments[..], &["--threshold", "0.5"]].concat());
     let plain =
@@ -207,7 +227,10 @@ fn answers_carry_probability_and_expected_alarms() {
             [&["query", text(&probe), "--json", "--index", text(&index)][..], more].concat();
         json_lines(&crate::support::run(&query))[0].clone()
     };
-    let (strict, loose) = (ask(&["--fpir", "0.01"]), ask(&["--fpir", "0.3"]));
+    let (strict, loose) = (
+        ask(&["--fpir", "0.01", "--decision", "distance"]),
+        ask(&["--fpir", "0.3", "--decision", "distance"]),
+    );
     assert!(strict["threshold"].as_f64() < loose["threshold"].as_f64());
     for (answer, most) in [(&strict, 0.01), (&loose, 0.3)] {
         let alarms = answer["expected_false_alarms"].as_f64().unwrap();

@@ -265,10 +265,6 @@ impl Snapshot {
         Ok(Candidates { rows, exact: unsearched.len() == self.segments.len(), examined })
     }
 
-    fn check_rows(&self, rows: &[Row]) -> Result<(), GalleryError> {
-        rows.iter().try_for_each(|row| self.check_row(row.0))
-    }
-
     /// Checks what can be reached from a row through the accessors of [`Gallery`].
     pub(crate) fn check_row(&self, row: u32) -> Result<(), GalleryError> {
         self.check_face(row)?;
@@ -396,6 +392,14 @@ impl Gallery for Snapshot {
 
     fn identity_count(&self) -> usize {
         self.identities.len()
+    }
+
+    fn people(&self) -> usize {
+        self.identity_count() + self.len().saturating_sub(self.identities.labelled())
+    }
+
+    fn check_rows(&self, rows: &[Row]) -> Result<(), GalleryError> {
+        rows.iter().try_for_each(|row| self.check_row(row.0))
     }
 
     fn search(&self, request: &SearchRequest<'_>) -> Result<Vec<Candidates>, GalleryError> {

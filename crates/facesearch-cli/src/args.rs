@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use facesearch::{Filter, SearchOptions, ThresholdChoice};
+use facesearch::{DecisionRule, Filter, SearchOptions, ThresholdChoice};
 use facesearch_core::{Effort, Metric, Threshold, ThresholdSource};
 
 use crate::exit::Failure;
@@ -79,10 +79,15 @@ pub(crate) struct Search {
     #[arg(long, value_name = "D|PRESET", value_parser = threshold_or_preset)]
     pub(crate) threshold: Option<ThresholdChoice>,
 
-    /// Share of strangers who may be given a name; the threshold follows from the index's
-    /// calibration and its size
-    #[arg(long, value_name = "RATE", value_parser = rate, conflicts_with = "threshold")]
+    /// Share of strangers who may be given a name (default: 0.01)
+    #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(crate) fpir: Option<f64>,
+
+    /// What decides: `crowd`, how much nearer somebody is than other people would be, within the
+    /// threshold; or `distance`, the threshold alone, which with --fpir follows from the index's
+    /// calibration
+    #[arg(long, default_value = "crowd", value_name = "RULE", value_parser = rule)]
+    pub(crate) decision: DecisionRule,
 
     /// Work per search: fast, balanced, high, exact, or a number of open candidates
     #[arg(long, default_value = "balanced", value_parser = effort)]
@@ -98,15 +103,27 @@ pub(crate) struct Search {
 
 impl Search {
     /// The same for the library.
-    pub(crate) fn options(&self) -> SearchOptions {
-        let given = self.fpir.map(ThresholdChoice::Fpir).or_else(|| self.threshold.clone());
-        SearchOptions {
+    ///
+    /// Fails where the distance shall decide alone and is given twice.
+    pub(crate) fn options(&self) -> anyhow::Result<SearchOptions> {
+        let calibrated = match self.decision {
+            DecisionRule::Distance => self.fpir.map(ThresholdChoice::Fpir),
+            DecisionRule::Crowd => None,
+        };
+        if calibrated.is_some() && self.threshold.is_some() {
+            return Err(Failure::usage(
+                "with --decision distance, --threshold and --fpir are two thresholds; give one",
+            ));
+        }
+        Ok(SearchOptions {
             k: self.k,
-            threshold: given.unwrap_or_default(),
+            threshold: calibrated.or_else(|| self.threshold.clone()).unwrap_or_default(),
+            rule: self.decision,
+            rate: self.fpir,
             effort: self.effort,
             filter: self.filter.filter(),
             explain: self.explain,
-        }
+        })
     }
 }
 
@@ -171,6 +188,15 @@ pub(crate) fn rate(typed: &str) -> Result<f64, String> {
     match typed.parse::<f64>() {
         Ok(rate) if rate > 0.0 && rate < 1.0 => Ok(rate),
         _ => Err("a rate is a number above 0 and below 1, such as 0.001".into()),
+    }
+}
+
+/// A rule by its name.
+fn rule(typed: &str) -> Result<DecisionRule, String> {
+    match typed {
+        "crowd" => Ok(DecisionRule::Crowd),
+        "distance" => Ok(DecisionRule::Distance),
+        _ => Err("crowd or distance".into()),
     }
 }
 

@@ -146,6 +146,15 @@ pub trait Gallery: Send + Sync {
     /// How many labelled identities there are, each with a face.
     fn identity_count(&self) -> usize;
 
+    /// How many people a search ranks: each label once, and each face without one by itself.
+    ///
+    /// - **Cost:** of this default, a look at every face, whose tables must have been verified.
+    fn people(&self) -> usize {
+        let rows = (0..self.len() as u32).map(Row);
+        let unnamed = rows.filter(|row| self.face(*row).identity.is_none()).count();
+        self.identity_count() + unnamed
+    }
+
     /// Proposes, for each probe of the request in order, at least `k` rows (all, where there are
     /// fewer) that are likely to hold the `k` nearest of those that may be found.
     ///
@@ -182,6 +191,16 @@ pub trait Gallery: Send + Sync {
     ///
     /// [`GalleryError::Corrupt`] where a byte is not as it was written.
     fn verify(&self) -> Result<(), GalleryError>;
+
+    /// Checks rows that no [`search`](Self::search) returned, with all that can be reached from
+    /// them below.
+    ///
+    /// # Errors
+    ///
+    /// [`GalleryError::Corrupt`] where a byte is not as it was written.
+    fn check_rows(&self, _rows: &[Row]) -> Result<(), GalleryError> {
+        self.verify()
+    }
 
     /// The exact embedding of a row. Panics where there is no such row, as do all below.
     fn vector(&self, row: Row) -> &[f32];

@@ -8,8 +8,10 @@
 //! [`split`] makes such an experiment of labelled faces, [`run`] searches, and [`OpenSet`] holds
 //! the outcomes. [`own_impostors`] learns a threshold from the enrolled people alone, [`kept`]
 //! tries it on those who are not enrolled, and [`extrapolated`] predicts larger galleries.
+//! [`run_crowd`] and [`crowd_kept`] do the same for decisions by the crowd.
 
 mod calibrated;
+mod crowd;
 mod outcome;
 mod protocol;
 mod report;
@@ -18,6 +20,7 @@ mod search;
 mod tests;
 
 pub use calibrated::{Extrapolated, Kept, extrapolated, kept};
+pub use crowd::{CrowdKept, crowd_kept, run_crowd};
 pub use outcome::{AtThreshold, Mate, OpenSet, OpenSetPoint, Outcome};
 pub use protocol::{Protocol, Split, split};
 pub use report::{FnirAtFpir, IdentifyReport, report};

@@ -19,6 +19,8 @@ pub enum PeopleError {
     Dimension { expected: usize, got: usize },
     #[error("faces {a} and {b} are labelled both as one person and as two; correct one label")]
     Contradiction { a: usize, b: usize },
+    #[error("the cohort cannot be used: {what}; fit it again with `facesearch models cohort`")]
+    Cohort { what: &'static str },
     #[error(transparent)]
     Gallery(#[from] GalleryError),
     #[error(transparent)]

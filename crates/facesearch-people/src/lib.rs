@@ -7,6 +7,8 @@
 //! - [`audit`] looks for wrong names and for pictures that are in the index twice.
 //! - [`calibrate`] learns what a distance means, and which threshold keeps false alarms rare in a
 //!   gallery of N people.
+//! - [`crowd`] says how much nearer two faces are than the crowd around them, and how likely a
+//!   stranger comes so near.
 //! - [`pairs`] counts how a threshold decides labelled pairs.
 //!
 //! ```
@@ -25,6 +27,7 @@
 mod audit;
 pub mod calibrate;
 pub mod cluster;
+pub mod crowd;
 mod error;
 mod faces;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Who is nearest to a probe, and is that near enough?
+//! Who is nearest to a probe, is that near enough, and would a stranger come so near?
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,6 +6,7 @@ use facesearch_core::{
     Candidates, Distance, Embedding, Gallery, GalleryError, IdentityIndex, PhotoIndex, Row, RowSet,
     SearchRequest, Threshold, distance, squared_distance,
 };
+use facesearch_people::crowd::Crowd;
 use rayon::prelude::*;
 
 /// What a candidate is called.
@@ -28,22 +29,68 @@ pub struct Candidate {
     pub row: Row,
     /// How many distinct photos of the identity have a face within the threshold.
     pub support: usize,
+    /// How much nearer than the crowd it is; `None` beyond the threshold, and without a crowd.
+    pub evidence: Option<Evidence>,
+}
+
+/// What a crowd says of a candidate.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Evidence {
+    /// The crowd-relative score; smaller is more alike.
+    pub score: f64,
+    /// The probability that a stranger comes so near to anybody in the gallery.
+    pub chance: f64,
 }
 
 /// The decision on a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// The nearest identity is within the threshold.
+    /// The nearest identity is within the threshold, and few strangers would come so near.
     Match,
-    /// Nobody is.
+    /// Somebody is within the threshold, but a stranger may well come so near, or two identities
+    /// are as near as each other.
+    Possible,
+    /// Nobody is within the threshold.
     Unknown,
 }
+
+/// What decides.
+#[derive(Clone, Copy)]
+pub struct Judge<'a> {
+    /// The largest distance of one person: the hard bound.
+    pub threshold: &'a Threshold,
+    /// Whom a probe is compared with besides; without it the distance decides alone.
+    pub crowd: Option<CrowdRule<'a>>,
+}
+
+impl<'a> Judge<'a> {
+    /// The distance decides alone.
+    pub fn by_distance(threshold: &'a Threshold) -> Self {
+        Self { threshold, crowd: None }
+    }
+}
+
+/// How a crowd decides.
+#[derive(Clone, Copy)]
+pub struct CrowdRule<'a> {
+    /// The crowd.
+    pub crowd: &'a Crowd,
+    /// The share of strangers who may be given a name, in `(0, 1)`.
+    pub rate: f64,
+    /// How many people a stranger is compared with.
+    pub people: usize,
+}
+
+/// Two labelled identities whose scores differ by less are not told apart.
+const TWINS: f64 = 0.25;
 
 /// What is known of one probe.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// Match or unknown.
+    /// Match, possible or unknown.
     pub decision: Decision,
+    /// Who it may be, where that is possible: the nearest, and who is as near.
+    pub perhaps: Vec<CandidateName>,
     /// The nearest identities, nearest first, whatever the decision.
     pub candidates: Vec<Candidate>,
     /// Whether the ranking is certainly that of a full scan.
@@ -53,7 +100,7 @@ pub struct Answer {
 }
 
 /// Ranks the `k` nearest identities of `gallery` for each probe of `request`, in their order, and
-/// decides by `threshold`. Distances are exact; ties go to the smaller row.
+/// decides. Distances are exact; ties go to the smaller row.
 ///
 /// # Errors
 ///
@@ -61,21 +108,61 @@ pub struct Answer {
 pub fn identify(
     gallery: &dyn Gallery,
     request: &SearchRequest<'_>,
-    threshold: &Threshold,
+    judge: Judge<'_>,
 ) -> Result<Vec<Answer>, GalleryError> {
-    // The decision is about the nearest identity, so one is looked for even where none is wanted.
-    let answers = rank_identities(gallery, &SearchRequest { k: request.k.max(1), ..*request })?;
+    // The decision is about the nearest identity, and about who is as near, so that two are looked
+    // for even where none is wanted.
+    let least = if judge.crowd.is_some() { 2 } else { 1 };
+    let answers = rank_identities(gallery, &SearchRequest { k: request.k.max(least), ..*request })?;
     let decided = request.probes.par_iter().zip(answers).map(|(probe, mut answer)| {
         for candidate in &mut answer.candidates {
-            candidate.support = support(gallery, probe, candidate, request.among, threshold);
+            candidate.support = support(gallery, probe, candidate, request.among, judge.threshold);
+            candidate.evidence = evidence(gallery, probe, candidate, judge);
         }
-        if answer.candidates.first().is_some_and(|nearest| threshold.accepts(nearest.distance)) {
-            answer.decision = Decision::Match;
-        }
+        (answer.decision, answer.perhaps) = decide(&answer.candidates, judge);
         answer.candidates.truncate(request.k);
         answer
     });
     Ok(decided.collect())
+}
+
+/// What the crowd says of a candidate within the threshold.
+fn evidence(
+    gallery: &dyn Gallery,
+    probe: &Embedding,
+    candidate: &Candidate,
+    judge: Judge<'_>,
+) -> Option<Evidence> {
+    let rule = judge.crowd?;
+    if !judge.threshold.accepts(candidate.distance) {
+        return None;
+    }
+    let distance = f64::from(candidate.distance.get());
+    let score = rule.crowd.score(gallery, probe.as_slice(), candidate.row, distance)?;
+    Some(Evidence { score, chance: rule.crowd.chance(score, rule.people) })
+}
+
+/// The decision about candidates, the nearest first, and who it may be where that is possible.
+fn decide(candidates: &[Candidate], judge: Judge<'_>) -> (Decision, Vec<CandidateName>) {
+    let within = |nearest: &&Candidate| judge.threshold.accepts(nearest.distance);
+    let Some(nearest) = candidates.first().filter(within) else {
+        return (Decision::Unknown, Vec::new());
+    };
+    let (Some(rule), Some(evidence)) = (judge.crowd, nearest.evidence) else {
+        return (Decision::Match, Vec::new());
+    };
+    let twin = candidates[1..].iter().find(|other| is_twin(nearest, other));
+    if evidence.chance <= rule.rate && twin.is_none() {
+        return (Decision::Match, Vec::new());
+    }
+    (Decision::Possible, [nearest].into_iter().chain(twin).map(|found| found.name).collect())
+}
+
+/// Whether another identity is as far from the crowd as the nearest one.
+fn is_twin(nearest: &Candidate, other: &Candidate) -> bool {
+    let labelled = |candidate: &Candidate| matches!(candidate.name, CandidateName::Identity(_));
+    let (Some(a), Some(b)) = (nearest.evidence, other.evidence) else { return false };
+    labelled(nearest) && labelled(other) && (b.score - a.score).abs() < TWINS
 }
 
 /// Rows that are proposed at once, for all probes together: some tens of megabytes.
@@ -96,8 +183,13 @@ fn rank_identities(
     let SearchRequest { probes, k, among, .. } = *request;
     let all = among.map_or(gallery.len(), RowSet::len);
     let mut rows_wanted = k.saturating_mul(SPARE).max(20);
-    let none =
-        Answer { decision: Decision::Unknown, candidates: Vec::new(), exact: false, examined: 0 };
+    let none = Answer {
+        decision: Decision::Unknown,
+        perhaps: Vec::new(),
+        candidates: Vec::new(),
+        exact: false,
+        examined: 0,
+    };
     let mut answers = vec![none; probes.len()];
     // The probes for which fewer than `k` identities were found.
     let mut open: Vec<usize> = (0..probes.len()).collect();
@@ -176,7 +268,7 @@ fn rank(gallery: &dyn Gallery, probe: &Embedding, rows: &[Row]) -> Vec<Candidate
     ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     let candidate = |(squared, row, name)| {
         let distance = Distance::from_squared(squared);
-        Candidate { name, distance, row, support: 0 }
+        Candidate { name, distance, row, support: 0, evidence: None }
     };
     ranked.into_iter().map(candidate).collect()
 }

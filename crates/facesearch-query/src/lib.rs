@@ -10,5 +10,7 @@ mod identify;
 mod pipeline;
 
 pub use filter::Filter;
-pub use identify::{Answer, Candidate, CandidateName, Decision, identify};
+pub use identify::{
+    Answer, Candidate, CandidateName, CrowdRule, Decision, Evidence, Judge, identify,
+};
 pub use pipeline::{Loaded, PhotoProbe, Pipeline, Probe};

@@ -20,8 +20,8 @@ pub struct PhotoAnswer {
     pub model: String,
     /// The threshold that decided, L2.
     pub threshold: f32,
-    /// How many of this photo's faces would be given a name, were they all strangers; where the
-    /// index is calibrated.
+    /// How many of this photo's faces would be given a name, were they all strangers; where that is
+    /// known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_false_alarms: Option<f64>,
     /// Why there are no faces, where the photo could not be used.
@@ -66,7 +66,7 @@ pub struct FaceAnswer {
     /// Where it is; `None` where an embedding was asked about.
     #[serde(flatten)]
     pub place: Option<Place>,
-    /// Who it is, or that nobody is near enough.
+    /// Who it is, who it may be, or that nobody is near enough.
     #[serde(flatten)]
     pub decision: Decision,
     /// How much farther the second candidate is than the first.
@@ -88,10 +88,24 @@ pub struct FaceAnswer {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Verdict {
-    /// The nearest identity is within the threshold.
+    /// The nearest identity is within the threshold, and few strangers would come so near.
     Match,
-    /// Nobody is.
+    /// Somebody is within the threshold, but a stranger may well come so near, or two identities
+    /// are as near as each other. Nobody is named.
+    Possible,
+    /// Nobody is within the threshold.
     Unknown,
+}
+
+impl Verdict {
+    /// The word for it in every kind of output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Match => "match",
+            Self::Possible => "possible",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// The decision on a face. Shown, it is a line for people.
@@ -100,28 +114,67 @@ pub struct Decision {
     /// Whether somebody was near enough.
     #[serde(rename = "decision")]
     pub verdict: Verdict,
-    /// Who it is; `None` when unknown. An unlabelled face has the path of its photo.
+    /// Who it is; `None` unless that is a match. An unlabelled face has the path of its photo.
     pub identity: Option<String>,
     /// Exact L2 distance to the nearest candidate, whatever the decision; `None` where there is
     /// none.
     pub distance: Option<f32>,
-    /// What decided.
+    /// How much nearer than the crowd the nearest candidate is: smaller is more alike; `None` where
+    /// nobody is within the threshold or there is no crowd to judge by.
+    pub crowd_score: Option<f64>,
+    /// The probability that a stranger comes so near to anybody in the index; `None` as above.
+    pub stranger_chance: Option<f64>,
+    /// The largest distance of one person.
     #[serde(skip)]
     pub threshold: Threshold,
+    /// Who it may be, where that is possible: the nearest, or two whom nothing tells apart.
+    #[serde(skip)]
+    pub perhaps: Vec<String>,
 }
 
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let threshold = &self.threshold;
-        match (&self.identity, self.distance) {
-            (Some(identity), Some(distance)) => {
-                let name = display_path(Path::new(identity));
-                write!(f, "{name}, distance {distance:.3} (within {threshold})")
+        let shown = |name: &String| display_path(Path::new(name)).to_string();
+        let Some(distance) = self.distance else {
+            return f.write_str("unknown, there is nobody to compare with");
+        };
+        match self.verdict {
+            Verdict::Match => {
+                let name = self.identity.as_ref().map(shown).unwrap_or_default();
+                write!(f, "{name}, distance {distance:.3} (within {threshold}")?;
             }
-            (_, Some(distance)) => {
-                write!(f, "unknown, the nearest is at {distance:.3} (beyond {threshold})")
+            Verdict::Possible => {
+                let names: Vec<String> = self.perhaps.iter().map(shown).collect();
+                let names = names.join(" or ");
+                write!(f, "possibly {names}, distance {distance:.3} (within {threshold}")?;
             }
-            _ => f.write_str("unknown, there is nobody to compare with"),
+            Verdict::Unknown => {
+                return write!(f, "unknown, the nearest is at {distance:.3} (beyond {threshold})");
+            }
+        }
+        match self.stranger_chance {
+            Some(chance) => write!(f, "; {} would come so near)", Strangers(chance)),
+            None => f.write_str(")"),
+        }
+    }
+}
+
+/// A share of strangers, in words.
+struct Strangers(f64);
+
+impl fmt::Display for Strangers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(share) = *self;
+        let one_in = 1.0 / share.max(1e-12);
+        match one_in {
+            ..1.5 => f.write_str("nearly every stranger"),
+            ..20.0 => write!(f, "1 stranger in {one_in:.0}"),
+            ..1e6 => {
+                let digits = 10f64.powf(one_in.log10().floor() - 1.0);
+                write!(f, "1 stranger in {:.0}", (one_in / digits).round() * digits)
+            }
+            _ => f.write_str("less than 1 stranger in a million"),
         }
     }
 }
@@ -142,6 +195,8 @@ pub struct CandidateAnswer {
     pub bbox: BoundingBox,
     /// Photos of this identity within the threshold.
     pub support: usize,
+    /// How much nearer than the crowd it is; `None` beyond the threshold and without a crowd.
+    pub crowd_score: Option<f64>,
     /// Whether `identity` is a label.
     pub labelled: bool,
 }
@@ -170,14 +225,23 @@ impl FaceAnswer {
         let candidate = |candidate| CandidateAnswer::new(candidate, search);
         let candidates: Vec<_> = answer.candidates.iter().map(candidate).collect();
         let nearest = candidates.first();
-        let is_match = answer.decision == Decided::Match;
+        let verdict = match answer.decision {
+            Decided::Match => Verdict::Match,
+            Decided::Possible => Verdict::Possible,
+            Decided::Unknown => Verdict::Unknown,
+        };
+        let is_match = verdict == Verdict::Match;
+        let evidence = answer.candidates.first().and_then(|candidate| candidate.evidence);
         Self {
             place: None,
             decision: Decision {
-                verdict: if is_match { Verdict::Match } else { Verdict::Unknown },
+                verdict,
                 identity: nearest.filter(|_| is_match).map(|nearest| nearest.identity.clone()),
                 distance: nearest.map(|nearest| nearest.distance),
+                crowd_score: evidence.map(|evidence| evidence.score),
+                stranger_chance: evidence.map(|evidence| evidence.chance),
                 threshold: search.threshold().clone(),
+                perhaps: answer.perhaps.iter().map(|name| name_of(*name, search).0).collect(),
             },
             margin: match &candidates[..] {
                 [first, second, ..] => Some(second.distance - first.distance),
@@ -199,8 +263,13 @@ impl FaceAnswer {
 
     /// The answer for a face that the model made no embedding of.
     pub(crate) fn nobody(search: &Search) -> Self {
-        let (decision, candidates) = (Decided::Unknown, Vec::new());
-        let answer = Answer { decision, candidates, exact: true, examined: 0 };
+        let answer = Answer {
+            decision: Decided::Unknown,
+            perhaps: Vec::new(),
+            candidates: Vec::new(),
+            exact: true,
+            examined: 0,
+        };
         Self::new(&answer, 0.0, search)
     }
 }
@@ -210,10 +279,7 @@ impl CandidateAnswer {
         let gallery = search.gallery();
         let face = gallery.face(candidate.row);
         let photo = gallery.photo_path(face.photo).to_string_lossy().into_owned();
-        let (identity, labelled) = match candidate.name {
-            CandidateName::Identity(index) => (gallery.identity(index).to_owned(), true),
-            CandidateName::Photo(_) => (photo.clone(), false),
-        };
+        let (identity, labelled) = name_of(candidate.name, search);
         Self {
             identity,
             distance: candidate.distance.get(),
@@ -221,7 +287,19 @@ impl CandidateAnswer {
             face: face.id.0,
             bbox: face.face.bbox,
             support: candidate.support,
+            crowd_score: candidate.evidence.map(|evidence| evidence.score),
             labelled,
+        }
+    }
+}
+
+/// What a candidate is called, and whether that is a label.
+fn name_of(name: CandidateName, search: &Search) -> (String, bool) {
+    let gallery = search.gallery();
+    match name {
+        CandidateName::Identity(index) => (gallery.identity(index).to_owned(), true),
+        CandidateName::Photo(index) => {
+            (gallery.photo_path(index).to_string_lossy().into_owned(), false)
         }
     }
 }

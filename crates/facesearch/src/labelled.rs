@@ -168,3 +168,17 @@ pub fn named_rows(file: &Path, names: &Path, metric: Metric) -> Result<Vec<(Stri
     });
     named.collect()
 }
+
+/// The rows of a NumPy file (.npy) as embeddings.
+///
+/// # Errors
+///
+/// [`Error::Exchange`] where the file is no table of numbers, [`Error::Input`] where a row is no
+/// embedding.
+pub fn unnamed_rows(file: &Path, metric: Metric) -> Result<Vec<Embedding>> {
+    let rows = read(file, Format::Npy, &Columns::default())?.enumerate().map(|(number, row)| {
+        let face = Embedding::new(row?.vector, metric);
+        face.map_err(|error| Error::input(format!("{}: row {number}: {error}", display_path(file))))
+    });
+    rows.collect()
+}

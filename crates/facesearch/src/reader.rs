@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use facesearch_ann::{LiveGallery, Snapshot};
 use facesearch_core::{Contract, Gallery, GalleryError, StoreError, display_path};
+use facesearch_people::crowd::Crowd;
 
 use crate::error::{Error, Result};
 use crate::imported;
@@ -31,7 +32,13 @@ struct Inner {
     vision: OnceLock<Vision>,
     /// Held by whoever opens them.
     opening: Mutex<()>,
+    /// The crowd that was used last, and for which state.
+    crowd: Mutex<Option<(CrowdState, Option<Arc<Crowd>>)>>,
 }
+
+/// A publication, and the magnitude of the number of people: faces that are added one by one hardly
+/// change the crowd.
+type CrowdState = (u64, u32);
 
 #[derive(Default)]
 struct State {
@@ -63,7 +70,17 @@ impl Reader {
         let models = Models::new(&options)?;
         let state = RwLock::new(State { published, live: None });
         let (vision, opening) = (OnceLock::new(), Mutex::new(()));
-        Ok(Self { inner: Arc::new(Inner { dir, options, models, state, vision, opening }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                dir,
+                options,
+                models,
+                state,
+                vision,
+                opening,
+                crowd: Mutex::default(),
+            }),
+        })
     }
 
     /// The directory of the index.
@@ -111,6 +128,21 @@ impl Reader {
     /// [`Error::Gallery`] where there is nothing yet.
     pub fn contract(&self) -> Result<Contract> {
         Ok(self.gallery()?.contract().clone())
+    }
+
+    /// The crowd that faces of this state are judged by; `None` where there is none.
+    pub(crate) fn crowd(&self, gallery: &dyn Gallery) -> Result<Option<Arc<Crowd>>> {
+        let state = (gallery.generation(), gallery.people().max(1).ilog2());
+        let mut kept = self.inner.crowd.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, crowd)) = &*kept
+            && *of == state
+        {
+            return Ok(crowd.clone());
+        }
+        let given = self.inner.models.cohort(gallery.contract())?;
+        let crowd = Crowd::new(gallery, given)?.map(Arc::new);
+        *kept = Some((state, crowd.clone()));
+        Ok(crowd)
     }
 
     /// Whether photos can be asked about here. An index of imported vectors has no model for them.

@@ -9,7 +9,8 @@ use facesearch_core::{
     VisionError, display_path,
 };
 use facesearch_people::calibrate::people_among;
-use facesearch_query::{Filter, Loaded, PhotoProbe, Probe, identify};
+use facesearch_people::crowd::Crowd;
+use facesearch_query::{CrowdRule, Filter, Judge, Loaded, PhotoProbe, Probe, identify};
 
 use crate::answer::{FaceAnswer, PhotoAnswer, Place};
 use crate::calibration::Stored;
@@ -23,8 +24,12 @@ use crate::vision::{PORTION, Vision, listed_photo, photo_bytes, read_photo};
 pub struct SearchOptions {
     /// How many identities to rank for each face.
     pub k: usize,
-    /// What decides who is the same person.
+    /// The largest distance of one person.
     pub threshold: ThresholdChoice,
+    /// What decides besides.
+    pub rule: DecisionRule,
+    /// The share of strangers who may be given a name; `None` for [`RATE`].
+    pub rate: Option<f64>,
     /// Work per search.
     pub effort: Effort,
     /// Which faces may be found.
@@ -38,11 +43,28 @@ impl Default for SearchOptions {
         Self {
             k: 5,
             threshold: ThresholdChoice::Own,
+            rule: DecisionRule::Crowd,
+            rate: None,
             effort: Effort::default(),
             filter: Filter::default(),
             explain: false,
         }
     }
+}
+
+/// The share of strangers who may be given a name, where nobody says otherwise.
+pub const RATE: f64 = 0.01;
+
+/// What decides besides the threshold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DecisionRule {
+    /// Whether strangers would come so near, judged by the crowd around the face and the candidate.
+    /// Where there is no crowd (a model without a cohort, and fewer than 50 people), the distance
+    /// decides alone.
+    #[default]
+    Crowd,
+    /// Nothing: the distance decides alone.
+    Distance,
 }
 
 /// What decides who is the same person.
@@ -77,6 +99,8 @@ pub struct Search {
     among: Option<RowSet>,
     /// Search structures, and faces in none; where that is asked for.
     structure: Option<Structure>,
+    /// Whom a face is compared with besides; `None` where the distance decides alone.
+    crowd: Option<Arc<Crowd>>,
     calibration: Option<Stored>,
     /// Identities that a face is compared with.
     people: usize,
@@ -141,10 +165,17 @@ impl Query<'_> {
         self
     }
 
-    /// The share of strangers who may be given a name; needs a calibrated index.
+    /// The share of strangers who may be given a name, in `(0, 1)`; 0.01 by default.
     #[must_use]
     pub fn fpir(mut self, rate: f64) -> Self {
-        self.options.threshold = ThresholdChoice::Fpir(rate);
+        self.options.rate = Some(rate);
+        self
+    }
+
+    /// What decides besides the threshold.
+    #[must_use]
+    pub fn rule(mut self, rule: DecisionRule) -> Self {
+        self.options.rule = rule;
         self
     }
 
@@ -184,8 +215,14 @@ impl Query<'_> {
 impl Search {
     fn new(reader: &Reader, options: SearchOptions) -> Result<Self> {
         let gallery = reader.gallery()?;
-        let fpir = match options.threshold {
-            ThresholdChoice::Fpir(fpir) => Some(fpir),
+        let crowd = match options.rule {
+            DecisionRule::Crowd => reader.crowd(&*gallery)?,
+            DecisionRule::Distance => None,
+        };
+        let fpir = match (&options.threshold, options.rate) {
+            (ThresholdChoice::Fpir(fpir), _) => Some(*fpir),
+            // Without a crowd, the calibration is what knows of strangers.
+            (ThresholdChoice::Own, Some(rate)) if crowd.is_none() => Some(rate),
             _ => None,
         };
         let calibration = match Stored::load(reader.dir(), gallery.contract()) {
@@ -201,10 +238,10 @@ impl Search {
             false => Some(rows_of(&options.filter, &*gallery)?),
         };
         // A stranger is compared with those alone whom the filter lets through.
-        let people = calibration.as_ref().map_or(0, |stored| match &among {
+        let people = match &among {
             Some(rows) => people_among(&*gallery, rows),
-            None => stored.people_now(&*gallery),
-        });
+            None => gallery.people(),
+        };
         let threshold = match (fpir, &calibration) {
             (None, _) => reader.threshold(&options.threshold, gallery.contract())?,
             (Some(fpir), Some(stored)) => {
@@ -216,8 +253,9 @@ impl Search {
             }
             (Some(_), None) => {
                 return Err(Error::index(
-                    "this index was never calibrated, so no threshold is known for --fpir; run \
-                     `facesearch calibrate` first",
+                    "this index was never calibrated, so no threshold is known for --fpir: it has no \
+                     crowd to judge by, which takes a model with a cohort or 50 people, or the \
+                     distance shall decide alone; run `facesearch calibrate` first",
                 ));
             }
         };
@@ -237,6 +275,7 @@ impl Search {
             threshold,
             among,
             structure,
+            crowd,
             calibration,
             people,
             memory,
@@ -393,7 +432,8 @@ impl Search {
             among: self.among.as_ref(),
             ..SearchRequest::new(probes, self.options.k).effort(self.options.effort)
         };
-        let answers = identify(&*self.gallery, &request, &self.threshold)?;
+        let judge = Judge { threshold: &self.threshold, crowd: self.crowd_rule() };
+        let answers = identify(&*self.gallery, &request, judge)?;
         let milliseconds = start.elapsed().as_secs_f64() * 1e3 / probes.len().max(1) as f64;
         Ok(answers.iter().map(|answer| FaceAnswer::new(answer, milliseconds, self)).collect())
     }
@@ -407,6 +447,15 @@ impl Search {
             error: None,
             faces: Vec::new(),
         }
+    }
+
+    fn crowd_rule(&self) -> Option<CrowdRule<'_>> {
+        let crowd = self.crowd.as_deref()?;
+        Some(CrowdRule { crowd, rate: self.rate(), people: self.people })
+    }
+
+    fn rate(&self) -> f64 {
+        self.options.rate.unwrap_or(RATE)
     }
 
     pub(crate) fn structure(&self) -> Option<Structure> {
@@ -426,6 +475,9 @@ impl Search {
 
     /// How many of `faces` strangers would be given a name.
     fn expected_false_alarms(&self, faces: usize) -> Option<f64> {
+        if self.crowd.is_some() {
+            return Some(self.rate() * faces as f64);
+        }
         let calibration = &self.calibration.as_ref()?.calibration;
         let threshold = f64::from(self.threshold.l2());
         Some(calibration.expected_false_alarms(threshold, self.people, faces))

@@ -40,6 +40,8 @@ pub struct LiveView {
     photos: Log<PathBuf>,
     /// Numbers of identities that have no face left.
     empty: Gaps,
+    /// How many more faces without a label there are than in the snapshot.
+    unnamed: i64,
     directory: Arc<RwLock<Directory>>,
     fingerprint: u64,
 }
@@ -81,6 +83,7 @@ impl LiveView {
             labels: Log::default(),
             photos: Log::default(),
             empty: Gaps::default(),
+            unnamed: 0,
             directory: Arc::default(),
             fingerprint,
         }
@@ -92,6 +95,7 @@ impl LiveView {
         let FaceView { id, identity, .. } = face.record;
         self.fingerprint = mix(self.fingerprint, format!("{:?}", face.record).as_bytes());
         self.fingerprint = mix(self.fingerprint, bytemuck::cast_slice(&face.vector));
+        self.unnamed += i64::from(identity.is_none());
         let added = face.added;
         let place = self.fresh.faces.push(face);
         if let Some(IdentityIndex(identity)) = identity {
@@ -109,6 +113,7 @@ impl LiveView {
     pub(super) fn leave_out(&mut self, slot: Slot) {
         self.fingerprint = mix(self.fingerprint, format!("without {slot:?}").as_bytes());
         let identity = self.record(slot).identity;
+        self.unnamed -= i64::from(identity.is_none());
         match slot {
             Slot::Published(row) => self.removed.leave_out(row),
             Slot::Fresh(place) => self.fresh.gaps.leave_out(place),
@@ -323,6 +328,23 @@ impl Gallery for LiveView {
 
     fn identity_count(&self) -> usize {
         (self.published_identities() + self.labels.len() - self.empty.len()) as usize
+    }
+
+    fn people(&self) -> usize {
+        let published = self.snapshot.as_ref();
+        let unnamed =
+            published.map_or(0, |published| published.people() - published.identity_count());
+        self.identity_count() + (unnamed as i64 + self.unnamed).max(0) as usize
+    }
+
+    fn check_rows(&self, rows: &[Row]) -> Result<(), GalleryError> {
+        for row in rows {
+            match self.slot(*row) {
+                Slot::Published(row) => self.snapshot().check_rows(&[Row(row)])?,
+                Slot::Fresh(_) => self.check_identity_of(*row)?,
+            }
+        }
+        Ok(())
     }
 
     fn search(&self, request: &SearchRequest<'_>) -> Result<Vec<Candidates>, GalleryError> {

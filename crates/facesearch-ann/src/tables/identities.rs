@@ -39,6 +39,11 @@ impl Identities {
         self.labels.count
     }
 
+    /// How many rows have an identity.
+    pub(crate) fn labelled(&self) -> usize {
+        (self.file.bytes().len() - self.rows) / 4
+    }
+
     pub(crate) fn file(&self) -> &Mapped {
         &self.file
     }

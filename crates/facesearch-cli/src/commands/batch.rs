@@ -83,7 +83,7 @@ pub(crate) fn run(args: &BatchArgs, global: &Global, out: &mut Printer) -> anyho
     let (total, images) = images(args, out)?;
     // The models are opened before the first answer is promised.
     reader.vision()?;
-    let mut options = args.search.options();
+    let mut options = args.search.options()?;
     options.k = options.k.max(1);
     let batch = Batch {
         search: reader.search(options)?.within(args.memory.memory)?.listed(),

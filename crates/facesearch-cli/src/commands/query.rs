@@ -58,7 +58,7 @@ pub(crate) fn ask(
     if args.vector.is_none() {
         reader.check_photos()?;
     }
-    let search = reader.search(args.search.options())?;
+    let search = reader.search(args.search.options()?)?;
     let title = if args.vector.is_some() { "Who are these?" } else { "Who is in these photos?" };
     let mut page = args.html.as_ref().map(|file| (file, Page::new(title)));
     let mut tell = |answer: PhotoAnswer, out: &mut Printer| {

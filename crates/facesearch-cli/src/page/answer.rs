@@ -27,9 +27,16 @@ impl Page {
 }
 
 fn of_face(number: usize, face: &FaceAnswer, report: &PhotoAnswer) -> Markup {
-    let verdict = face.decision.identity.as_deref().map_or("unknown".into(), shown_name);
+    let decision = &face.decision;
+    let perhaps: Vec<_> = decision.perhaps.iter().map(|name| shown_name(name)).collect();
+    let verdict = match &decision.identity {
+        Some(identity) => shown_name(identity).to_string(),
+        None if !perhaps.is_empty() => format!("possibly {}", perhaps.join(" or ")),
+        None => "unknown".into(),
+    };
     html! {
         h3 { "Face " (number) ": " (verdict) }
+        p.soft { (decision) }
         @if let Some(probability) = face.probability {
             p.soft { "probability " (format!("{probability:.3}")) }
         }

@@ -111,7 +111,8 @@ fn within(l2: f32) -> Threshold {
 
 /// The answer for one probe.
 fn ask(gallery: &Memory, at: &[f32], k: usize, threshold: &Threshold) -> Answer {
-    let answers = identify(gallery, &SearchRequest::new(&[probe(at)], k), threshold);
+    let answers =
+        identify(gallery, &SearchRequest::new(&[probe(at)], k), Judge::by_distance(threshold));
     answers.unwrap().remove(0)
 }
 
@@ -187,11 +188,11 @@ proptest! {
         among.retain(|row| !left_out[row.0 as usize]);
         let among = filtered.then_some(&among);
         let together = SearchRequest { among, ..SearchRequest::new(&probes, k) };
-        let answers = identify(&gallery, &together, &within(0.55)).unwrap();
+        let answers = identify(&gallery, &together, Judge::by_distance(&within(0.55))).unwrap();
         prop_assert_eq!(answers.len(), probes.len());
         for (probe, got) in probes.chunks(1).zip(answers) {
             let alone = SearchRequest { probes: probe, ..together };
-            prop_assert_eq!(vec![got], identify(&gallery, &alone, &within(0.55)).unwrap());
+            prop_assert_eq!(vec![got], identify(&gallery, &alone, Judge::by_distance(&within(0.55))).unwrap());
         }
     }
 }

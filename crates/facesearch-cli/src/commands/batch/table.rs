@@ -8,11 +8,11 @@ use std::io::BufReader;
 use std::path::Path;
 
 use anyhow::Context;
-use facesearch::{Cell, Kind, PhotoAnswer, Verdict, guard_cell, unguard_cell, write_table};
+use facesearch::{Cell, Kind, PhotoAnswer, guard_cell, unguard_cell, write_table};
 
 use crate::printer::shown;
 
-const COLUMNS: [(&str, Kind); 13] = [
+const COLUMNS: [(&str, Kind); 15] = [
     ("image", Kind::Text),
     ("face", Kind::Whole),
     ("x", Kind::Single),
@@ -26,6 +26,8 @@ const COLUMNS: [(&str, Kind); 13] = [
     ("photo", Kind::Text),
     ("support", Kind::Whole),
     ("error", Kind::Text),
+    ("crowd_score", Kind::Double),
+    ("stranger_chance", Kind::Double),
 ];
 
 /// Where the decision is.
@@ -72,7 +74,7 @@ fn face_rows(report: &PhotoAnswer) -> Vec<Vec<String>> {
         return vec![empty("no_face")];
     }
     let rows = report.faces.iter().enumerate().map(|(i, face)| {
-        let mut row = empty(verdict(face.decision.verdict));
+        let mut row = empty(face.decision.verdict.name());
         let nearest = face.candidates.first();
         row[1] = (i + 1).to_string();
         let place = face.place.iter().flat_map(|place| {
@@ -86,16 +88,12 @@ fn face_rows(report: &PhotoAnswer) -> Vec<Vec<String>> {
         row[9] = face.decision.distance.map(|d| d.to_string()).unwrap_or_default();
         row[10] = nearest.map(|c| c.photo.clone()).unwrap_or_default();
         row[11] = nearest.map(|c| c.support.to_string()).unwrap_or_default();
+        let number = |number: Option<f64>| number.map(|x| x.to_string()).unwrap_or_default();
+        row[13] = number(face.decision.crowd_score);
+        row[14] = number(face.decision.stranger_chance);
         row
     });
     rows.collect()
-}
-
-fn verdict(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Match => "match",
-        _ => "unknown",
-    }
 }
 
 /// Makes a Parquet file of a complete CSV file: the same columns with types, and nothing where a

@@ -4,23 +4,25 @@ use std::path::PathBuf;
 
 use clap::Args;
 use facesearch::people_tools::Faces;
-use facesearch::photo_names;
+use facesearch::{photo_names, read_cohort, unnamed_rows};
+use facesearch_core::Embedding;
 use facesearch_eval::evidence::Fusion;
 use facesearch_eval::identify::{
-    Extrapolated, IdentifyReport, Kept, OpenSetPoint, Protocol, Split, extrapolated, kept,
-    own_impostors, report, run as search, split,
+    CrowdKept, Extrapolated, IdentifyReport, Kept, OpenSetPoint, Protocol, Split, crowd_kept,
+    extrapolated, kept, own_impostors, report, run as search, run_crowd, split,
 };
 use facesearch_eval::pairs::Interval;
 use maud::html;
 use serde::Serialize;
 
 use super::pairs::Output;
-use super::source::{Source, SourceArgs};
+use super::source::{Source, SourceArgs, embed};
 use super::text::{about, figure};
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
+use crate::open;
 use crate::page::{Axis, Page, Plot, Series, table};
-use crate::printer::{Printer, count};
+use crate::printer::{Printer, count, shown};
 
 /// The false alarm rates that thresholds are calibrated for.
 const WANTED: [f64; 2] = [0.1, 0.01];
@@ -49,6 +51,15 @@ pub(crate) struct IdentifyArgs {
     /// How a person's photos become one distance: nearest, mean-of-best-M, template
     #[arg(long, default_value = "nearest", value_parser = fusion)]
     pub(crate) fusion: Fusion,
+
+    /// Faces of people who are surely in none of the other photos, as strangers of another
+    /// population: a folder of photos, or a .npy file with an embedding a row; one face each
+    #[arg(long, value_name = "DIR|FILE.npy")]
+    pub(crate) strangers: Option<PathBuf>,
+
+    /// The crowd to judge by, made by `models cohort` (default: that of the model)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cohort: Option<PathBuf>,
 
     /// Where the random choice of people and photos starts
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -79,10 +90,21 @@ struct Size {
     report: IdentifyReport,
     /// Thresholds made of the enrolled people alone, tried on the outsiders.
     calibrated: Vec<Kept>,
+    /// What the crowd decides, for each kind of strangers; nothing without a cohort.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    crowd: Vec<Judged>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cmc: Vec<f64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     det: Vec<OpenSetPoint>,
+}
+
+/// What the crowd decides about one kind of strangers.
+#[derive(Serialize)]
+struct Judged {
+    strangers: String,
+    searches: usize,
+    kept: Vec<CrowdKept>,
 }
 
 #[derive(Serialize)]
@@ -109,7 +131,9 @@ pub(crate) fn run(args: &IdentifyArgs, global: &Global, out: &mut Printer) -> an
     let faces = source.named.by_folder()?;
     let protocol = Protocol { enrol: args.enrol, unknown: args.unknown, seed: args.seed };
     let experiment = split(&faces, &protocol)?;
-    let (sizes, beyond) = measure(args, &source, &faces, &experiment)?;
+    let (mut sizes, beyond) = measure(args, &source, &faces, &experiment)?;
+    let crowds = judge(args, &source, &faces, &experiment, (&sizes, global, out))?;
+    sizes.iter_mut().zip(crowds).for_each(|(size, crowd)| size.crowd = crowd);
     if args.output.json {
         out.json(&Json {
             model: &source.named.model,
@@ -248,6 +272,7 @@ fn measure(
         sizes.push(Size {
             report: report(set, threshold, &how),
             calibrated,
+            crowd: Vec::new(),
             cmc: if points { set.cmc(100.min(set.people)) } else { Vec::new() },
             det: if points { set.det() } else { Vec::new() },
         });
@@ -260,8 +285,72 @@ fn measure(
     Ok((sizes, beyond))
 }
 
+/// What the crowd decides about the people held back, and about the strangers given; for each size.
+fn judge(
+    args: &IdentifyArgs,
+    source: &Source,
+    faces: &Faces,
+    experiment: &Split,
+    (sizes, global, out): (&[Size], &Global, &Printer),
+) -> anyhow::Result<Vec<Vec<Judged>>> {
+    let given = args.cohort.as_deref().map(read_cohort).transpose()?;
+    let Some(cohort) = given.as_ref().or(source.cohort.as_ref()) else { return Ok(Vec::new()) };
+    if cohort.facts().dimension != faces.dim() {
+        let (cohort, faces) = (cohort.facts().dimension, faces.dim());
+        return Err(Failure::usage(format!(
+            "the cohort is for embeddings of {cohort} numbers, and these have {faces}"
+        )));
+    }
+    let threshold = source.threshold.as_ref().map_or(f64::INFINITY, |own| own.l2().into());
+    let counts: Vec<usize> = sizes.iter().map(|size| size.report.people).collect();
+    let given = args.strangers.as_deref().map(|path| -> anyhow::Result<(String, Faces)> {
+        let metric = source.named.metric;
+        let faces: Vec<Embedding> = if path.is_dir() {
+            let vision = open::vision(&args.source.vision, global, out)?;
+            let named = embed(&vision, photo_names(path)?, path, out)?;
+            named.faces.into_iter().filter_map(|(_, face)| face).collect()
+        } else {
+            unnamed_rows(path, metric)?
+        };
+        let names: Vec<String> = (0..faces.len()).map(|number| format!("{number:09}")).collect();
+        let named = names.iter().map(String::as_str).zip(faces.iter().map(Embedding::as_slice));
+        Ok((shown(path), Faces::new(named)?))
+    });
+    let given = given.transpose()?;
+    let kinds = [("the people held back".to_owned(), None)]
+        .into_iter()
+        .chain(given.as_ref().map(|(name, faces)| (name.clone(), Some(faces))));
+    let mut judged: Vec<Vec<Judged>> = counts.iter().map(|_| Vec::new()).collect();
+    for (strangers, faces_of) in kinds {
+        let sets = run_crowd(faces, experiment, faces_of, &counts, (cohort, threshold));
+        for (set, judged) in sets.iter().zip(&mut judged) {
+            if set.known() > 0 && set.unknown() > 0 {
+                let kept = crowd_kept(set, cohort.tail(), &WANTED, &args.output.bootstrap())?;
+                judged.push(Judged { strangers: strangers.clone(), searches: set.unknown(), kept });
+            }
+        }
+    }
+    Ok(judged)
+}
+
+fn crowd_in_words(judged: &Judged) -> Vec<String> {
+    let Judged { strangers, searches, kept } = judged;
+    let head = format!("  by the crowd, strangers: {strangers} ({searches} searches)");
+    let lines = kept.iter().map(|kept| {
+        format!(
+            "    asked for {:<5} FPIR {}, FNIR {}; FNIR {:.4} at a true FPIR of {}",
+            kept.wanted,
+            figure(Some(kept.observed.fpir), kept.fpir_interval),
+            figure(Some(kept.observed.fnir), kept.fnir_interval),
+            kept.fnir_at_true,
+            kept.wanted
+        )
+    });
+    [head].into_iter().chain(lines).collect()
+}
+
 fn in_words(size: &Size) -> Vec<String> {
-    let Size { report, calibrated, .. } = size;
+    let Size { report, calibrated, crowd, .. } = size;
     let mut lines = vec![format!(
         "gallery of {}: {} searches for enrolled people, {} for outsiders",
         count(report.people as u64, "person", "people"),
@@ -295,6 +384,7 @@ fn in_words(size: &Size) -> Vec<String> {
             kept.observed.threshold
         ));
     }
+    lines.extend(crowd.iter().flat_map(crowd_in_words));
     lines
 }
 

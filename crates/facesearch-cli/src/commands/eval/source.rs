@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use facesearch::people_tools::crowd::Cohort;
 use facesearch::{NamedFaces, Vision, named_rows};
 use facesearch_core::{Metric, Threshold};
 
@@ -38,6 +39,8 @@ pub(crate) struct Source {
     pub(crate) named: NamedFaces,
     /// `None` where nobody gave one and the embeddings have no model.
     pub(crate) threshold: Option<Threshold>,
+    /// The crowd that faces of its model are judged by; `None` where there is none.
+    pub(crate) cohort: Option<Cohort>,
 }
 
 impl Source {
@@ -52,7 +55,8 @@ impl Source {
             return Err(Failure::input(what));
         }
         let threshold = args.threshold.map(crate::args::given_threshold).transpose()?;
-        Ok(Some(Self { named: NamedFaces::new(shown(file), metric, faces), threshold }))
+        let named = NamedFaces::new(shown(file), metric, faces);
+        Ok(Some(Self { named, threshold, cohort: None }))
     }
 
     /// The most prominent face of each photo, by its name below `root`.
@@ -67,7 +71,8 @@ impl Source {
         let models = open::models(global, out)?;
         let threshold = models.threshold(&given_or_own(args.threshold), vision.contract())?;
         let named = embed(&vision, names, root, out)?;
-        Ok(Self { named, threshold: Some(threshold) })
+        let cohort = models.cohort_for(vision.contract())?;
+        Ok(Self { named, threshold: Some(threshold), cohort })
     }
 
     /// What the run ends with.

@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use crate::open;
 use crate::printer::{Printer, shown};
 
+mod cohort;
 mod import;
 mod list;
 mod reproduce;
@@ -46,6 +47,7 @@ pub(crate) enum ModelsCommand {
         json: bool,
     },
     Import(import::ImportArgs),
+    Cohort(cohort::CohortArgs),
     Reproduce(reproduce::ReproduceArgs),
     /// Say where model files are kept
     Path,
@@ -64,6 +66,7 @@ pub(crate) fn run(args: &ModelsArgs, global: &Global, out: &mut Printer) -> anyh
         }
         ModelsCommand::Verify { names } => return verify(&models, names, out),
         ModelsCommand::Import(args) => import::run(&models, args, out)?,
+        ModelsCommand::Cohort(args) => cohort::run(&models, args, out)?,
         ModelsCommand::Reproduce(args) => return reproduce::run(args, global, out),
         ModelsCommand::Path => out.line(models.dir().display())?,
     }

@@ -1,0 +1,145 @@
+//! The crowd that an index is searched with.
+
+use std::collections::BTreeSet;
+
+use facesearch_core::{Gallery, Row, distance};
+use rayon::prelude::*;
+
+use super::cohort::Cohort;
+use super::nearest::crowding;
+use super::tail::StrangerTail;
+use super::{Crowding, score};
+use crate::PeopleError;
+
+/// With fewer people a gallery is no crowd.
+pub const LEAST_PEOPLE: usize = 50;
+/// People of a gallery who are its crowd, at most.
+const MOST_PEOPLE: usize = 1000;
+/// The share of a gallery's crowd that makes the crowding of a face, and the least number.
+const NEAREST: (f64, usize) = (0.025, 10);
+
+/// Other people, to compare a probe and a candidate with.
+pub enum Crowd {
+    /// That of the model.
+    Cohort(Box<Cohort>),
+    /// People of the gallery itself.
+    People(People),
+}
+
+/// People of a gallery, each by one face.
+pub struct People {
+    /// The faces, one after another.
+    points: Vec<f32>,
+    /// Who each is.
+    who: Vec<Who>,
+    tail: StrangerTail,
+}
+
+/// A label, or a face that has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Who {
+    Labelled(u32),
+    Face(u32),
+}
+
+impl Who {
+    fn of(gallery: &dyn Gallery, row: Row) -> Self {
+        gallery.face(row).identity.map_or(Self::Face(row.0), |identity| Self::Labelled(identity.0))
+    }
+}
+
+impl Crowd {
+    /// The crowd for this gallery: the cohort of its model (`given`, or the built-in one), or else
+    /// its own people, where there are at least [`LEAST_PEOPLE`]. `None` where there is neither.
+    ///
+    /// - **Cost:** of a gallery's own people the distances of a thousand to each other.
+    ///
+    /// # Errors
+    ///
+    /// [`PeopleError::Gallery`] where the gallery is damaged.
+    pub fn new(gallery: &dyn Gallery, given: Option<Cohort>) -> Result<Option<Self>, PeopleError> {
+        let contract = gallery.contract();
+        let given = given.filter(|cohort| cohort.facts().fits(contract));
+        match given.or_else(|| Cohort::builtin(contract)) {
+            Some(cohort) => Ok(Some(Self::Cohort(Box::new(cohort)))),
+            None => Ok(People::new(gallery)?.map(Self::People)),
+        }
+    }
+
+    /// The score of a probe and the face of `candidate` at this L2 distance. The candidate's own
+    /// person is no part of the crowd. `None` where nobody else is.
+    pub fn score(
+        &self,
+        gallery: &dyn Gallery,
+        probe: &[f32],
+        candidate: Row,
+        distance: f64,
+    ) -> Option<f64> {
+        let around = |vector: &[f32]| match self {
+            Self::Cohort(cohort) => cohort.crowding(vector),
+            Self::People(people) => people.crowding(vector, Who::of(gallery, candidate)),
+        };
+        Some(score(distance, around(probe)?, around(gallery.vector(candidate))?))
+    }
+
+    /// The probability that a stranger reaches `score` or better with one of `people`.
+    pub fn chance(&self, score: f64, people: usize) -> f64 {
+        match self {
+            Self::Cohort(cohort) => cohort.tail().chance(score, people),
+            Self::People(own) => own.tail.chance(score, people),
+        }
+    }
+}
+
+impl People {
+    fn new(gallery: &dyn Gallery) -> Result<Option<Self>, PeopleError> {
+        let rows = one_row_each(gallery)?;
+        if rows.len() < LEAST_PEOPLE {
+            return Ok(None);
+        }
+        let who: Vec<Who> = rows.iter().map(|row| Who::of(gallery, *row)).collect();
+        let points: Vec<f32> = rows.iter().flat_map(|row| gallery.vector(*row)).copied().collect();
+        let crowding_of = |vector: &[f32], except: &[Who]| {
+            crowding(&points, nearest(who.len()), vector, |other| !except.contains(&who[other]))
+        };
+        let own = rows.par_iter().zip(&who);
+        let own: Vec<Option<Crowding>> =
+            own.map(|(row, who)| crowding_of(gallery.vector(*row), &[*who])).collect();
+        // Each person is a stranger to all others.
+        let scores = |(i, row): (usize, &Row)| -> Vec<f64> {
+            let vector = gallery.vector(*row);
+            let others = (0..rows.len()).filter(|other| *other != i);
+            let score = |other: usize| {
+                let distance = distance(vector, gallery.vector(rows[other])).get();
+                Some(score(distance.into(), own[i]?, own[other]?))
+            };
+            others.filter_map(score).collect()
+        };
+        let scores: Vec<Vec<f64>> = rows.par_iter().enumerate().map(scores).collect();
+        let tail = StrangerTail::fit(scores)?;
+        Ok(Some(Self { points, who, tail }))
+    }
+
+    fn crowding(&self, vector: &[f32], candidate: Who) -> Option<Crowding> {
+        let others = |other: usize| self.who[other] != candidate;
+        crowding(&self.points, nearest(self.who.len()), vector, others)
+    }
+}
+
+/// How many of so many people make the crowding of a face.
+fn nearest(people: usize) -> usize {
+    let (share, least) = NEAREST;
+    least.max((people as f64 * share) as usize)
+}
+
+/// A row of each of at most [`MOST_PEOPLE`] people, from all over the gallery.
+fn one_row_each(gallery: &dyn Gallery) -> Result<Vec<Row>, PeopleError> {
+    let step = (gallery.len() / (4 * MOST_PEOPLE)).max(1);
+    let rows: Vec<Row> = (0..gallery.len() as u32).step_by(step).map(Row).collect();
+    gallery.check_rows(&rows)?;
+    let mut seen = BTreeSet::new();
+    let firsts = rows.into_iter().filter(|row| seen.insert(Who::of(gallery, *row)));
+    let firsts: Vec<Row> = firsts.collect();
+    let step = firsts.len().div_ceil(MOST_PEOPLE).max(1);
+    Ok(firsts.into_iter().step_by(step).collect())
+}

@@ -66,6 +66,7 @@ pub fn run_crowd(
             .collect(),
     };
     let probes: Vec<_> = known.chain(outside).collect();
+    let usual = cohort.usual_deviation();
     let outcomes: Vec<Vec<Option<Outcome>>> = probes
         .par_iter()
         .map(|(probe, person, place)| {
@@ -76,8 +77,9 @@ pub fn run_crowd(
                 outcome(&distances[..*n], *person, *place, |nearest| {
                     let distance = f64::from(distances[nearest]);
                     let near = distance <= threshold;
-                    let score =
-                        near.then(|| Some(score(distance, own?, around[nearest]?))).flatten();
+                    let score = near
+                        .then(|| Some(score(distance, own?, around[nearest]?, usual)))
+                        .flatten();
                     score.map_or(FAR, |score| (score + SHIFT).max(0.0) as f32)
                 })
             };

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::int16::{self, Int16Product, Plain};
-use super::tile::{self, Product};
+use super::tile::{self, Product, by_vectors};
 use super::{Kernel, Simd};
 
 /// AVX2 and FMA.
@@ -155,8 +155,8 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn multiply_int16(product: Int16Product<'_>) {
-        // SAFETY: what the caller promises, the instructions included.
-        unsafe { multiply_int16(product) }
+        // SAFETY: what the caller promises, the instructions included; the panel decides on `NR`.
+        unsafe { by_vectors!(product, multiply_int16) }
     }
 
     #[inline(always)]
@@ -167,8 +167,8 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn multiply(product: Product<'_>) {
-        // SAFETY: what the caller promises, the instructions included.
-        unsafe { multiply(product) }
+        // SAFETY: what the caller promises, the instructions included; the panel decides on `NR`.
+        unsafe { by_vectors!(product, multiply) }
     }
 }
 
@@ -177,9 +177,9 @@ impl Simd for Avx2 {
 /// As for [`tile::multiply`].
 #[target_feature(enable = "avx2,fma")]
 #[inline(never)]
-unsafe fn multiply(product: Product<'_>) {
+unsafe fn multiply<const NR: usize>(product: Product<'_>) {
     // SAFETY: what the caller promises.
-    unsafe { tile::multiply::<Avx2>(product) }
+    unsafe { tile::multiply::<Avx2, NR>(product) }
 }
 
 /// # Safety
@@ -187,9 +187,9 @@ unsafe fn multiply(product: Product<'_>) {
 /// As for [`int16::multiply`].
 #[target_feature(enable = "avx2,fma")]
 #[inline(never)]
-unsafe fn multiply_int16(product: Int16Product<'_>) {
+unsafe fn multiply_int16<const NR: usize>(product: Int16Product<'_>) {
     // SAFETY: what the caller promises.
-    unsafe { int16::multiply::<Plain<Avx2>>(product) }
+    unsafe { int16::multiply::<Plain<Avx2>, NR>(product) }
 }
 
 /// # Safety

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::int16::{self, Dot, Int16Product, Plain};
-use super::tile::{self, Product};
+use super::tile::{self, Product, by_vectors};
 use super::{Kernel, Simd};
 
 /// AVX-512 F, BW, DQ and VL.
@@ -140,11 +140,13 @@ impl Simd for Avx512 {
     #[inline(always)]
     unsafe fn multiply_int16(product: Int16Product<'_>) {
         if is_x86_feature_detected!("avx512vnni") {
-            // SAFETY: what the caller promises, and the instruction has been found.
-            unsafe { multiply_int16_vnni(product) }
+            // SAFETY: what the caller promises, and the instruction has been found; the panel
+            // decides on `NR`.
+            unsafe { by_vectors!(product, multiply_int16_vnni) }
         } else {
-            // SAFETY: what the caller promises, the instructions included.
-            unsafe { multiply_int16(product) }
+            // SAFETY: what the caller promises, the instructions included; the panel decides on
+            // `NR`.
+            unsafe { by_vectors!(product, multiply_int16) }
         }
     }
 
@@ -161,8 +163,8 @@ impl Simd for Avx512 {
 
     #[inline(always)]
     unsafe fn multiply(product: Product<'_>) {
-        // SAFETY: what the caller promises, the instructions included.
-        unsafe { multiply(product) }
+        // SAFETY: what the caller promises, the instructions included; the panel decides on `NR`.
+        unsafe { by_vectors!(product, multiply) }
     }
 }
 
@@ -171,9 +173,9 @@ impl Simd for Avx512 {
 /// As for [`tile::multiply`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 #[inline(never)]
-unsafe fn multiply(product: Product<'_>) {
+unsafe fn multiply<const NR: usize>(product: Product<'_>) {
     // SAFETY: what the caller promises.
-    unsafe { tile::multiply::<Avx512>(product) }
+    unsafe { tile::multiply::<Avx512, NR>(product) }
 }
 
 /// The products of pairs added in one instruction.
@@ -194,9 +196,9 @@ impl Dot for Vnni {
 /// As for [`int16::multiply`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
 #[inline(never)]
-pub(super) unsafe fn multiply_int16_vnni(product: Int16Product<'_>) {
+pub(super) unsafe fn multiply_int16_vnni<const NR: usize>(product: Int16Product<'_>) {
     // SAFETY: what the caller promises.
-    unsafe { int16::multiply::<Vnni>(product) }
+    unsafe { int16::multiply::<Vnni, NR>(product) }
 }
 
 /// # Safety
@@ -204,9 +206,9 @@ pub(super) unsafe fn multiply_int16_vnni(product: Int16Product<'_>) {
 /// As for [`int16::multiply`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 #[inline(never)]
-pub(super) unsafe fn multiply_int16(product: Int16Product<'_>) {
+pub(super) unsafe fn multiply_int16<const NR: usize>(product: Int16Product<'_>) {
     // SAFETY: what the caller promises.
-    unsafe { int16::multiply::<Plain<Avx512>>(product) }
+    unsafe { int16::multiply::<Plain<Avx512>, NR>(product) }
 }
 
 /// # Safety

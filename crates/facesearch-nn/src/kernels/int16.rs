@@ -77,20 +77,20 @@ impl<S: Simd> Dot for Plain<S> {
     }
 }
 
-/// Multiplies rows with a panel; the body of [`Simd::multiply_int16`].
+/// Multiplies rows with a panel of `NR` vectors; the body of [`Simd::multiply_int16`].
 ///
 /// # Safety
 ///
 /// As for [`tile::multiply`](super::tile::multiply). Of every run an even number of integers must
 /// be readable, and `scales` must hold a number for every lane of the panel.
 #[inline(always)]
-pub(super) unsafe fn multiply<D: Dot>(product: Int16Product<'_>) {
+pub(super) unsafe fn multiply<D: Dot, const NR: usize>(product: Int16Product<'_>) {
     // SAFETY: what the caller promises.
     unsafe {
         match product.to {
-            Destination::Plane(line) => tiles::<D>(&product, line),
+            Destination::Plane(line) => tiles::<D, NR>(&product, line),
             Destination::Map(rows, epilogue) => {
-                tiles::<D>(&product, MapRows(rows.clone(), epilogue))
+                tiles::<D, NR>(&product, MapRows(rows.clone(), epilogue))
             }
         }
     }
@@ -102,12 +102,11 @@ pub(super) unsafe fn multiply<D: Dot>(product: Int16Product<'_>) {
 ///
 /// As for [`multiply`].
 #[inline(always)]
-unsafe fn tiles<D: Dot>(product: &Int16Product<'_>, rows: impl TileRows) {
+unsafe fn tiles<D: Dot, const NR: usize>(product: &Int16Product<'_>, rows: impl TileRows) {
     let mut rows = rows;
     let Int16Product { weights, runs, .. } = *product;
     let pairs = runs.starts.len() * runs.run.div_ceil(2);
-    let mut prefetch =
-        Prefetch::new(weights.cast(), pairs * product.panel.vectors * <D::S as Simd>::LANES);
+    let mut prefetch = Prefetch::new(weights.cast(), pairs * NR * <D::S as Simd>::LANES);
     macro_rules! sweep {
         ($vectors:literal, $max:expr, [$($rows:literal)*]) => {{
             let mut left = product.count;
@@ -126,7 +125,7 @@ unsafe fn tiles<D: Dot>(product: &Int16Product<'_>, rows: impl TileRows) {
         }};
     }
     let many = <D::S as Simd>::MANY_REGISTERS;
-    match product.panel.vectors {
+    match NR {
         1 => sweep!(1, if many { 12 } else { 8 }, [1 2 3 4 5 6 7 8 9 10 11 12]),
         2 => sweep!(2, if many { 12 } else { 6 }, [1 2 3 4 5 6 7 8 9 10 11 12]),
         3 => sweep!(3, 8, [1 2 3 4 5 6 7 8]),

@@ -1,7 +1,7 @@
 //! What a kind of vector can do, and the kind that every CPU has.
 
 use super::int16::{self, Int16Product, Plain};
-use super::tile::{self, Product};
+use super::tile::{self, Product, by_vectors};
 
 /// A kind of vector of `f32`.
 ///
@@ -205,10 +205,10 @@ impl Simd for Portable {
         }
     }
 
-    #[inline(never)]
+    #[inline(always)]
     unsafe fn multiply_int16(product: Int16Product<'_>) {
-        // SAFETY: what the caller promises.
-        unsafe { int16::multiply::<Plain<Self>>(product) }
+        // SAFETY: what the caller promises; the panel decides on `NR`.
+        unsafe { by_vectors!(product, multiply_int16) }
     }
 
     #[inline(never)]
@@ -217,9 +217,27 @@ impl Simd for Portable {
         unsafe { int16::peak::<Plain<Self>>(steps) }
     }
 
-    #[inline(never)]
+    #[inline(always)]
     unsafe fn multiply(product: Product<'_>) {
-        // SAFETY: what the caller promises.
-        unsafe { tile::multiply::<Self>(product) }
+        // SAFETY: what the caller promises; the panel decides on `NR`.
+        unsafe { by_vectors!(product, multiply) }
     }
+}
+
+/// # Safety
+///
+/// As for [`tile::multiply`].
+#[inline(never)]
+unsafe fn multiply<const NR: usize>(product: Product<'_>) {
+    // SAFETY: what the caller promises.
+    unsafe { tile::multiply::<Portable, NR>(product) }
+}
+
+/// # Safety
+///
+/// As for [`int16::multiply`].
+#[inline(never)]
+unsafe fn multiply_int16<const NR: usize>(product: Int16Product<'_>) {
+    // SAFETY: what the caller promises.
+    unsafe { int16::multiply::<Plain<Portable>, NR>(product) }
 }

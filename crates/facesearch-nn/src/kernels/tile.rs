@@ -40,8 +40,22 @@ pub(crate) struct Product<'a> {
     pub(super) to: Destination<'a>,
 }
 
-/// Multiplies rows with a panel. The body of [`Simd::multiply`], which is compiled once for each
-/// kind of vector.
+/// Calls `$multiply`, which is compiled for each number of vectors, with those of the panel. All
+/// tiles in one function take the compiler many times as long.
+macro_rules! by_vectors {
+    ($product:ident, $multiply:ident) => {
+        match $product.panel.vectors {
+            1 => $multiply::<1>($product),
+            2 => $multiply::<2>($product),
+            3 => $multiply::<3>($product),
+            _ => $multiply::<4>($product),
+        }
+    };
+}
+pub(super) use by_vectors;
+
+/// Multiplies rows with a panel of `NR` vectors. The body of [`Simd::multiply`], which is compiled
+/// once for each kind of vector and each `NR`.
 ///
 /// # Safety
 ///
@@ -49,15 +63,16 @@ pub(crate) struct Product<'a> {
 /// every run must be readable. From `output + row.output + panel.first` there must be room for the
 /// panel's channels, in a plane for all its vectors. The residual must be readable from
 /// `row.residual + panel.first`, as far as its channels go. `weights` must hold the panel's weights
-/// for a whole row, and the epilogue must have been checked for the output's channels.
+/// for a whole row, the panel must have `NR` vectors (4 where it is more than 3), and the epilogue
+/// must have been checked for the output's channels.
 #[inline(always)]
-pub(super) unsafe fn multiply<S: Simd>(product: Product<'_>) {
+pub(super) unsafe fn multiply<S: Simd, const NR: usize>(product: Product<'_>) {
     // SAFETY: what the caller promises.
     unsafe {
         match product.to {
-            Destination::Plane(line) => tiles::<S>(&product, line),
+            Destination::Plane(line) => tiles::<S, NR>(&product, line),
             Destination::Map(rows, epilogue) => {
-                tiles::<S>(&product, MapRows(rows.clone(), epilogue))
+                tiles::<S, NR>(&product, MapRows(rows.clone(), epilogue))
             }
         }
     }
@@ -69,11 +84,11 @@ pub(super) unsafe fn multiply<S: Simd>(product: Product<'_>) {
 ///
 /// As for [`multiply`].
 #[inline(always)]
-unsafe fn tiles<S: Simd>(product: &Product<'_>, rows: impl TileRows) {
+unsafe fn tiles<S: Simd, const NR: usize>(product: &Product<'_>, rows: impl TileRows) {
     let mut rows = rows;
     let Product { weights, runs, .. } = *product;
     let row_len = runs.starts.len() * runs.run;
-    let mut prefetch = Prefetch::new(weights, row_len * product.panel.vectors * S::LANES);
+    let mut prefetch = Prefetch::new(weights, row_len * NR * S::LANES);
     macro_rules! sweep {
         ($vectors:literal, $max:expr, [$($rows:literal)*]) => {{
             let mut left = product.count;
@@ -92,7 +107,7 @@ unsafe fn tiles<S: Simd>(product: &Product<'_>, rows: impl TileRows) {
         }};
     }
     let many = S::MANY_REGISTERS;
-    match product.panel.vectors {
+    match NR {
         1 => sweep!(1, if many { 12 } else { 8 }, [1 2 3 4 5 6 7 8 9 10 11 12]),
         2 => sweep!(2, if many { 12 } else { 6 }, [1 2 3 4 5 6 7 8 9 10 11 12]),
         3 => sweep!(3, 8, [1 2 3 4 5 6 7 8]),

@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use super::mixture::Mixture;
 use super::nearest::crowding;
-use super::tail::StrangerTail;
-use super::{Crowding, score};
+use super::strangers::Population;
+use super::tail::{StrangerTail, Strangers};
+use super::{Crowding, usual_deviation};
 use crate::{Faces, PeopleError};
 
 const MAGIC: &[u8] = b"facesearch cohort 1\n";
 /// Points of a mixture.
-const POINTS: usize = 2000;
+const POINTS: usize = 2500;
 /// Of those, how many nearest make the crowding of a face.
 const NEAREST: usize = 50;
 
@@ -48,6 +49,7 @@ pub struct CohortFacts {
 struct Head {
     #[serde(flatten)]
     facts: CohortFacts,
+    usual_deviation: f64,
     tail: StrangerTail,
 }
 
@@ -55,6 +57,7 @@ struct Head {
 pub struct Cohort {
     facts: CohortFacts,
     mixture: Mixture,
+    usual_deviation: f64,
     tail: StrangerTail,
     points: Vec<f32>,
 }
@@ -83,8 +86,8 @@ impl Cohort {
     ) -> Result<Self, PeopleError> {
         let mixture = mixture.rounded();
         let points = mixture.points(POINTS);
-        let tail = learn(&points, populations)?;
-        Ok(Self { facts, mixture, tail, points })
+        let (usual_deviation, tail) = learn(&points, populations)?;
+        Ok(Self { facts, mixture, usual_deviation, tail, points })
     }
 
     /// Reads a cohort.
@@ -94,7 +97,7 @@ impl Cohort {
     /// [`PeopleError::Cohort`] where the bytes are damaged or of another format.
     pub fn read(bytes: &[u8]) -> Result<Self, PeopleError> {
         let (head, numbers) = split(bytes)?;
-        let Head { facts, tail } = head;
+        let Head { facts, usual_deviation, tail } = head;
         let CohortFacts { dimension, components, rank, .. } = facts;
         let sizes = [components, components, components * dimension, components * rank * dimension];
         let wanted = 4 * (sizes[0] + sizes[1]) + 2 * (sizes[2] + sizes[3]);
@@ -120,7 +123,7 @@ impl Cohort {
             unit: facts.unit,
         };
         let points = mixture.points(POINTS);
-        Ok(Self { facts, mixture, tail, points })
+        Ok(Self { facts, mixture, usual_deviation, tail, points })
     }
 
     /// The bytes of its file.
@@ -129,7 +132,9 @@ impl Cohort {
     ///
     /// [`PeopleError::Cohort`] where the head cannot be written.
     pub fn write(&self) -> Result<Vec<u8>, PeopleError> {
-        let head = Head { facts: self.facts.clone(), tail: self.tail.clone() };
+        let Self { facts, usual_deviation, tail, .. } = self;
+        let (facts, tail) = (facts.clone(), tail.clone());
+        let head = Head { facts, usual_deviation: *usual_deviation, tail };
         let head = serde_json::to_vec(&head)
             .map_err(|_| PeopleError::Cohort { what: "its head cannot be written" })?;
         let mut bytes = [MAGIC, &head, b"\n"].concat();
@@ -181,6 +186,11 @@ impl Cohort {
         crowding(&self.points, NEAREST, vector, |_| true)
     }
 
+    /// The deviation that is usual.
+    pub fn usual_deviation(&self) -> f64 {
+        self.usual_deviation
+    }
+
     /// What strangers reach.
     pub fn tail(&self) -> &StrangerTail {
         &self.tail
@@ -219,30 +229,27 @@ fn split(bytes: &[u8]) -> Result<(Head, &[u8]), PeopleError> {
     Ok((head, rest.get(end + 1..rest.len() - 32).ok_or(damaged("it is cut off"))?))
 }
 
-/// What strangers reach: each person of the populations, with each other person.
-fn learn(points: &[f32], populations: &[&Faces]) -> Result<StrangerTail, PeopleError> {
-    let mut faces: Vec<&[f32]> = Vec::new();
-    for population in populations {
+/// The usual deviation, and what strangers reach: people of each population among themselves.
+fn learn(points: &[f32], populations: &[&Faces]) -> Result<(f64, StrangerTail), PeopleError> {
+    let with_crowding = |population: &&'_ Faces| {
         let people = population.rows_by_person();
-        faces.extend(
-            people.iter().filter_map(|rows| rows.first()).map(|row| population.vector(*row)),
-        );
-    }
-    let around = |face: &&[f32]| crowding(points, NEAREST, face, |_| true);
-    let around: Vec<Option<Crowding>> = faces.par_iter().map(around).collect();
-    let scores = |i: usize| -> Vec<f64> {
-        let others = (0..faces.len()).filter(|other| *other != i);
-        let score = |other: usize| {
-            let distance = distance(faces[i], faces[other]).get();
-            Some(score(distance.into(), around[i]?, around[other]?))
-        };
-        others.filter_map(score).collect()
+        let firsts = people.iter().filter_map(|rows| rows.first());
+        let faces: Vec<Vec<f32>> = firsts.map(|row| population.vector(*row).to_vec()).collect();
+        let around = |face: &Vec<f32>| crowding(points, NEAREST, face, |_| true);
+        let crowding: Vec<Crowding> = faces.par_iter().filter_map(around).collect();
+        (faces, crowding)
     };
-    // In portions, because all scores at once would fill the memory.
-    let numbers: Vec<usize> = (0..faces.len()).collect();
-    StrangerTail::fit(
-        numbers
-            .chunks(256)
-            .flat_map(|portion| portion.par_iter().map(|i| scores(*i)).collect::<Vec<_>>()),
-    )
+    let all: Vec<(Vec<Vec<f32>>, Vec<Crowding>)> = populations.iter().map(with_crowding).collect();
+    let crowding: Vec<Crowding> = all.iter().flat_map(|(_, crowding)| crowding).copied().collect();
+    let usual = usual_deviation(&crowding);
+    let strangers: Vec<Population<'_>> = all
+        .iter()
+        .map(|(faces, crowding)| {
+            let faces = faces.iter().map(Vec::as_slice).collect();
+            Population { faces, crowding: crowding.clone(), usual }
+        })
+        .collect();
+    let strangers: Vec<&dyn Strangers> =
+        strangers.iter().map(|one| one as &dyn Strangers).collect();
+    Ok((usual, StrangerTail::learn(&strangers)?))
 }

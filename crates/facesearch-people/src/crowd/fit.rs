@@ -22,7 +22,7 @@ pub struct MixtureOptions {
 
 impl Default for MixtureOptions {
     fn default() -> Self {
-        Self { components: 32, rank: 16, rounds: 40, shrinkage: 20.0, unit: false }
+        Self { components: 32, rank: 16, rounds: 25, shrinkage: 20.0, unit: false }
     }
 }
 

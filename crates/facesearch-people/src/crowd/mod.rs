@@ -10,15 +10,18 @@
 //! s = (d - m_probe) / σ_probe + (d - m_candidate) / σ_candidate
 //! ```
 //!
-//! Smaller is more alike. This is adaptive symmetric score normalisation, known from speaker
+//! where the deviations are damped: `σ = σ₀ (deviation / σ₀)^¼`, with the model's usual deviation
+//! `σ₀`. Smaller is more alike. This is adaptive symmetric score normalisation, known from speaker
 //! recognition (Matejka and others, *Analysis of score normalization in multilingual speaker
-//! recognition*, Interspeech 2017). `docs/decisions.md` shows what it gains.
+//! recognition*, Interspeech 2017). Undamped, strangers of one population reach a score four times
+//! as often as those of another. `docs/decisions.md` shows what all this gains.
 
 mod cohort;
 mod fit;
 mod mixture;
 mod nearest;
 mod people;
+mod strangers;
 mod tail;
 
 pub use cohort::{Cohort, CohortFacts};
@@ -52,13 +55,22 @@ impl Crowding {
         Some(Self { mean, deviation: variance.sqrt().max(LEAST_DEVIATION) })
     }
 
-    /// How many deviations a distance lies above the mean.
-    fn normalise(self, distance: f64) -> f64 {
-        (distance - self.mean) / self.deviation
+    /// How many damped deviations a distance lies above the mean.
+    fn normalise(self, distance: f64, usual: f64) -> f64 {
+        let damped = usual * (self.deviation / usual).sqrt().sqrt();
+        (distance - self.mean) / damped
     }
 }
 
-/// The score of a probe and a candidate at this L2 distance.
-pub fn score(distance: f64, probe: Crowding, candidate: Crowding) -> f64 {
-    probe.normalise(distance) + candidate.normalise(distance)
+/// The score of a probe and a candidate at this L2 distance, by the crowding of both and the
+/// deviation that is usual.
+pub fn score(distance: f64, probe: Crowding, candidate: Crowding, usual: f64) -> f64 {
+    probe.normalise(distance, usual) + candidate.normalise(distance, usual)
+}
+
+/// The deviation that is usual: the median.
+fn usual_deviation(crowding: &[Crowding]) -> f64 {
+    let mut deviations: Vec<f64> = crowding.iter().map(|crowding| crowding.deviation).collect();
+    deviations.sort_by(f64::total_cmp);
+    deviations.get(deviations.len() / 2).copied().unwrap_or(1.0)
 }

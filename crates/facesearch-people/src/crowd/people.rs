@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use facesearch_core::{Gallery, Row, distance};
+use facesearch_core::{Gallery, Row};
 use rayon::prelude::*;
 
 use super::cohort::Cohort;
 use super::nearest::crowding;
+use super::strangers::Population;
 use super::tail::StrangerTail;
-use super::{Crowding, score};
+use super::{Crowding, score, usual_deviation};
 use crate::PeopleError;
 
 /// With fewer people a gallery is no crowd.
@@ -33,6 +34,8 @@ pub struct People {
     /// Who each is.
     who: Vec<Who>,
     tail: StrangerTail,
+    /// The deviation that is usual.
+    usual: f64,
 }
 
 /// A label, or a face that has none.
@@ -79,7 +82,11 @@ impl Crowd {
             Self::Cohort(cohort) => cohort.crowding(vector),
             Self::People(people) => people.crowding(vector, Who::of(gallery, candidate)),
         };
-        Some(score(distance, around(probe)?, around(gallery.vector(candidate))?))
+        let usual = match self {
+            Self::Cohort(cohort) => cohort.usual_deviation(),
+            Self::People(people) => people.usual,
+        };
+        Some(score(distance, around(probe)?, around(gallery.vector(candidate))?, usual))
     }
 
     /// The probability that a stranger reaches `score` or better with one of `people`.
@@ -99,25 +106,19 @@ impl People {
         }
         let who: Vec<Who> = rows.iter().map(|row| Who::of(gallery, *row)).collect();
         let points: Vec<f32> = rows.iter().flat_map(|row| gallery.vector(*row)).copied().collect();
-        let crowding_of = |vector: &[f32], except: &[Who]| {
-            crowding(&points, nearest(who.len()), vector, |other| !except.contains(&who[other]))
-        };
-        let own = rows.par_iter().zip(&who);
-        let own: Vec<Option<Crowding>> =
-            own.map(|(row, who)| crowding_of(gallery.vector(*row), &[*who])).collect();
-        // Each person is a stranger to all others.
-        let scores = |(i, row): (usize, &Row)| -> Vec<f64> {
+        let own = |(row, who_is): (&Row, &Who)| {
             let vector = gallery.vector(*row);
-            let others = (0..rows.len()).filter(|other| *other != i);
-            let score = |other: usize| {
-                let distance = distance(vector, gallery.vector(rows[other])).get();
-                Some(score(distance.into(), own[i]?, own[other]?))
-            };
-            others.filter_map(score).collect()
+            crowding(&points, nearest(who.len()), vector, |other| who[other] != *who_is)
         };
-        let scores: Vec<Vec<f64>> = rows.par_iter().enumerate().map(scores).collect();
-        let tail = StrangerTail::fit(scores)?;
-        Ok(Some(Self { points, who, tail }))
+        let crowding: Option<Vec<Crowding>> = rows.par_iter().zip(&who).map(own).collect();
+        let Some(crowding) = crowding else { return Ok(None) };
+        let usual = usual_deviation(&crowding);
+        let faces = rows.iter().map(|row| gallery.vector(*row)).collect();
+        // A gallery whose faces are all alike says nothing of strangers.
+        let Ok(tail) = StrangerTail::learn(&[&Population { faces, crowding, usual }]) else {
+            return Ok(None);
+        };
+        Ok(Some(Self { points, who, tail, usual }))
     }
 
     fn crowding(&self, vector: &[f32], candidate: Who) -> Option<Crowding> {

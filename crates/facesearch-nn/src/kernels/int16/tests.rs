@@ -271,5 +271,5 @@ fn one_instruction_sums_like_two() {
         output
     };
     use crate::kernels::avx512::{multiply_int16, multiply_int16_vnni};
-    assert_eq!(output_of(multiply_int16), output_of(multiply_int16_vnni));
+    assert_eq!(output_of(multiply_int16::<3>), output_of(multiply_int16_vnni::<3>));
 }

@@ -4,13 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use facesearch_ann::Snapshot;
-use facesearch_core::{Contract, Gallery, Row, display_path};
+use facesearch_core::{Contract, Gallery, IdentityIndex, Row, display_path, squared_distance};
 use facesearch_people::Faces;
 use facesearch_people::crowd::{Cohort, CohortFacts, MixtureOptions, fit_mixture};
+use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::models::Models;
+
+/// Two faces nearer than this part of the threshold are of one person.
+const SAME: f64 = 0.42;
 
 /// A cohort that was fitted.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,7 +34,7 @@ impl Models {
     /// other, and keeps it in `out`, or else among the model files, where every search of an index
     /// of this model finds it.
     ///
-    /// Each person counts by one face, and each face without a name is a person.
+    /// Each person counts by one face. In an index without names each face is a person.
     ///
     /// # Errors
     ///
@@ -122,17 +126,24 @@ pub fn read_cohort(path: &Path) -> Result<Cohort> {
     Cohort::read(&bytes).map_err(|error| Error::model(format!("{}: {error}", display_path(path))))
 }
 
-/// One face of each person.
+/// One face of each person: of each label, or of each face where there are no labels. Faces that are
+/// surely of one person count once, or strangers would seem to be near each other.
 fn people_of(gallery: &dyn Gallery) -> Result<Faces> {
-    let rows = (0..gallery.len() as u32).map(Row);
-    let named: Vec<(String, &[f32])> = rows
-        .map(|row| {
-            let name = match gallery.face(row).identity {
-                Some(identity) => format!("person {}", gallery.identity(identity)),
-                None => format!("face {}", row.0),
-            };
-            (name, gallery.vector(row))
-        })
-        .collect();
-    Ok(Faces::new(named.iter().map(|(name, vector)| (name.as_str(), *vector)))?)
+    let mut rows: Vec<Row> = match gallery.identity_count() {
+        0 => (0..gallery.len() as u32).map(Row).collect(),
+        labels => (0..labels as u32)
+            .filter_map(|label| gallery.rows_of(IdentityIndex(label)).first().copied())
+            .collect(),
+    };
+    let same = f64::from(gallery.contract().threshold.unwrap_or(0.0)) * SAME;
+    let is_again = |i: usize| {
+        let face = gallery.vector(rows[i]);
+        rows[..i].iter().any(|other| squared_distance(face, gallery.vector(*other)) < same * same)
+    };
+    let again: Vec<bool> = (0..rows.len()).into_par_iter().map(is_again).collect();
+    let mut again = again.into_iter();
+    rows.retain(|_| !again.next().unwrap_or(false));
+    let names: Vec<String> = rows.iter().map(|row| format!("{:010}", row.0)).collect();
+    let named = names.iter().zip(&rows);
+    Ok(Faces::new(named.map(|(name, row)| (name.as_str(), gallery.vector(*row))))?)
 }

@@ -11,12 +11,14 @@
 # (benches/ann/requirements.txt); a peer whose package is missing is left out, and that is said.
 set -euo pipefail
 
-n=1000000 dim=128 like=dlib dir=target/bench-ann cache= python=python3 rounds=2 probes=3000 under= again=
-peers=hnswlib,faiss-hnsw32,faiss-hnsw32-sq8,faiss-ivf-sq8,faiss-flat,usearch-f32,usearch-f16,usearch-i8
-peers=$peers,scann,svs-f32,svs-f16,svs-sq8,annoy,nmslib
+n=1000000 dim=128 like=dlib dir=target/bench-ann cache= python=python3 rounds=2 probes=3000
+under= again=
+peers=hnswlib,faiss-hnsw32,faiss-hnsw32-sq8,faiss-ivf-sq8,faiss-flat
+peers=$peers,usearch-f32,usearch-f16,usearch-i8,scann,svs-f32,svs-f16,svs-sq8,annoy,nmslib
 while [ $# -gt 0 ]; do
     case $1 in
-        --n | --dim | --like | --dir | --cache | --python | --peers | --rounds | --probes | --under) declare "${1#--}=$2" ;;
+        --n | --dim | --like | --dir | --cache | --python | --peers | --rounds | --probes \
+            | --under) declare "${1#--}=$2" ;;
         --again) again=yes && shift && continue ;;
         *) echo "no option $1" >&2 && exit 2 ;;
     esac
@@ -27,9 +29,10 @@ mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
 cache=${cache:-$dir/peers}
 
+task=(--n "$n" --dim "$dim" --like "$like" --probes "$probes" --dir "$dir")
 # Word splitting is wanted: a command and its arguments.
 # shellcheck disable=SC2086
-ours() { (cd "$here" && $2 cargo bench -q -p facesearch-ann --bench ann -- "$1" --n "$n" --dim "$dim" --like "$like" --probes "$probes" --dir "$dir"); }
+ours() { (cd "$here" && $2 cargo bench -q -p facesearch-ann --bench ann -- "$1" "${task[@]}"); }
 # shellcheck disable=SC2086
 peer() { $3 "$python" "$here/ann/peers.py" "$1" "$2" "$dir" "$dim" "$cache"; }
 

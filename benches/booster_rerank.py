@@ -47,7 +47,9 @@ for seed in range(10):
     distance = table["all together"][np.ix_(probes, gallery)]
     nearest = np.argsort(distance, axis=1, kind="stable")[:, :NEAREST]
     rows = (np.repeat(probes, NEAREST), gallery[nearest].ravel())
-    raw = booster.predict(np.stack([table[name][rows] for name in features], axis=1), raw_score=True)
+    raw = booster.predict(
+        np.stack([table[name][rows] for name in features], axis=1), raw_score=True
+    )
     # Ties of the booster by distance: its steps are far wider than a millionth.
     again = -raw.reshape(nearest.shape) + 1e-6 * np.take_along_axis(distance, nearest, 1)
 
@@ -56,14 +58,20 @@ for seed in range(10):
         score = scores[np.arange(len(probes)), best]
         right = person[gallery[columns[np.arange(len(probes)), best]]] == person[probes]
         row = found.setdefault(who, [])
-        misses = [1 - (right & (score <= np.quantile(score[~known], rate)))[known].mean() for rate in RATES]
+        misses = [
+            1 - (right & (score <= np.quantile(score[~known], rate)))[known].mean()
+            for rate in RATES
+        ]
         row.append([right[known].mean(), *misses])
 
     everybody = np.broadcast_to(np.arange(len(gallery)), distance.shape)
     for name in [*features, "all together"]:
         judge(name, table[name][np.ix_(probes, gallery)], everybody)
     judge("booster", again, nearest)
-print(f"{len(gallery)} people, {known.sum()} probes of theirs and {(~known).sum()} of strangers; mean of ten")
+print(
+    f"{len(gallery)} people, {known.sum()} probes of theirs and {(~known).sum()} of strangers; "
+    "mean of ten"
+)
 for who, rows in found.items():
     rank1, *misses = np.mean(rows, axis=0)
     said = ", ".join(f"{miss:.4f} at {rate}" for miss, rate in zip(misses, RATES))

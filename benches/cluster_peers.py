@@ -52,8 +52,8 @@ def dbscan(vectors, radius):
 
 def ours(faces, names):
     """The figures and the peak of memory, in megabytes."""
-    command = [program, "cluster", "--json", "--embeddings", faces, "--names", names, "--metric", metric,
-               "--model-threshold", threshold]
+    command = [program, "cluster", "--json", "--embeddings", faces, "--names", names]
+    command += ["--metric", metric, "--model-threshold", threshold]
     began = time.perf_counter()
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     out = child.stdout.read()
@@ -61,13 +61,19 @@ def ours(faces, names):
     assert status == 0, out
     got = json.loads(out)
     figures = got["precision"], got["recall"], got["bcubed_f1"]
-    more = f" at {got['threshold']:.3f}, {used.ru_utime + used.ru_stime:.1f} s CPU, {used.ru_maxrss / 1024:.0f} MB"
+    more = (
+        f" at {got['threshold']:.3f}, {used.ru_utime + used.ru_stime:.1f} s CPU, "
+        f"{used.ru_maxrss / 1024:.0f} MB"
+    )
     return figures, time.perf_counter() - began, more
 
 
 def say(who, figures, seconds, more=""):
     precision, recall, f1 = figures
-    print(f"{who}: precision {precision:.4f}, recall {recall:.4f}, B-cubed F1 {f1:.4f}, {seconds:.1f} s{more}")
+    print(
+        f"{who}: precision {precision:.4f}, recall {recall:.4f}, B-cubed F1 {f1:.4f}, "
+        f"{seconds:.1f} s{more}"
+    )
 
 
 figures, seconds, more = ours(faces, names)
@@ -103,4 +109,8 @@ if copies:
         if part == (fewer or copies):
             began = time.perf_counter()
             got = score(dbscan(some, best[1]), them)
-            say(f"DBSCAN, {len(some)} faces (radius {best[1]:.2f})", got, time.perf_counter() - began)
+            say(
+                f"DBSCAN, {len(some)} faces (radius {best[1]:.2f})",
+                got,
+                time.perf_counter() - began,
+            )

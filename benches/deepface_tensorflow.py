@@ -28,11 +28,20 @@ def network(path):
             if isinstance(item, h5py.Dataset)
             else None
         )
-    weight = lambda layer: weights[next(k for k in weights if k.startswith(layer) and "kernel" in k)]  # noqa: E731
-    bias = lambda layer: weights[next(k for k in weights if k.startswith(layer) and "bias" in k)]  # noqa: E731
+
+    def of_layer(layer, kind):
+        return weights[next(k for k in weights if k.startswith(layer) and kind in k)]
+
+    def weight(layer):
+        return of_layer(layer, "kernel")
+
+    def bias(layer):
+        return of_layer(layer, "bias")
 
     def local(x, layer, size, stride):
-        patches = tf.image.extract_patches(x, [1, size, size, 1], [1, stride, stride, 1], [1] * 4, "VALID")
+        patches = tf.image.extract_patches(
+            x, [1, size, size, 1], [1, stride, stride, 1], [1] * 4, "VALID"
+        )
         side = patches.shape[1]
         kernel = weight(layer).reshape(side * side, patches.shape[3], -1)
         rows = tf.transpose(tf.reshape(patches, [-1, side * side, patches.shape[3]]), [1, 0, 2])

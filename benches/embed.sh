@@ -12,13 +12,14 @@
 # under COMMAND, such as `nice -n -15`. YuNet's file is taken into the cache of models.
 set -euo pipefail
 
-python=python3 lfw= photos= onnx= yunet= deepface= tensorflow= dir=target/bench-embed rounds=3 under=
-facesearch=target/release/facesearch
-parts=dlib,dlib-int16,onnx,onnx-int16,deepface,tensorflow,mtcnn,lfw,lfw-int16,lfw-yunet,photos,photos-yunet,start,memory,layers
+python=python3 lfw= photos= onnx= yunet= deepface= tensorflow= dir=target/bench-embed rounds=3
+under= facesearch=target/release/facesearch
+parts=dlib,dlib-int16,onnx,onnx-int16,deepface,tensorflow,mtcnn
+parts=$parts,lfw,lfw-int16,lfw-yunet,photos,photos-yunet,start,memory,layers
 while [ $# -gt 0 ]; do
     case $1 in
-        --python | --lfw | --photos | --onnx | --yunet | --deepface | --tensorflow | --dir | --rounds \
-            | --parts | --under | --facesearch) declare "${1#--}=$2" ;;
+        --python | --lfw | --photos | --onnx | --yunet | --deepface | --tensorflow | --dir \
+            | --rounds | --parts | --under | --facesearch) declare "${1#--}=$2" ;;
         *) echo "no option $1" >&2 && exit 2 ;;
     esac
     shift 2
@@ -31,9 +32,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 # Word splitting is wanted: a command and its arguments.
 # shellcheck disable=SC2086
 run() { $under "$@"; }
-embed() { run "$facesearch" bench embed --rounds "$rounds" --peers "$here/embed_peers.py" --python "$python" "$@"; }
+peers=(--peers "$here/embed_peers.py" --python "$python")
+embed() { run "$facesearch" bench embed --rounds "$rounds" "${peers[@]}" "$@"; }
 pipeline() {
-    run "$facesearch" bench pipeline --peers "$here/embed_peers.py" --python "$python" --yunet "$yunet" --onnx "$onnx" "$@"
+    run "$facesearch" bench pipeline "${peers[@]}" --yunet "$yunet" --onnx "$onnx" "$@"
 }
 same_networks=(--detector yunet --model "$onnx" --input 112 --normalise imagenet --without-dlib)
 small=("$lfw" --photos 100 --rounds "$rounds")
@@ -53,16 +55,24 @@ for part in ${parts//,/ }; do
         onnx-int16) embed --work onnx --onnx "$onnx" --precision int16 ;;
         deepface) [ -z "$deepface" ] || embed --work deepface --deepface "$deepface" ;;
         tensorflow)
-            [ -z "$deepface" ] || [ -z "$tensorflow" ] || run "$facesearch" bench embed --work deepface \
-                --deepface "$deepface" --batch 1,8,32 --rounds "$rounds" --peers "$here/deepface_tensorflow.py" --python "$tensorflow"
+            [ -z "$deepface" ] || [ -z "$tensorflow" ] ||
+                run "$facesearch" bench embed --work deepface --deepface "$deepface" \
+                    --batch 1,8,32 --rounds "$rounds" \
+                    --peers "$here/deepface_tensorflow.py" --python "$tensorflow"
             ;;
         lfw) pipeline "${small[@]}" ;;
         lfw-int16) pipeline "${small[@]}" --precision int16 ;;
         lfw-yunet) pipeline "${small[@]}" "${same_networks[@]}" ;;
         photos) pipeline "${large[@]}" --rounds 1 ;;
         photos-yunet) pipeline "${large[@]}" --rounds "$rounds" "${same_networks[@]}" ;;
-        start) run "$python" "$here/embed_process.py" start "$facesearch" "$(find "$lfw" -name '*.jpg' | sort | head -n 1)" ;;
-        memory) run "$python" "$here/embed_process.py" memory "$facesearch" "$photos" "$dir" 40 160 640 ;;
+        start)
+            run "$python" "$here/embed_process.py" start "$facesearch" \
+                "$(find "$lfw" -name '*.jpg' | sort | head -n 1)"
+            ;;
+        memory)
+            run "$python" "$here/embed_process.py" memory "$facesearch" "$photos" "$dir" \
+                40 160 640
+            ;;
         layers)
             run "$facesearch" bench layers --batch 8
             run "$facesearch" bench layers --batch 1 --onnx "$onnx"

@@ -141,7 +141,9 @@ def dlib_rate(request):
     import dlib
 
     network = dlib.face_recognition_model_v1(request["files"][0])
-    chips = np.random.default_rng(0).integers(0, 256, (min(request["batch"], 8), 150, 150, 3), np.uint8)
+    chips = np.random.default_rng(0).integers(
+        0, 256, (min(request["batch"], 8), 150, 150, 3), np.uint8
+    )
     run = lambda: network.compute_face_descriptor(list(chips))  # noqa: E731
     name = f"dlib {dlib.__version__}, 1 thread"
     return {"peer": name, "rate": rate(len(chips), run, request)}
@@ -167,8 +169,8 @@ def mtcnn_rate(request):
     from PIL import Image, ImageOps
 
     torch.set_num_threads(request["threads"])
-    load = lambda file: np.array(ImageOps.exif_transpose(Image.open(file)).convert("RGB"))  # noqa: E731
-    photos = [load(file) for file in request["files"]]
+    opened = (ImageOps.exif_transpose(Image.open(file)) for file in request["files"])
+    photos = [np.array(photo.convert("RGB")) for photo in opened]
     run = lambda: [mtcnn().detect(photo, landmarks=True) for photo in photos]  # noqa: E731
     name = f"facenet-pytorch, torch {torch.__version__}"
     return {"peer": name, "rate": rate(len(photos), run, request)}

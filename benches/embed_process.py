@@ -26,9 +26,14 @@ def start(program, photo):
         for _ in range(15):
             begin = time.perf_counter()
             command = [program, "represent", photo, "--json", "--offline", "--threads", threads]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.run(
+                command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
             best = min(best, time.perf_counter() - begin)
-        print(f"| start to the end of `represent` | {threads} | - | {best * 1e3:.0f} ms | | | |", flush=True)
+        print(
+            f"| start to the end of `represent` | {threads} | - | {best * 1e3:.0f} ms | | | |",
+            flush=True,
+        )
 
 
 def enlarge(photos, folder):
@@ -59,7 +64,8 @@ def memory(program, photos, folder, counts, options):
         index = folder / "index"
         shutil.rmtree(index, ignore_errors=True)
         begin = time.perf_counter()
-        command = [program, "index", str(taken), "--index", str(index), "--threads", "2", "--offline", "-q"]
+        command = [program, "index", str(taken), "--index", str(index)]
+        command += ["--threads", "2", "--offline", "-q"]
         child = subprocess.Popen(command + options, stdout=subprocess.DEVNULL)
         _, status, used = os.wait4(child.pid, 0)
         took = time.perf_counter() - begin

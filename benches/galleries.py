@@ -4,7 +4,7 @@ import numpy as np
 
 
 def draw(person, random):
-    """Of the people numbered in `person` half are enrolled: which rows are theirs, and one of each of them."""
+    """Enrols half of the people numbered in `person`: which rows are theirs, and one of each."""
     people = random.permutation(person.max() + 1)
     enrolled = np.isin(person, people[: len(people) // 2])
     first = {}

@@ -54,13 +54,21 @@ def main():
         answer = json.loads(line)
         faces = [face["candidates"] for face in answer.get("faces", [])]
         of = truth.get(pathlib.PurePath(answer["image"]).name, set())
-        own, joint = [face["identity"] for face in answer["faces"]], jointly(faces, answer["threshold"])
-        photos, several, faces_seen = photos + 1, several + (len(faces) > 1), faces_seen + len(faces)
+        own = [face["identity"] for face in answer["faces"]]
+        joint = jointly(faces, answer["threshold"])
+        photos, several = photos + 1, several + (len(faces) > 1)
+        faces_seen += len(faces)
         changed += sum(a != b for a, b in zip(own, joint))
         alone, together = alone + mistakes(own, of), together + mistakes(joint, of)
-    print(f"{photos} photos, {several} with several faces, {faces_seen} faces, {changed} named otherwise")
+    print(
+        f"{photos} photos, {several} with several faces, {faces_seen} faces, "
+        f"{changed} named otherwise"
+    )
     for how, (wrong, twice, missed) in [("each alone", alone), ("all together", together)]:
-        print(f"{how}: {wrong} wrong names ({twice} of somebody named already), {missed} people missed")
+        print(
+            f"{how}: {wrong} wrong names ({twice} of somebody named already), "
+            f"{missed} people missed"
+        )
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@ faces, names, metric, answers = sys.argv[1:]
 vectors = np.load(faces).astype(np.float64)
 if metric == "cosine":
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-photos = [pathlib.PurePath(line).parts[-2:] for line in open(names, encoding="utf-8").read().splitlines()]
+photos = [
+    pathlib.PurePath(line).parts[-2:] for line in open(names, encoding="utf-8").read().splitlines()
+]
 measured = {}
 for line in open(answers, encoding="utf-8"):
     answer = json.loads(line)
@@ -44,7 +46,8 @@ for seed in range(10):
     column = {person[row]: i for i, row in enumerate(gallery)}
     known = np.setdiff1d(np.flatnonzero(enrolled), gallery)
     strangers = np.flatnonzero(~enrolled)
-    of_known, of_strangers = distance[np.ix_(known, gallery)], distance[np.ix_(strangers, gallery)].min(1)
+    of_known = distance[np.ix_(known, gallery)]
+    of_strangers = distance[np.ix_(strangers, gallery)].min(1)
     own = of_known[np.arange(len(known)), [column[person[row]] for row in known]]
     right = own <= of_known.min(1)
     for share in shares:
@@ -59,4 +62,7 @@ for seed in range(10):
 print("false alarms among the worst, middle and best third, at 0.1 of all:",
       " ".join(f"{np.mean(third):.3f}" for third in thirds))
 for rate in rates:
-    print(f"misses at {rate}:", " ".join(f"{share:+.2f}: {np.mean(misses[share, rate]):.4f}" for share in shares))
+    print(
+        f"misses at {rate}:",
+        " ".join(f"{share:+.2f}: {np.mean(misses[share, rate]):.4f}" for share in shares),
+    )

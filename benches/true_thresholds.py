@@ -14,7 +14,9 @@ import sys
 
 import numpy as np
 
-names = [line.rsplit("/", 2)[-2] for line in open(sys.argv[1], encoding="utf-8").read().splitlines()]
+names = [
+    line.rsplit("/", 2)[-2] for line in open(sys.argv[1], encoding="utf-8").read().splitlines()
+]
 person = np.unique(names, return_inverse=True)[1]
 rows = [np.flatnonzero(person == i) for i in range(person.max() + 1)]
 sizes, rates = (400, 800, 1500), (0.1, 0.01)
@@ -36,7 +38,9 @@ for faces, metric in zip(sys.argv[2::2], sys.argv[3::2]):
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     square = (vectors ** 2).sum(1)
     distance = np.maximum(square[:, None] + square[None] - 2 * vectors @ vectors.T, 0)
-    pooled = [np.concatenate(of) for of in zip(*(nearest(distance, 1000 + seed) for seed in range(60)))]
+    pooled = [
+        np.concatenate(of) for of in zip(*(nearest(distance, 1000 + seed) for seed in range(60)))
+    ]
     within = {rate: [] for rate in rates}
     for seed in range(20):
         for all_of, near in zip(pooled, nearest(distance, seed)):

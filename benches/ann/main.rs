@@ -144,7 +144,8 @@ impl Task {
         let (records, _) = resident_mb("/faces");
         println!(
             "{{\"name\": \"facesearch\", \"open_ms\": {:.2}, \"first_query_ms\": {:.2}, \
-             \"memory_mb\": {:.0}, \"memory_vectors_mb\": {vectors:.0}, \"file_mb\": {:.0}, \"segments_mb\": {:.0}}}",
+             \"memory_mb\": {:.0}, \"memory_vectors_mb\": {vectors:.0}, \"file_mb\": {:.0}, \
+             \"segments_mb\": {:.0}}}",
             open * 1e3,
             first * 1e3,
             after - before - vectors - records,

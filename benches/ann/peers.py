@@ -174,7 +174,8 @@ class Svs(Peer):
             reach = np.quantile(np.abs(vectors[:50_000] - centre), 0.9999)
             np.savez(path / "codes.npz", centre=centre, step=reach / 127)
         codes = np.load(path / "codes.npz")
-        return np.clip(np.rint((vectors - codes["centre"]) / codes["step"]), -127, 127).astype(np.int8)
+        rounded = np.rint((vectors - codes["centre"]) / codes["step"])
+        return np.clip(rounded, -127, 127).astype(np.int8)
 
     def build(self, base, path):
         import svs
@@ -324,7 +325,7 @@ def rerank(base, probes, found):
 
 
 def seconds(peer, groups, effort, passes):
-    """Wall and CPU seconds for all groups, the best of some passes of each, fewer where they are slow."""
+    """Wall and CPU seconds for all groups: the best of some passes, fewer if they are slow."""
     wall = cpu = 0
     for group in groups:
         times = []
@@ -359,8 +360,15 @@ def sweep(name, peer, base, probes, truth, path):
         passes = 1 if name == "faiss-flat" else PASSES
         one = seconds(peer, np.split(timed, range(GROUP, len(timed), GROUP)), effort, passes)
         peer.threads(2)
-        two = seconds(peer, np.split(timed, range(2 * GROUP, len(timed), 2 * GROUP)), effort, passes)
-        line = {"name": name, "effort": effort, "recall1": round(ones, 5), "recall10": round(tens, 5)}
+        two = seconds(
+            peer, np.split(timed, range(2 * GROUP, len(timed), 2 * GROUP)), effort, passes
+        )
+        line = {
+            "name": name,
+            "effort": effort,
+            "recall1": round(ones, 5),
+            "recall10": round(tens, 5),
+        }
         speeds = {"qps1": one[0], "qps1_cpu": one[1], "qps2": two[0]}
         line |= {key: round(len(timed) / took) for key, took in speeds.items()}
         print(json.dumps(line), flush=True)
@@ -369,7 +377,7 @@ def sweep(name, peer, base, probes, truth, path):
 
 
 def live(where, dim):
-    """Adds the vectors that the benchmark left to hnswlib one at a time, with a search after each."""
+    """Adds the vectors that the benchmark left to hnswlib singly, with a search after each."""
     import hnswlib
 
     read = lambda name, kind: np.fromfile(where / name, kind)
@@ -391,7 +399,8 @@ def live(where, dim):
     found = index.knn_query(probes, k=truth.shape[1])[0]
     at = lambda times, share: 1e3 * np.quantile(times, share)
     print(
-        f"hnswlib, one thread, M 16, ef_construction 200, ef {LIVE_EF}: {len(adds) / sum(adds):.0f} "
+        f"hnswlib, one thread, M 16, ef_construction 200, ef {LIVE_EF}: "
+        f"{len(adds) / sum(adds):.0f} "
         f"inserts a second, median {at(adds, 0.5):.3f} ms, p99 {at(adds, 0.99):.3f} ms, longest "
         f"{at(adds, 1):.1f} ms; searches between, median {at(searches, 0.5):.3f} ms, p99 "
         f"{at(searches, 0.99):.3f} ms; recall@10 at the end {hits(found, truth)[1]:.4f}"

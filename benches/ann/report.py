@@ -58,8 +58,15 @@ def at(efforts, recall, goal, speed):
 def main():
     libraries, n = read(sys.argv[1]), int(sys.argv[2])
     own = libraries["facesearch"][1]
-    print(f"Not reached: by no effort that was tried; a peer's sweep ends below {SLOW} queries a second.")
-    for speed, title in (("qps1", "1 thread"), ("qps2", "2 threads"), ("qps1_cpu", "1 thread, by its CPU time")):
+    print(
+        "Not reached: by no effort that was tried; a peer's sweep ends below "
+        f"{SLOW} queries a second."
+    )
+    for speed, title in (
+        ("qps1", "1 thread"),
+        ("qps2", "2 threads"),
+        ("qps1_cpu", "1 thread, by its CPU time"),
+    ):
         print(f"\nQueries a second, {title}; in brackets how many times faster facesearch is\n")
         print("| | " + " | ".join(f"{name[:6]}@{name[6:]} {goal}" for name, goal in GOALS) + " |")
         print("|---" * (len(GOALS) + 1) + "|")
@@ -74,9 +81,19 @@ def main():
     print("|---|---|---|---|---|---|")
     for name, (facts, _) in libraries.items():
         per_face = facts.get("memory_mb", math.nan) * 1e6 / n
-        row = [facts.get("build_wall"), facts.get("build_cpu"), per_face, facts.get("file_mb"), facts.get("open_ms")]
+        row = [
+            facts.get("build_wall"),
+            facts.get("build_cpu"),
+            per_face,
+            facts.get("file_mb"),
+            facts.get("open_ms"),
+        ]
         digits = (0, 0, 0, 0, 1)
-        print(f"| {name} | " + " | ".join("-" if x is None else f"{x:,.{d}f}" for x, d in zip(row, digits)) + " |")
+        print(
+            f"| {name} | "
+            + " | ".join("-" if x is None else f"{x:,.{d}f}" for x, d in zip(row, digits))
+            + " |"
+        )
     print("\nfacesearch's efforts:")
     for effort in ("fast", "balanced", "high"):
         print(effort, own.get(effort))

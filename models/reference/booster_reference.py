@@ -39,7 +39,13 @@ if sys.argv[1] == "predict":
 out = sys.argv[2]
 os.makedirs(f"{out}/refused")
 random = np.random.default_rng(11)
-COMMON = {"verbosity": -1, "seed": 3, "deterministic": True, "num_threads": 1, "min_data_in_leaf": 3}
+COMMON = {
+    "verbosity": -1,
+    "seed": 3,
+    "deterministic": True,
+    "num_threads": 1,
+    "min_data_in_leaf": 3,
+}
 
 
 def numbers(n, features):
@@ -72,7 +78,8 @@ def make(name, n=400, features=5, rounds=12, categorical=(), refused=False, grou
     values = numbers(n, features)
     for column in categorical:
         values[:, column] = random.integers(0, 90, n)
-    score = np.nan_to_num(values / (np.nanstd(values, axis=0) + 1e-12)).sum(1) + random.normal(size=n)
+    scaled = np.nan_to_num(values / (np.nanstd(values, axis=0) + 1e-12))
+    score = scaled.sum(1) + random.normal(size=n)
     objective = params.get("objective", "binary")
     if objective in ("binary", "cross_entropy"):
         truth = (score > np.median(score)).astype(float)
@@ -99,8 +106,18 @@ def make(name, n=400, features=5, rounds=12, categorical=(), refused=False, grou
             json.dump({"rows": as_json, **predicted(booster, rows)}, text)
 
 
-for missing, how in {"nan": {}, "zero": {"zero_as_missing": True}, "none": {"use_missing": False}}.items():
-    for n, features, leaves in [(30, 1, 2), (57, 3, 31), (400, 5, 7), (1500, 37, 63), (3000, 2, 255)]:
+for missing, how in {
+    "nan": {},
+    "zero": {"zero_as_missing": True},
+    "none": {"use_missing": False},
+}.items():
+    for n, features, leaves in [
+        (30, 1, 2),
+        (57, 3, 31),
+        (400, 5, 7),
+        (1500, 37, 63),
+        (3000, 2, 255),
+    ]:
         make(f"{missing}-{n}x{features}", n, features, num_leaves=leaves, **how)
     make(f"{missing}-categories", categorical=(1, 3), cat_smooth=1, min_data_per_group=5, **how)
     make(f"{missing}-forest", boosting="rf", bagging_freq=1, bagging_fraction=0.6, **how)
@@ -108,13 +125,26 @@ for missing, how in {"nan": {}, "zero": {"zero_as_missing": True}, "none": {"use
 make("sigmoid", sigmoid=0.7)
 make("goss", data_sample_strategy="goss", learning_rate=0.5)
 make("few-bins", max_bin=3)
-make("monotone", features=4, monotone_constraints=[1, -1, 0, -1], monotone_constraints_method="advanced")
+make(
+    "monotone",
+    features=4,
+    monotone_constraints=[1, -1, 0, -1],
+    monotone_constraints_method="advanced",
+)
 make("extra-trees", extra_trees=True, feature_fraction=0.5, path_smooth=2.0)
 make("stumps", max_depth=1, rounds=200, learning_rate=0.05)
 make("one-leaf", min_gain_to_split=1e9)
 make("one-truth", objective="regression", truth=np.full(400, 2.5))
 make("unbalanced", is_unbalance=True)
-for objective in ["regression", "regression_l1", "huber", "fair", "quantile", "mape", "cross_entropy"]:
+for objective in [
+    "regression",
+    "regression_l1",
+    "huber",
+    "fair",
+    "quantile",
+    "mape",
+    "cross_entropy",
+]:
     make(objective, objective=objective)
 for objective in ["lambdarank", "rank_xendcg"]:
     make(objective, objective=objective, group=[40] * 10)

@@ -77,7 +77,9 @@ def main(photos, weights, out):
             }
         )
     (out / "dlib.json").write_text(json.dumps({"dlib": dlib.__version__, "photos": entries}))
-    print(f"{sum(len(e['faces']) for e in entries)} faces in {len(entries)} photos", file=sys.stderr)
+    print(
+        f"{sum(len(e['faces']) for e in entries)} faces in {len(entries)} photos", file=sys.stderr
+    )
 
 
 if __name__ == "__main__":

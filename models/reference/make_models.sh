@@ -60,7 +60,8 @@ if ! made keras-small keras_reference.py || ! made deepface deepface_reference.p
     "$keras/python" "$here/deepface_models_reference.py" "$out" >&2
     note arcface deepface_models_reference.py
 fi
-if ! made sface sface_reference.py || ! made operators operator_reference.py || { [ $# -gt 0 ] && ! made graphs graph_reference.py; }; then
+if ! made sface sface_reference.py || ! made operators operator_reference.py ||
+    { [ $# -gt 0 ] && ! made graphs graph_reference.py; }; then
     environment graphs python3 numpy pillow onnx==1.23.2 onnxruntime==1.32.0 openvino==2026.4.1
     "$graphs/python" "$here/sface_reference.py" "$out" >&2
     note sface sface_reference.py

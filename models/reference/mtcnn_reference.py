@@ -28,7 +28,9 @@ def faces(detector, picture):
         return []
     rows = [[*box, score, *np.ravel(five)] for box, score, five in zip(boxes, scores, points)]
     rows.sort(key=lambda row: -row[4])
-    return [[round(float(value), 3 if i != 4 else 6) for i, value in enumerate(row)] for row in rows]
+    return [
+        [round(float(value), 3 if i != 4 else 6) for i, value in enumerate(row)] for row in rows
+    ]
 
 
 def main(arguments):

@@ -219,7 +219,10 @@ def main(path, with_dlib):
         for batch in (1, 8, 32):
             took = best(lambda: session.run(None, {"x": pixels[:batch]}))
             rate = batch / took
-            print(f"onnxruntime {onnxruntime.__version__}, {threads} threads, batch {batch:2}: {rate:6.1f} faces/s")
+            print(
+                f"onnxruntime {onnxruntime.__version__}, {threads} threads, batch {batch:2}: "
+                f"{rate:6.1f} faces/s"
+            )
     if with_dlib:
         import dlib
 
@@ -230,7 +233,9 @@ def main(path, with_dlib):
         for batch in (1, 8):
             some = list(chips[:batch])
             took = best(lambda: network.compute_face_descriptor(some))
-            print(f"dlib {dlib.__version__}, 1 thread, batch {batch:2}: {batch / took:6.1f} faces/s")
+            print(
+                f"dlib {dlib.__version__}, 1 thread, batch {batch:2}: {batch / took:6.1f} faces/s"
+            )
 
 
 if __name__ == "__main__":

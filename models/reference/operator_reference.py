@@ -29,7 +29,10 @@ REFUSED = {
     "ConstantOfShape": "constant_of_shape",
     "Conv": "conv_dil_uneven",
     "ConvTranspose": "convtranspose",
-    "Div": "Div_1_x Div_1c11_x Div_c11_x Div_c1w_x Div_chw_x Div_h1_x Div_hw_x Div_map_vec Div_maps Div_s_x Div_vec_map Div_w_x",
+    "Div": (
+        "Div_1_x Div_1c11_x Div_c11_x Div_c1w_x Div_chw_x Div_h1_x Div_hw_x Div_map_vec Div_maps "
+        "Div_s_x Div_vec_map Div_w_x"
+    ),
     "Elu": "act_Elu act_elu",
     "Erf": "act_Erf",
     "Expand": "expand",
@@ -55,15 +58,41 @@ REFUSED = {
     "Pad": "pad_axes pad_channels pad_edge pad_neg pad_reflect pad_value",
     "Pow": "pow05 pow2",
     "Reciprocal": "act_Reciprocal",
-    "ReduceL1": "ReduceL1_-1-2_0 ReduceL1_-1-2_1 ReduceL1_123_0 ReduceL1_123_1 ReduceL1_1_0 ReduceL1_1_1 ReduceL1_23_0 ReduceL1_23_1 ReduceL1_3_0 ReduceL1_3_1",
-    "ReduceL2": "ReduceL2_-1-2_0 ReduceL2_-1-2_1 ReduceL2_123_0 ReduceL2_123_1 ReduceL2_1_0 ReduceL2_1_1 ReduceL2_23_0 ReduceL2_23_1 ReduceL2_3_0 ReduceL2_3_1 l2norm_torch l2norm_vec reduce_l2_vec",
-    "ReduceMax": "ReduceMax_-1-2_0 ReduceMax_-1-2_1 ReduceMax_123_0 ReduceMax_123_1 ReduceMax_1_0 ReduceMax_1_1 ReduceMax_23_0 ReduceMax_23_1 ReduceMax_3_0 ReduceMax_3_1",
-    "ReduceMean": "Add_map_spatial Div_map_spatial Mul_map_spatial ReduceMean_123_0 ReduceMean_123_1 ReduceMean_1_0 ReduceMean_1_1 ReduceMean_3_0 ReduceMean_3_1 Sub_map_spatial",
+    "ReduceL1": (
+        "ReduceL1_-1-2_0 ReduceL1_-1-2_1 ReduceL1_123_0 ReduceL1_123_1 ReduceL1_1_0 ReduceL1_1_1 "
+        "ReduceL1_23_0 ReduceL1_23_1 ReduceL1_3_0 ReduceL1_3_1"
+    ),
+    "ReduceL2": (
+        "ReduceL2_-1-2_0 ReduceL2_-1-2_1 ReduceL2_123_0 ReduceL2_123_1 ReduceL2_1_0 ReduceL2_1_1 "
+        "ReduceL2_23_0 ReduceL2_23_1 ReduceL2_3_0 ReduceL2_3_1 l2norm_torch l2norm_vec "
+        "reduce_l2_vec"
+    ),
+    "ReduceMax": (
+        "ReduceMax_-1-2_0 ReduceMax_-1-2_1 ReduceMax_123_0 ReduceMax_123_1 ReduceMax_1_0 "
+        "ReduceMax_1_1 ReduceMax_23_0 ReduceMax_23_1 ReduceMax_3_0 ReduceMax_3_1"
+    ),
+    "ReduceMean": (
+        "Add_map_spatial Div_map_spatial Mul_map_spatial ReduceMean_123_0 ReduceMean_123_1 "
+        "ReduceMean_1_0 ReduceMean_1_1 ReduceMean_3_0 ReduceMean_3_1 Sub_map_spatial"
+    ),
     "ReduceProd": "shape_reduceprod",
-    "ReduceSum": "ReduceSum_-1-2_0 ReduceSum_-1-2_1 ReduceSum_123_0 ReduceSum_123_1 ReduceSum_1_0 ReduceSum_1_1 ReduceSum_23_0 ReduceSum_23_1 ReduceSum_3_0 ReduceSum_3_1 l2norm_mul l2norm_rsqrt",
-    "ReduceSumSquare": "ReduceSumSquare_-1-2_0 ReduceSumSquare_-1-2_1 ReduceSumSquare_123_0 ReduceSumSquare_123_1 ReduceSumSquare_1_0 ReduceSumSquare_1_1 ReduceSumSquare_23_0 ReduceSumSquare_23_1 ReduceSumSquare_3_0 ReduceSumSquare_3_1",
+    "ReduceSum": (
+        "ReduceSum_-1-2_0 ReduceSum_-1-2_1 ReduceSum_123_0 ReduceSum_123_1 ReduceSum_1_0 "
+        "ReduceSum_1_1 ReduceSum_23_0 ReduceSum_23_1 ReduceSum_3_0 ReduceSum_3_1 l2norm_mul "
+        "l2norm_rsqrt"
+    ),
+    "ReduceSumSquare": (
+        "ReduceSumSquare_-1-2_0 ReduceSumSquare_-1-2_1 ReduceSumSquare_123_0 "
+        "ReduceSumSquare_123_1 ReduceSumSquare_1_0 ReduceSumSquare_1_1 ReduceSumSquare_23_0 "
+        "ReduceSumSquare_23_1 ReduceSumSquare_3_0 ReduceSumSquare_3_1"
+    ),
     "Reshape": "shuffle",
-    "Resize": "resize3_linear_align_corners resize3_linear_asymmetric resize3_linear_half_pixel resize3_nearest_align_corners resize3_nearest_pytorch_half_pixel resize_linear_align_corners resize_linear_asymmetric resize_linear_half_pixel resize_nearest_align_corners resize_nearest_pytorch_half_pixel resize_uneven",
+    "Resize": (
+        "resize3_linear_align_corners resize3_linear_asymmetric resize3_linear_half_pixel "
+        "resize3_nearest_align_corners resize3_nearest_pytorch_half_pixel "
+        "resize_linear_align_corners resize_linear_asymmetric resize_linear_half_pixel "
+        "resize_nearest_align_corners resize_nearest_pytorch_half_pixel resize_uneven"
+    ),
     "Selu": "act_Selu",
     "Sign": "act_Sign",
     "Slice": "focus slice_rev slice_step",

@@ -73,7 +73,9 @@ def cut(lfw, pairs, weights, yunet, to):
         photo = np.array(Image.open(f"{lfw}/{name}").convert("RGB"))
         middle = lambda r: abs(r.center().x - 125) + abs(r.center().y - 125)  # noqa: E731
         boxes = list(hog(photo, 0)) or list(hog(photo, 1)) or [dlib.rectangle(75, 75, 175, 175)]
-        chips["dlib"].append(dlib.get_face_chip(photo, predictor(photo, min(boxes, key=middle)), 150))
+        chips["dlib"].append(
+            dlib.get_face_chip(photo, predictor(photo, min(boxes, key=middle)), 150)
+        )
         _, faces = detector.detect(photo[..., ::-1].copy())
         points = np.array([[105, 112], [145, 112], [125, 135], [108, 155], [142, 155]], np.float32)
         if faces is not None:
@@ -91,7 +93,10 @@ class Network:
 
     def __init__(self, model):
         self.graph = model.graph
-        self.known = {w.name: torch.from_numpy(np.array(numpy_helper.to_array(w))) for w in self.graph.initializer}
+        self.known = {
+            w.name: torch.from_numpy(np.array(numpy_helper.to_array(w)))
+            for w in self.graph.initializer
+        }
         self.most, self.measuring, self.mode = {}, False, None
 
     def run(self, x):
@@ -112,7 +117,15 @@ class Network:
             case "Conv":
                 assert pads[:2] == pads[2:]
                 stride, groups = about.get("strides", [1, 1]), about.get("group", 1)
-                return self.conv(node.output[0], x[0], x[1], x[2] if len(x) > 2 else None, stride, pads[:2], groups)
+                return self.conv(
+                    node.output[0],
+                    x[0],
+                    x[1],
+                    x[2] if len(x) > 2 else None,
+                    stride,
+                    pads[:2],
+                    groups,
+                )
             case "Relu":
                 return x[0].relu()
             case "Clip":
@@ -168,7 +181,9 @@ class Network:
         scale = 127 / most
         if precision == "i16":
             # The largest sum is the largest activation by the sum of all weights.
-            scale = torch.minimum(32767 / most, (2**31 - 1) / 16384 / w.abs().sum(dims, keepdim=True).clamp_min(1e-20))
+            scale = torch.minimum(
+                32767 / most, (2**31 - 1) / 16384 / w.abs().sum(dims, keepdim=True).clamp_min(1e-20)
+            )
         return (w * scale).round() / scale
 
     def conv(self, name, x, w, b, stride, pad, groups):
@@ -187,7 +202,15 @@ class Network:
         tile, piece = back.shape
         height, width = x.shape[2] + 2 * pad[0] - 2, x.shape[3] + 2 * pad[1] - 2
         down, across = -(-height // tile), -(-width // tile)
-        x = F.pad(x, [pad[1], across * tile + 2 - x.shape[3] - pad[1], pad[0], down * tile + 2 - x.shape[2] - pad[0]])
+        x = F.pad(
+            x,
+            [
+                pad[1],
+                across * tile + 2 - x.shape[3] - pad[1],
+                pad[0],
+                down * tile + 2 - x.shape[2] - pad[0],
+            ],
+        )
         x = x.unfold(2, piece, tile).unfold(3, piece, tile)
         to_planes, back = to_planes.float(), back.float()
         x = (to_planes @ x @ to_planes.T).permute(0, 2, 3, 1, 4, 5)
@@ -235,7 +258,10 @@ def move(which, chips, every, modes):
             same = same.astype(bool)
             distance = lambda e: (e[first] - e[second]).norm(dim=1).numpy()  # noqa: E731
             best = max(distance(exact), key=lambda t: accuracy(distance(exact), t))
-            print(f"f32: best threshold {best:.3f}, accuracy {accuracy(distance(exact), best):.4f}", flush=True)
+            print(
+                f"f32: best threshold {best:.3f}, accuracy {accuracy(distance(exact), best):.4f}",
+                flush=True,
+            )
         for mode in modes:
             network.mode, network.most = mode.split("-"), {}
             if network.mode[0] == "i8":

@@ -15,8 +15,16 @@ from scipy.interpolate import interp1d
 from scipy.optimize import brentq
 from sklearn.calibration import _sigmoid_calibration, calibration_curve
 from sklearn.isotonic import IsotonicRegression
-from sklearn.metrics import (accuracy_score, brier_score_loss, confusion_matrix, f1_score, precision_score,
-                             recall_score, roc_auc_score, roc_curve)
+from sklearn.metrics import (
+    accuracy_score,
+    brier_score_loss,
+    confusion_matrix,
+    f1_score,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+    roc_curve,
+)
 from sklearn.model_selection import PredefinedSplit
 from sklearn.tree import DecisionTreeClassifier
 
@@ -34,7 +42,9 @@ def best_threshold(distance, same):
 def case(seed, pairs, missing, overlap, decimals):
     random = np.random.default_rng(seed)
     same = random.permutation(np.arange(pairs) % 2 == 0)
-    distance = np.where(same, random.normal(0.8, overlap, pairs), random.normal(1.3, overlap, pairs))
+    distance = np.where(
+        same, random.normal(0.8, overlap, pairs), random.normal(1.3, overlap, pairs)
+    )
     distance = np.round(np.abs(distance), decimals)
     distance[random.choice(pairs, missing, replace=False)] = MISSING
     fold = random.integers(0, 10, pairs)

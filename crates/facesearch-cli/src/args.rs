@@ -34,7 +34,12 @@ pub(crate) struct Global {
     pub(crate) offline: bool,
 
     /// Threads to work with (default: one per core)
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(
+        long,
+        global = true,
+        value_name = "N",
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
     pub(crate) threads: Option<u16>,
 
     /// Where models run

@@ -63,7 +63,11 @@ pub(crate) struct NetworkArgs {
 
     /// How faces are aligned for it: arcface, sphereface, retail-0095, box or stretch (default: by
     /// the size of its input)
-    #[arg(long, value_name = "HOW", value_parser = ["arcface", "sphereface", "retail-0095", "box", "stretch"])]
+    #[arg(
+        long,
+        value_name = "HOW",
+        value_parser = ["arcface", "sphereface", "retail-0095", "box", "stretch"]
+    )]
     pub(crate) align: Option<String>,
 
     /// How embeddings are compared: l2, normalised-l2, cosine or angular (default: the model's)

@@ -22,6 +22,10 @@ use crate::printer::escape_lines;
 const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/sort.js");
 
+/// The content security policy: nothing but what is in the page.
+const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; \
+                      script-src 'unsafe-inline'";
+
 /// A page under way.
 pub(crate) struct Page {
     title: String,
@@ -47,8 +51,7 @@ impl Page {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
-                    meta http-equiv="Content-Security-Policy"
-                        content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+                    meta http-equiv="Content-Security-Policy" content=(POLICY);
                     link rel="icon" href="data:,";
                     title { (self.title) }
                     style { (PreEscaped(STYLE)) }

@@ -28,8 +28,8 @@ pub enum EmbeddingError {
     #[error("the embedding is all zeros, so it has no direction to compare")]
     Zero,
     #[error(
-        "number {index} of the embedding is so large that its distances overflow; scale the vectors, \
-         or compare them by a metric that does"
+        "number {index} of the embedding is so large that its distances overflow; scale the \
+         vectors, or compare them by a metric that does"
     )]
     TooLarge { index: usize },
 }

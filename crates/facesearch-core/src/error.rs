@@ -53,7 +53,8 @@ pub enum StoreError {
     #[error("the store at {path} is damaged ({what}); restore a backup or build the index again")]
     Corrupt { path: PathBuf, what: String },
     #[error(
-        "the index at {path} cannot take these embeddings; pass the options it was made with, or choose another `--index`"
+        "the index at {path} cannot take these embeddings; pass the options it was made \
+         with, or choose another `--index`"
     )]
     Contract { path: PathBuf, source: ContractMismatch },
     /// The system is short of processes or memory. Nothing was changed.
@@ -78,14 +79,15 @@ pub enum GalleryError {
     #[error("no index at {path}; make one with `facesearch index <PHOTOS> --index {path}`")]
     NotFound { path: PathBuf },
     #[error(
-        "the published index at {path} is damaged ({what}); run `facesearch index` to publish it again, or import again what was imported"
+        "the published index at {path} is damaged ({what}); run `facesearch index` to publish \
+         it again, or import again what was imported"
     )]
     Corrupt { path: PathBuf, what: String },
     #[error(
         "the index at {path} is of format {found}, this program reads format {wanted}; {}",
         if found < wanted {
-            "`facesearch optimize` publishes it anew from its store; where it was imported and has none, import \
-             again, if need be what the program that wrote it exports"
+            "`facesearch optimize` publishes it anew from its store; where it was imported and has \
+             none, import again, if need be what the program that wrote it exports"
         } else {
             "a newer facesearch wrote it, so use that one"
         }

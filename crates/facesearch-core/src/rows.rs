@@ -122,19 +122,28 @@ mod tests {
             end in 0u32..210,
         ) {
             let mut set = if full { RowSet::all(rows) } else { RowSet::none(rows) };
-            let mut oracle: BTreeSet<u32> = if full { (0..rows as u32).collect() } else { BTreeSet::new() };
+            let mut oracle: BTreeSet<u32> =
+                if full { (0..rows as u32).collect() } else { BTreeSet::new() };
             for (add, row) in steps {
                 let row = row.index(rows) as u32;
-                if add { set.insert(Row(row)); oracle.insert(row); } else { set.remove(Row(row)); oracle.remove(&row); }
+                if add {
+                    set.insert(Row(row));
+                    oracle.insert(row);
+                } else {
+                    set.remove(Row(row));
+                    oracle.remove(&row);
+                }
             }
             prop_assert_eq!(set.len(), oracle.len());
             prop_assert!(set.iter().map(|row| row.0).eq(oracle.iter().copied()));
             set.retain(|row| row.0 % 3 == 0);
             oracle.retain(|row| row % 3 == 0);
             prop_assert_eq!(set.len(), oracle.len());
-            prop_assert!((0..2 * rows as u32).all(|row| set.contains(Row(row)) == oracle.contains(&row)));
+            let mut beyond = 0..2 * rows as u32;
+            prop_assert!(beyond.all(|row| set.contains(Row(row)) == oracle.contains(&row)));
             let range = start.min(end)..end;
-            prop_assert!(set.within(range.clone()).map(|row| row.0).eq(oracle.range(range).copied()));
+            let within = set.within(range.clone()).map(|row| row.0);
+            prop_assert!(within.eq(oracle.range(range).copied()));
         }
     }
 }

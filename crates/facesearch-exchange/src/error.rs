@@ -12,7 +12,8 @@ pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum ExchangeError {
     #[error(
-        "{path} ends with none of .npy, .npz, .parquet, .fvecs, .csv and .pkl; give it the ending of what it is"
+        "{path} ends with none of .npy, .npz, .parquet, .fvecs, .csv and .pkl; give it the \
+         ending of what it is"
     )]
     Unknown { path: PathBuf },
     #[error("cannot {action} {path}")]

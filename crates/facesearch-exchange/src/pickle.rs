@@ -78,87 +78,77 @@ struct Machine<'a> {
 impl<'a> Machine<'a> {
     fn run(&mut self) -> Result<Value, String> {
         loop {
-            let opcode = self.take(1)?[0];
-            match opcode {
+            match self.take(1)?[0] {
                 b'.' => return self.pop(),
-                0x80 => drop(self.take(1)?),
-                0x95 => drop(self.take(8)?),
-                b'(' => {
-                    self.count_value()?;
-                    self.marks.push(self.stack.len());
-                }
-                b'q' | b'r' => {
-                    let slot = self.uint(if opcode == b'q' { 1 } else { 4 })?;
-                    self.remember(slot)?;
-                }
-                0x94 => self.remember(self.memo.len())?,
-                b'h' | b'j' => {
-                    let slot = self.uint(if opcode == b'h' { 1 } else { 4 })?;
-                    let value = self.memo.get(slot).copied();
-                    self.push(value.ok_or("it recalls what it never had")?)?;
-                }
-                b'N' => self.push(Value::None)?,
-                0x88 | 0x89 => self.push(Value::Bool)?,
-                b'G' => {
-                    let bytes = self.take(8)?.first_chunk().copied().unwrap_or_default();
-                    self.push(Value::Number(f64::from_be_bytes(bytes)))?;
-                }
-                b'K' | b'M' | b'J' | 0x8a => self.whole(opcode)?,
-                b'X' | 0x8c | 0x8d | b'U' | b'T' => {
-                    let width = match opcode {
-                        0x8c | b'U' => 1,
-                        0x8d => 8,
-                        _ => 4,
-                    };
-                    let length = self.uint(width)?;
-                    let text = String::from_utf8_lossy(self.take(length)?).into_owned();
-                    self.make(Object::Text(text))?;
-                }
-                b']' => self.make(Object::List(Vec::new()))?,
-                b'}' => self.make(Object::Dict(Vec::new()))?,
-                b')' => self.make(Object::Tuple(Vec::new()))?,
-                0x85..=0x87 => {
-                    let count = usize::from(opcode - 0x84);
-                    let floor = self.marks.last().copied().unwrap_or(0);
-                    let from = self.stack.len().checked_sub(count).filter(|from| *from >= floor);
-                    let items = self.stack.split_off(from.ok_or("it takes more than it has")?);
-                    self.make(Object::Tuple(items))?;
-                }
-                b't' | b'l' | b'd' => {
-                    let items = self.above_mark()?;
-                    self.make(match opcode {
-                        b't' => Object::Tuple(items),
-                        b'l' => Object::List(items),
-                        _ => Object::Dict(pairs(&items)?),
-                    })?;
-                }
-                b'a' | b'e' => {
-                    let items = if opcode == b'a' { vec![self.pop()?] } else { self.above_mark()? };
-                    match self.top()? {
-                        Object::List(list) => list.extend(items),
-                        _ => return Err("it appends to what is no list".into()),
-                    }
-                }
-                b's' | b'u' => {
-                    let items = if opcode == b's' {
-                        let value = self.pop()?;
-                        vec![self.pop()?, value]
-                    } else {
-                        self.above_mark()?
-                    };
-                    match self.top()? {
-                        Object::Dict(dict) => dict.extend(pairs(&items)?),
-                        _ => return Err("it sets items of what is no dict".into()),
-                    }
-                }
-                b'c' | 0x93 | b'R' | b'i' | b'o' | b'b' | 0x81 | 0x92 => {
-                    return Err("it holds an object that only running it would make, and nothing \
-                                is run here; save plain lists of floats"
-                        .into());
-                }
-                other => return Err(format!("it has the opcode {other:#04x}")),
+                opcode => self.step(opcode)?,
             }
         }
+    }
+
+    /// Obeys one opcode, other than the one that ends the pickle. Fails where its arguments or what
+    /// it takes from the stack are missing, and where it is none that writes plain values.
+    fn step(&mut self, opcode: u8) -> Result<(), String> {
+        match opcode {
+            0x80 => drop(self.take(1)?),
+            0x95 => drop(self.take(8)?),
+            b'(' => {
+                self.count_value()?;
+                self.marks.push(self.stack.len());
+            }
+            b'q' | b'r' => {
+                let slot = self.uint(if opcode == b'q' { 1 } else { 4 })?;
+                self.remember(slot)?;
+            }
+            0x94 => self.remember(self.memo.len())?,
+            b'h' | b'j' => {
+                let slot = self.uint(if opcode == b'h' { 1 } else { 4 })?;
+                let value = self.memo.get(slot).copied();
+                self.push(value.ok_or("it recalls what it never had")?)?;
+            }
+            b'N' => self.push(Value::None)?,
+            0x88 | 0x89 => self.push(Value::Bool)?,
+            b'G' => {
+                let bytes = self.take(8)?.first_chunk().copied().unwrap_or_default();
+                self.push(Value::Number(f64::from_be_bytes(bytes)))?;
+            }
+            b'K' | b'M' | b'J' | 0x8a => self.whole(opcode)?,
+            b'X' | 0x8c | 0x8d | b'U' | b'T' => self.text(opcode)?,
+            b']' => self.make(Object::List(Vec::new()))?,
+            b'}' => self.make(Object::Dict(Vec::new()))?,
+            b')' => self.make(Object::Tuple(Vec::new()))?,
+            0x85..=0x87 => {
+                let items = self.pop_many(usize::from(opcode - 0x84))?;
+                self.make(Object::Tuple(items))?;
+            }
+            b't' | b'l' | b'd' => {
+                let items = self.above_mark()?;
+                self.make(match opcode {
+                    b't' => Object::Tuple(items),
+                    b'l' => Object::List(items),
+                    _ => Object::Dict(pairs(&items)?),
+                })?;
+            }
+            b'a' | b'e' => {
+                let items = if opcode == b'a' { vec![self.pop()?] } else { self.above_mark()? };
+                self.append(items)?;
+            }
+            b's' | b'u' => {
+                let items = if opcode == b's' {
+                    let value = self.pop()?;
+                    vec![self.pop()?, value]
+                } else {
+                    self.above_mark()?
+                };
+                self.set_items(&items)?;
+            }
+            b'c' | 0x93 | b'R' | b'i' | b'o' | b'b' | 0x81 | 0x92 => {
+                return Err("it holds an object that only running it would make, and nothing \
+                                is run here; save plain lists of floats"
+                    .into());
+            }
+            other => return Err(format!("it has the opcode {other:#04x}")),
+        }
+        Ok(())
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8], String> {
@@ -191,6 +181,18 @@ impl<'a> Machine<'a> {
         self.push(Value::Number(number))
     }
 
+    /// Makes the text that follows an opcode and its length. What is no UTF-8 in it is replaced.
+    fn text(&mut self, opcode: u8) -> Result<(), String> {
+        let width = match opcode {
+            0x8c | b'U' => 1,
+            0x8d => 8,
+            _ => 4,
+        };
+        let length = self.uint(width)?;
+        let text = String::from_utf8_lossy(self.take(length)?).into_owned();
+        self.make(Object::Text(text))
+    }
+
     fn push(&mut self, value: Value) -> Result<(), String> {
         self.count_value()?;
         self.stack.push(value);
@@ -208,6 +210,13 @@ impl<'a> Machine<'a> {
         let floor = self.marks.last().copied().unwrap_or(0);
         let value = if self.stack.len() > floor { self.stack.pop() } else { None };
         value.ok_or_else(|| "it takes more than it has".into())
+    }
+
+    /// The last `count` values of the stack, in their order.
+    fn pop_many(&mut self, count: usize) -> Result<Vec<Value>, String> {
+        let floor = self.marks.last().copied().unwrap_or(0);
+        let from = self.stack.len().checked_sub(count).filter(|from| *from >= floor);
+        Ok(self.stack.split_off(from.ok_or("it takes more than it has")?))
     }
 
     fn above_mark(&mut self) -> Result<Vec<Value>, String> {
@@ -232,6 +241,23 @@ impl<'a> Machine<'a> {
         let number = u32::try_from(self.objects.len()).map_err(|_| "it makes too many objects")?;
         self.objects.push(object);
         self.push(Value::Object(number))
+    }
+
+    fn append(&mut self, items: Vec<Value>) -> Result<(), String> {
+        match self.top()? {
+            Object::List(list) => list.extend(items),
+            _ => return Err("it appends to what is no list".into()),
+        }
+        Ok(())
+    }
+
+    /// Sets items of a dict, given as key, value, key, value and so on.
+    fn set_items(&mut self, items: &[Value]) -> Result<(), String> {
+        match self.top()? {
+            Object::Dict(dict) => dict.extend(pairs(items)?),
+            _ => return Err("it sets items of what is no dict".into()),
+        }
+        Ok(())
     }
 
     /// The object that the items above it on the stack are put into.

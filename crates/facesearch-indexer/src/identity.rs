@@ -250,7 +250,8 @@ mod tests {
         let why = |text: &[u8]| table(text).unwrap_err();
         assert_eq!(
             why(b"path,name\na,b\n"),
-            "who.csv has no column `identity`; its first line must name the columns `path` and `identity`"
+            "who.csv has no column `identity`; its first line must name the columns `path` and \
+             `identity`"
         );
         assert_eq!(why(b"path,identity\na,b\n,c\n"), "who.csv line 3: no path is given");
         assert_eq!(why(b"path,identity\na,\xff\n"), "who.csv line 2: the identity is not UTF-8");

@@ -241,8 +241,8 @@ mod tests {
             let widths: Vec<usize> =
                 probes.iter().map(|p| p.as_ref().map_or(0, |p| p.width as usize)).collect();
             // The bytes of the file count too: 70 are there twice.
-            let fits =
-                |size: usize| if size.is_multiple_of(30) { size } else { 2 * size } <= memory as usize;
+            let taken = |size: usize| if size.is_multiple_of(30) { size } else { 2 * size };
+            let fits = |size: usize| taken(size) <= memory as usize;
             let want = sizes.map(|size| if fits(size) { size } else { 0 });
             assert_eq!(widths, want);
             assert!(watch.most.load(Ordering::SeqCst) <= if memory == 100 { 100 } else { 495 });

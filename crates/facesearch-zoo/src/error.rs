@@ -11,8 +11,8 @@ use crate::Digest;
 #[expect(missing_docs, reason = "the messages are the documentation")]
 pub enum ZooError {
     #[error(
-        "no model is called `{name}`; known are, nearest first: {} (a model of a catalogue of yours \
-         needs that catalogue: `--catalogue FILE`)",
+        "no model is called `{name}`; known are, nearest first: {} (a model of a catalogue \
+         of yours needs that catalogue: `--catalogue FILE`)",
         known.join(", ")
     )]
     UnknownModel { name: String, known: Vec<String> },
@@ -24,7 +24,8 @@ pub enum ZooError {
     Catalogue { what: String },
 
     #[error(
-        "this system names no cache folder; set FACESEARCH_MODELS to the folder where models shall lie"
+        "this system names no cache folder; set FACESEARCH_MODELS to the folder where \
+         models shall lie"
     )]
     NoCacheFolder,
 

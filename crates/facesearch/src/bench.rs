@@ -33,8 +33,8 @@ impl Models {
     ///
     /// # Errors
     ///
-    /// [`Error::Zoo`] where nothing is called so or a file cannot be had, [`Error::Vision`] where it
-    /// cannot be opened.
+    /// [`Error::Zoo`] where nothing is called so or a file cannot be had, [`Error::Vision`] where
+    /// it cannot be opened.
     pub fn bench_recogniser(
         &self,
         name: &str,
@@ -67,8 +67,8 @@ impl Models {
     ///
     /// # Errors
     ///
-    /// [`Error::Zoo`] where nothing is called so or a file cannot be had, [`Error::Vision`] where it
-    /// cannot be opened.
+    /// [`Error::Zoo`] where nothing is called so or a file cannot be had, [`Error::Vision`] where
+    /// it cannot be opened.
     pub fn bench_detector(&self, name: &str) -> Result<Box<dyn FaceDetector>> {
         let model = self.zoo().model_of(ModelKind::Detector, name)?;
         let files = self.fetch(&model.artifacts)?;

@@ -16,8 +16,8 @@ use crate::error::Error;
 pub struct Options {
     /// Folder of model files; `None` for `facesearch/models` in the user's cache folder.
     pub models: Option<PathBuf>,
-    /// A TOML file of the same form as `models/zoo.toml`, whose models are known besides the built-in
-    /// ones: recognisers that are network files. A name that is taken is an error.
+    /// A TOML file of the same form as `models/zoo.toml`, whose models are known besides the
+    /// built-in ones: recognisers that are network files. A name that is taken is an error.
     pub catalogue: Option<PathBuf>,
     /// Never touch the network: a model file that is missing is an error.
     pub offline: bool,

@@ -32,7 +32,11 @@ faces = [{"identity": f"db/{w}/{p}", "hash": "0" * 40, "embedding": [float(x) fo
 faces.append({"identity": "db/none.jpg", "hash": "1", "embedding": None, "target_x": 0,
               "target_y": 0, "target_w": 0, "target_h": 0})
 pickle.dump(faces, open("deepface.pkl", "wb"), protocol=4)
-pickle.dump([[f["identity"], f["embedding"]] for f in faces[:-1]], open("deepface_old.pkl", "wb"), protocol=2)
+pickle.dump(
+    [[f["identity"], f["embedding"]] for f in faces[:-1]],
+    open("deepface_old.pkl", "wb"),
+    protocol=2,
+)
 
 
 class Evil:

@@ -34,7 +34,10 @@ proptest! {
 
     #[test]
     fn equals_the_definition_for_numbers_of_any_size(
-        vectors in vec(vec(any::<f32>().prop_filter("a norm that is allowed", |v| v.abs() < 8e17), 2), 1..30),
+        vectors in vec(
+            vec(any::<f32>().prop_filter("a norm that is allowed", |v| v.abs() < 8e17), 2),
+            1..30,
+        ),
         k in 1usize..8,
     ) {
         let (_dir, snapshot) = snapshot(2, &vectors);

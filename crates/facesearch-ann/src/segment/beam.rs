@@ -373,36 +373,11 @@ pub(crate) fn walk<L: Links, G: Guard, F: Filter<G::Error>>(
         arriving.sort_unstable();
         next = next.min(merge(pool, arriving, breadth.width));
         if !F::ALL {
-            let mut kept = 0;
-            for i in 0..arriving.len() {
-                let entry = arriving[i];
-                if filter.keeps(entry.node >> 1)? {
-                    arriving[kept] = entry;
-                    kept += 1;
-                }
-            }
-            arriving.truncate(kept);
+            keep_wanted::<G::Error, F>(arriving, filter)?;
             merge(wanted, arriving, breadth.wanted);
         }
-        let mut followed = 0;
         let bound = breadth.bound(pool, if F::ALL { pool } else { wanted });
-        while let Some(entry) = pool.get_mut(next)
-            && followed < AT_ONCE
-            && entry.distance <= bound
-        {
-            next += 1;
-            if entry.node & 1 == 1 {
-                continue;
-            }
-            entry.node |= 1;
-            followed += 1;
-            let node = entry.node >> 1;
-            guard.links(node)?;
-            let row = links.get(node).ok_or_else(|| guard.astray())?;
-            if !seen.insert_row(row, links.degree(), fresh) {
-                return Err(guard.astray());
-            }
-        }
+        let followed = follow(pool, &mut next, bound, links, seen, fresh, guard)?;
         for node in fresh.iter() {
             prefetch(codes.first_lines(*node).ok_or_else(|| guard.astray())?);
         }
@@ -415,6 +390,55 @@ pub(crate) fn walk<L: Links, G: Guard, F: Filter<G::Error>>(
 /// How many nodes are followed before what they link to is looked at. More of them wait for memory
 /// together; too many follow what a nearer one would have made needless.
 const AT_ONCE: usize = 2;
+
+/// Leaves those of the entries that are wanted, in their order. Fails where the filter does.
+#[inline(always)]
+fn keep_wanted<E, F: Filter<E>>(arriving: &mut Vec<Entry>, filter: &F) -> Result<(), E> {
+    let mut kept = 0;
+    for i in 0..arriving.len() {
+        let entry = arriving[i];
+        if filter.keeps(entry.node >> 1)? {
+            arriving[kept] = entry;
+            kept += 1;
+        }
+    }
+    arriving.truncate(kept);
+    Ok(())
+}
+
+/// Follows the next nodes of the pool, at most [`AT_ONCE`] and none beyond `bound`: marks them,
+/// moves `next` behind them, and appends to `fresh` what they link to and was not seen before.
+/// Returns how many were followed. Fails where the guard does or a link leads astray.
+#[inline(always)]
+fn follow<L: Links, G: Guard>(
+    pool: &mut [Entry],
+    next: &mut usize,
+    bound: u32,
+    links: L,
+    seen: &mut Seen,
+    fresh: &mut Vec<u32>,
+    guard: &G,
+) -> Result<usize, G::Error> {
+    let mut followed = 0;
+    while let Some(entry) = pool.get_mut(*next)
+        && followed < AT_ONCE
+        && entry.distance <= bound
+    {
+        *next += 1;
+        if entry.node & 1 == 1 {
+            continue;
+        }
+        entry.node |= 1;
+        followed += 1;
+        let node = entry.node >> 1;
+        guard.links(node)?;
+        let row = links.get(node).ok_or_else(|| guard.astray())?;
+        if !seen.insert_row(row, links.degree(), fresh) {
+            return Err(guard.astray());
+        }
+    }
+    Ok(followed)
+}
 
 /// Puts entries, nearest first, among others of that order and keeps the `width` nearest; returns
 /// the place of the first.
@@ -460,7 +484,7 @@ mod tests {
                 all.extend(arriving);
                 all.sort_unstable();
                 prop_assert_eq!(&pool, &all[..all.len().min(width)]);
-                let of_first = first.and_then(|first| pool.iter().position(|entry| *entry == first));
+                let of_first = pool.iter().position(|entry| Some(*entry) == first);
                 // Beyond the end where it was too far or there was none.
                 prop_assert_eq!(of_first.unwrap_or(pool.len()), place.min(pool.len()));
                 // What was pushed out is not seen again.

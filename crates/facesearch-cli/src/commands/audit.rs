@@ -85,7 +85,12 @@ fn page(findings: &[Finding], gallery: &dyn Gallery, limit: f32) -> Page {
             let face = gallery.face(*row);
             let words = face.identity.map_or("nobody".into(), |i| shown_name(gallery.identity(i)));
             let photo = gallery.photo_path(face.photo);
-            html! { div.face { (crop(&photo, &face.face.bbox, &words)) (words) br; "face " (face.id.0) } }
+            html! {
+                div.face {
+                    (crop(&photo, &face.face.bbox, &words))
+                    (words) br; "face " (face.id.0)
+                }
+            }
         };
         page.section(
             &headline(finding),

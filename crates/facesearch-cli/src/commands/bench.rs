@@ -52,7 +52,12 @@ pub(crate) struct Measure {
     with_threads: Vec<u16>,
 
     /// Measuring goes round so often, each side in turn; the best of the rounds counts
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 3,
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
     rounds: u16,
 
     /// Seconds of each side in each round

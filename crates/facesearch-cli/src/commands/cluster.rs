@@ -28,7 +28,12 @@ pub(crate) struct ClusterArgs {
     pub(crate) threshold: Option<f32>,
 
     /// How many neighbours of each face are looked at
-    #[arg(long, value_name = "K", default_value_t = 24, value_parser = clap::value_parser!(u16).range(2..))]
+    #[arg(
+        long,
+        value_name = "K",
+        default_value_t = 24,
+        value_parser = clap::value_parser!(u16).range(2..)
+    )]
     pub(crate) neighbours: u16,
 
     /// Groups of fewer faces are left alone

@@ -21,7 +21,12 @@ pub(crate) struct IndexArgs {
 
     /// What a photo's person is called: by its folder, its file's stem, not at all, or by a CSV
     /// file with the columns path,identity
-    #[arg(long, default_value = "folder", value_name = "folder|stem|none|csv:FILE", value_parser = identity)]
+    #[arg(
+        long,
+        default_value = "folder",
+        value_name = "folder|stem|none|csv:FILE",
+        value_parser = identity
+    )]
     pub(crate) identity: Identity,
 
     #[command(flatten)]

@@ -99,8 +99,8 @@ fn for_people(stats: &Stats) -> Vec<String> {
             count(stats.identities, "labelled identity", "labelled identities"),
         ),
         format!(
-            "  files     {} with faces, {} without, {} rejected, {} not decodable, {} not readable, \
-             {} duplicates",
+            "  files     {} with faces, {} without, {} rejected, {} not decodable, \
+             {} not readable, {} duplicates",
             outcomes.faces,
             outcomes.no_face,
             outcomes.rejected,
@@ -131,8 +131,8 @@ fn for_people(stats: &Stats) -> Vec<String> {
     for SegmentStats { faces, by, recall_at_1, recall_at_10, probes } in &stats.segments {
         let how = if *by == "graph" { "a graph" } else { "a scan of sketches" };
         lines.push(format!(
-            "  searched  {} by {how} that finds {recall_at_1:.4} of the nearest and {recall_at_10:.4} \
-             of the ten nearest ({probes} queries answered both ways)",
+            "  searched  {} by {how} that finds {recall_at_1:.4} of the nearest and \
+             {recall_at_10:.4} of the ten nearest ({probes} queries answered both ways)",
             count(*faces as u64, "face", "faces")
         ));
     }

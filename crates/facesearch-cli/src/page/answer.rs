@@ -16,7 +16,10 @@ impl Page {
             @else if report.faces.is_empty() { p { "no face found" } }
             @if let Some(alarms) = report.expected_false_alarms {
                 @let digits = if alarms < 0.01 { 4 } else { 2 };
-                p.soft { "Were they all strangers, " (format!("{alarms:.digits$}")) " names would be expected here." }
+                p.soft {
+                    "Were they all strangers, " (format!("{alarms:.digits$}"))
+                    " names would be expected here."
+                }
             }
             @for (number, face) in report.faces.iter().enumerate() {
                 (of_face(number + 1, face, report))
@@ -43,7 +46,9 @@ fn of_face(number: usize, face: &FaceAnswer, report: &PhotoAnswer) -> Markup {
         div.faces {
             div.face {
                 @match &face.place {
-                    Some(place) => (crop(Path::new(&report.image), &place.bbox, "the face asked about")),
+                    Some(place) => {
+                        (crop(Path::new(&report.image), &place.bbox, "the face asked about"))
+                    },
                     None => span.gone { "a vector, no picture" },
                 }
                 "asked about"

@@ -100,7 +100,9 @@ impl Plot {
                 svg.plot viewBox="0 0 480 320" role="img" aria-label=(self.title) {
                     @for (value, label) in self.x.ticks(x_range) {
                         line.grid x1=(at_x(value)) x2=(at_x(value)) y1=(top) y2=(top + height) {}
-                        text x=(at_x(value)) y=(top + height + 16.0) text-anchor="middle" { (label) }
+                        text x=(at_x(value)) y=(top + height + 16.0) text-anchor="middle" {
+                            (label)
+                        }
                     }
                     @for (value, label) in self.y.ticks(y_range) {
                         line.grid x1=(left) x2=(left + width) y1=(at_y(value)) y2=(at_y(value)) {}

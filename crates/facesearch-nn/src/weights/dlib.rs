@@ -21,7 +21,8 @@ pub use reader::Reader;
 /// Why a file is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "at byte {offset} of dlib's file: {what}; the file is damaged or of another kind, fetch it again"
+    "at byte {offset} of dlib's file: {what}; the file is damaged or of another kind, \
+     fetch it again"
 )]
 pub struct DlibError {
     /// Where it was found.

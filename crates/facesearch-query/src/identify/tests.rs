@@ -158,8 +158,11 @@ proptest! {
             }
         }
         want.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        let decision =
-            if want.first().is_some_and(|w| within(w.0)) { Decision::Match } else { Decision::Unknown };
+        let decision = if want.first().is_some_and(|w| within(w.0)) {
+            Decision::Match
+        } else {
+            Decision::Unknown
+        };
         want.truncate(k);
 
         prop_assert_eq!(answer.decision, decision);

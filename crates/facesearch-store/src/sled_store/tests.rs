@@ -49,12 +49,15 @@ fn step() -> impl Strategy<Value = Step> {
     let content = 0u8..4;
     let some = prop::option::of(0u8..4);
     prop_oneof![
-        4 => (0u8..12, some.clone(), some).prop_map(|(path, content, keeps)| Step::Put { path, content, keeps }),
+        4 => (0u8..12, some.clone(), some)
+            .prop_map(|(path, content, keeps)| Step::Put { path, content, keeps }),
         1 => (0u8..12).prop_map(|path| Step::Remove { path }),
-        1 => (content.clone(), vec(any::<u64>(), 0..3)).prop_map(|(content, faces)| Step::PutPhoto { content, faces }),
+        1 => (content.clone(), vec(any::<u64>(), 0..3))
+            .prop_map(|(content, faces)| Step::PutPhoto { content, faces }),
         1 => content.clone().prop_map(|content| Step::RemovePhoto { content }),
         1 => content.clone().prop_map(|content| Step::Forget { content }),
-        3 => (content, any::<f32>().prop_filter("no norm that is refused", |v| v.abs() < 1e16)).prop_map(|(content, value)| Step::Add { content, value }),
+        3 => (content, any::<f32>().prop_filter("no norm that is refused", |v| v.abs() < 1e16))
+            .prop_map(|(content, value)| Step::Add { content, value }),
         1 => any::<prop::sample::Index>().prop_map(|which| Step::Update { which }),
         1 => any::<prop::sample::Index>().prop_map(|which| Step::RemoveFace { which }),
     ]

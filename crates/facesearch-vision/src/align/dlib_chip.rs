@@ -301,7 +301,8 @@ mod tests {
         ) {
             let stride = (width + left) * 3;
             let rgb = noise(stride * (height + top), seed);
-            let picture = Picture { width, height, stride, rgb: rgb[top * stride + left * 3..].into() };
+            let inside = &rgb[top * stride + left * 3..];
+            let picture = Picture { width, height, stride, rgb: inside.into() };
             let taps = [1u32, 4, 6, 4, 1];
             let pixel = |x: usize, y: usize, c: usize| {
                 let each = (0..25).map(|k| {

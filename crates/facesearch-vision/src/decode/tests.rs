@@ -189,7 +189,8 @@ proptest::proptest! {
     #[test]
     fn no_bytes_make_it_panic(
         magic in proptest::sample::select(vec![
-            &b"\xFF\xD8\xFF\xE0"[..], b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"II*\0", b"MM\0*", b"RIFF\0\0\0\0WEBPVP8 ",
+            &b"\xFF\xD8\xFF\xE0"[..], b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"II*\0", b"MM\0*",
+            b"RIFF\0\0\0\0WEBPVP8 ",
         ]),
         rest in proptest::collection::vec(proptest::num::u8::ANY, 0..400),
     ) {

@@ -30,7 +30,11 @@ impl Cache {
                 Ok(Some(path))
             }
             Err(error) => {
-                tracing::debug!(path = %path.display(), %error, "it is of unknown origin, not used");
+                tracing::debug!(
+                    path = %path.display(),
+                    %error,
+                    "it is of unknown origin, not used"
+                );
                 Ok(None)
             }
         }

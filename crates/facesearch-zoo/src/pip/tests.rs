@@ -43,8 +43,8 @@ impl Fake {
 #[test]
 fn the_client_gets_one_pinned_requirement_and_an_empty_folder() {
     let fake = Fake::new(
-        "cat $REQUIREMENTS > $HERE/requirements; echo $ARGS > $HERE/args; pwd > $HERE/pwd; ls > $HERE/ls; \
-         cp $HERE/archive $DEST/any-name",
+        "cat $REQUIREMENTS > $HERE/requirements; echo $ARGS > $HERE/args; pwd > $HERE/pwd; \
+         ls > $HERE/ls; cp $HERE/archive $DEST/any-name",
     );
     fake.write("archive", b"some archive");
     let package = package("sample-1.0-py3-none-any.whl", b"some archive");

@@ -27,11 +27,21 @@ pub(crate) struct LayersArgs {
     precision: Precision,
 
     /// Chips at once
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 8,
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
     batch: u16,
 
     /// Each layer's figure is the best of so many runs
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u16).range(1..)
+    )]
     runs: u16,
 }
 
@@ -60,7 +70,8 @@ pub(crate) fn run(args: &LayersArgs, global: &Global, out: &mut Printer) -> anyh
     let limits = MachineLimits::measure();
     let giga = |x: f64| x / 1e9;
     out.line(format!(
-        "one thread at most: {:.1} GFLOP/s, {:.1} of 16-bit integers; reads {:.0} GB/s of 0.5 MiB, {:.0} of 8 MiB, {:.0} of 256 MiB",
+        "one thread at most: {:.1} GFLOP/s, {:.1} of 16-bit integers; \
+         reads {:.0} GB/s of 0.5 MiB, {:.0} of 8 MiB, {:.0} of 256 MiB",
         giga(limits.flops),
         giga(limits.int16_flops),
         giga(limits.near_bytes),

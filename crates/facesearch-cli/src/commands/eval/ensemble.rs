@@ -238,7 +238,8 @@ fn seen(
         typed.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
     if models.len() < 2 {
         return Err(Failure::usage(
-            "an ensemble has several models: `--model dlib,retail-0095`, or `--embeddings` for each",
+            "an ensemble has several models: `--model dlib,retail-0095`, or `--embeddings` for \
+             each",
         ));
     }
     let root = args.root.as_deref().unwrap_or(Path::new(""));

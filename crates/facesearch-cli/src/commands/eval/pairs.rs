@@ -175,21 +175,31 @@ fn page(
     let mut page = Page::new("Verification");
     let words = in_words(&judged.model, figures, own, how);
     page.section("Figures", html! { @for line in words { p { (line) } } });
-    page.section("Curves", html! {
-        div.plots {
-            (plot("ROC", Axis::linear("false accepts"), Axis::linear("true accepts"), curve(&far, &tar)))
-            (plot("DET", Axis::logarithmic("false accepts"), Axis::logarithmic("false rejects"),
-                curve(&far, &|p| 1.0 - tar(p))))
-        }
-    });
+    page.section(
+        "Curves",
+        html! {
+            div.plots {
+                (plot("ROC", Axis::linear("false accepts"), Axis::linear("true accepts"),
+                    curve(&far, &tar)))
+                (plot("DET", Axis::logarithmic("false accepts"), Axis::logarithmic("false rejects"),
+                    curve(&far, &|p| 1.0 - tar(p))))
+            }
+        },
+    );
     if let Some(Rejections { false_match_rate, by_share }) = judged.rejections()? {
         let points =
             by_share.iter().map(|at| (at.rejected, at.false_non_match_rate)).collect::<Vec<_>>();
-        page.section("Quality", html! { div.plots {
-            (plot("Errors against rejected pairs", Axis::linear("rejected, worst first"),
-                Axis::logarithmic("false non-matches"),
-                vec![Series { name: format!("at a false match rate of {false_match_rate:.4}"), points }]))
-        } });
+        page.section(
+            "Quality",
+            html! { div.plots {
+                (plot("Errors against rejected pairs", Axis::linear("rejected, worst first"),
+                    Axis::logarithmic("false non-matches"),
+                    vec![Series {
+                        name: format!("at a false match rate of {false_match_rate:.4}"),
+                        points,
+                    }]))
+            } },
+        );
     }
     Ok(page)
 }

@@ -73,8 +73,8 @@ pub(super) fn run(models: &Models, args: &ImportArgs, out: &mut Printer) -> anyh
     ))?;
     if imported.network.is_some() && args.threshold.is_none() {
         out.note(format!(
-            "no threshold of {name} is known; `facesearch eval pairs FILE.csv --model {name}` finds \
-             the best for pairs of yours, and `--threshold` gives it here or with a query"
+            "no threshold of {name} is known; `facesearch eval pairs FILE.csv --model {name}` \
+             finds the best for pairs of yours, and `--threshold` gives it here or with a query"
         ));
     }
     Ok(())

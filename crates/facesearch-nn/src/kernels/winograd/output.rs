@@ -4,6 +4,7 @@
 use super::form::transform_output_1d;
 use super::{Winograd, WinogradLayout};
 use crate::kernels::Simd;
+use crate::layers::Map;
 
 impl Winograd<'_> {
     /// Transforms one tile of the planes of products into the output.
@@ -43,14 +44,7 @@ impl Winograd<'_> {
             unsafe {
                 let from = planes.as_ptr().add(tile * layout.output_stride + channel);
                 let (zero, dequantise) = (S::splat(0.0), S::splat(dequantise));
-                let mut t = [[zero; OUT_TILE]; IN_TILE];
-                for j in 0..IN_TILE {
-                    let mut m = [zero; IN_TILE];
-                    for i in 0..IN_TILE {
-                        m[i] = S::load(from.add((j * IN_TILE + i) * layout.output_plane()));
-                    }
-                    t[j] = transform_output_1d::<S, OUT_TILE, IN_TILE>(m);
-                }
+                let t = transform_rows::<S, OUT_TILE, IN_TILE>(from, layout.output_plane());
                 let bias = S::load(self.epilogue.bias.as_ptr().add(channel));
                 for i in 0..OUT_TILE {
                     let mut column = [zero; IN_TILE];
@@ -79,20 +73,44 @@ impl Winograd<'_> {
                         S::store(output.add(j * down + i * across + channel), sums[j][0]);
                     }
                 }
-                if is_whole {
-                    continue;
+                if !is_whole {
+                    self.store_kept::<S, OUT_TILE>(&kept, (rows, columns), added, output, channel);
                 }
-                for (j, row) in kept.iter().enumerate().take(rows) {
-                    for (i, sums) in row.iter().enumerate().take(columns) {
-                        let sums = S::load(sums.as_ptr());
-                        let added = added.map(|(data, r)| {
-                            let at = j * r.row_stride() + i * r.channels + channel;
-                            let has = r.channels.saturating_sub(channel).min(lanes);
-                            (data.wrapping_add(at), has)
-                        });
-                        let to = output.add(j * down + i * across + channel);
-                        self.store_partial::<S>(sums, added, channel, (to, lanes));
-                    }
+            }
+        }
+    }
+
+    /// Finishes one vector of each of the first `rows` by `columns` pixels of a tile, from the sums
+    /// in `kept`: row, column, lane. `output` is the tile's first pixel, and `added` that of the
+    /// residual.
+    ///
+    /// # Safety
+    ///
+    /// The CPU must have `S`'s instructions. These pixels must be inside the map of the output and
+    /// inside that of the residual, and `channel` must be one of the output's.
+    #[inline(always)]
+    unsafe fn store_kept<S: Simd, const OUT_TILE: usize>(
+        &self,
+        kept: &[[[f32; 16]; OUT_TILE]; OUT_TILE],
+        (rows, columns): (usize, usize),
+        added: Option<(*const f32, Map)>,
+        output: *mut f32,
+        channel: usize,
+    ) {
+        let map = self.output_map;
+        let (down, across, lanes) = (map.row_stride(), map.channels, map.channels - channel);
+        // SAFETY: what the caller promises; only channels that a pixel has are touched.
+        unsafe {
+            for (j, row) in kept.iter().enumerate().take(rows) {
+                for (i, sums) in row.iter().enumerate().take(columns) {
+                    let sums = S::load(sums.as_ptr());
+                    let added = added.map(|(data, r)| {
+                        let at = j * r.row_stride() + i * r.channels + channel;
+                        let has = r.channels.saturating_sub(channel).min(lanes);
+                        (data.wrapping_add(at), has)
+                    });
+                    let to = output.add(j * down + i * across + channel);
+                    self.store_partial::<S>(sums, added, channel, (to, lanes));
                 }
             }
         }
@@ -122,5 +140,32 @@ impl Winograd<'_> {
             v = self.epilogue.activate::<S>(v, channel);
             S::store_up_to(to, v, lanes);
         }
+    }
+}
+
+/// Transforms the rows of one tile, a vector of channels at each place. `from` is the vector of the
+/// first place; that of the next is `plane` numbers on.
+///
+/// # Safety
+///
+/// The CPU must have `S`'s instructions, and the vectors of all `IN_TILE` by `IN_TILE` places must
+/// be readable.
+#[inline(always)]
+unsafe fn transform_rows<S: Simd, const OUT_TILE: usize, const IN_TILE: usize>(
+    from: *const f32,
+    plane: usize,
+) -> [[S::V; OUT_TILE]; IN_TILE] {
+    // SAFETY: what the caller promises.
+    unsafe {
+        let zero = S::splat(0.0);
+        let mut t = [[zero; OUT_TILE]; IN_TILE];
+        for j in 0..IN_TILE {
+            let mut m = [zero; IN_TILE];
+            for i in 0..IN_TILE {
+                m[i] = S::load(from.add((j * IN_TILE + i) * plane));
+            }
+            t[j] = transform_output_1d::<S, OUT_TILE, IN_TILE>(m);
+        }
+        t
     }
 }

@@ -162,7 +162,9 @@ proptest! {
     fn no_program_panics(
         program in prop::collection::vec(
             prop_oneof![
-                prop::sample::select(b"(.qrhjNKMJUX)]}aescuQRbt\x85\x86\x87\x88\x89\x8a\x00\x01".to_vec()),
+                prop::sample::select(
+                    b"(.qrhjNKMJUX)]}aescuQRbt\x85\x86\x87\x88\x89\x8a\x00\x01".to_vec()
+                ),
                 any::<u8>(),
             ],
             0..300,

@@ -40,7 +40,9 @@ proptest! {
         prop_assert!(kept.is_sorted_by_key(rank));
         for place in 0..boxes.len() {
             let surer = kept.iter().filter(|k| rank(k) < rank(&place));
-            let hidden = surer.into_iter().any(|k| counted(&boxes[*k], &boxes[place], overlap) > limit);
+            let hidden = surer
+                .into_iter()
+                .any(|k| counted(&boxes[*k], &boxes[place], overlap) > limit);
             prop_assert_eq!(kept.contains(&place), !hidden);
         }
     }

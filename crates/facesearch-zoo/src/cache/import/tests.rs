@@ -19,7 +19,8 @@ impl Known {
         let files = [bytes(1, 40_000), bytes(2, 90_000)];
         let archive = tar_gz(&[("p-1/a", &files[0]), ("p-1/b", &files[1])]);
         let mut text = format!(
-            "[[package]]\nname = 'p'\nversion = '1'\nfile = 'p-1.tar.gz'\nsha256 = '{}'\nsize = {}\n",
+            "[[package]]\nname = 'p'\nversion = '1'\n\
+             file = 'p-1.tar.gz'\nsha256 = '{}'\nsize = {}\n",
             Digest::of(&archive),
             archive.len()
         );

@@ -195,8 +195,8 @@ fn without_a_calibration_no_rate_can_be_wanted() {
     ];
     assert!(stderr(&run_for(4, &arguments)).contains("facesearch calibrate"));
     run_for(2, &[&arguments[..], &["--threshold", "0.5"]].concat());
-    let plain =
-        json_lines(&run_for(0, &["query", "--json", text(&image), "--index", text(&index)]));
+    let query = ["query", "--json", text(&image), "--index", text(&index)];
+    let plain = json_lines(&run_for(0, &[&query[..], &["--decision", "distance"]].concat()));
     assert!(plain[0].get("expected_false_alarms").is_none());
     assert!(plain[0]["faces"][0].get("probability").is_none());
     assert!(plain[0]["faces"][0]["margin"].as_f64().unwrap() > 0.0);

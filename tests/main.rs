@@ -13,6 +13,7 @@ mod calibrate;
 mod catalogue;
 mod cluster;
 mod damage;
+mod decisions;
 mod deepface;
 mod demo;
 mod distance;

@@ -23,7 +23,10 @@ const POINTS: usize = 2500;
 const NEAREST: usize = 50;
 
 /// The cohorts that are built in.
-static BUILTIN: [&[u8]; 0] = [];
+static BUILTIN: [&[u8]; 2] = [
+    include_bytes!("../../../../models/cohorts/dlib.cohort"),
+    include_bytes!("../../../../models/cohorts/retail-0095.cohort"),
+];
 
 /// What a cohort was made of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -252,4 +255,78 @@ fn learn(points: &[f32], populations: &[&Faces]) -> Result<(f64, StrangerTail), 
     let strangers: Vec<&dyn Strangers> =
         strangers.iter().map(|one| one as &dyn Strangers).collect();
     Ok((usual, StrangerTail::learn(&strangers)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use facesearch_core::Metric;
+
+    use super::*;
+
+    fn contract(cohort: &Cohort) -> Contract {
+        let CohortFacts { model, weights, unit, dimension, .. } = cohort.facts().clone();
+        Contract {
+            model,
+            weights,
+            dimension: dimension as u32,
+            metric: if unit { Metric::Cosine } else { Metric::L2 },
+            threshold: Some(0.55),
+            detector: "any".into(),
+            min_face: 40,
+            preprocessing: "any".into(),
+            precision: "f32".into(),
+        }
+    }
+
+    #[test]
+    fn the_built_in_cohorts_are_found_by_their_weights() {
+        for bytes in BUILTIN {
+            let cohort = Cohort::read(bytes).unwrap();
+            assert_eq!(cohort.write().unwrap(), bytes);
+            let contract = contract(&cohort);
+            let found = Cohort::builtin(&contract).unwrap();
+            assert_eq!(found.facts(), cohort.facts());
+            assert!(Cohort::builtin(&Contract { weights: "others".into(), ..contract }).is_none());
+        }
+    }
+
+    /// A point of a cohort is a stranger to the others: few come near.
+    #[test]
+    fn points_of_a_built_in_cohort_are_strangers_to_each_other() {
+        for bytes in BUILTIN {
+            let cohort = Cohort::read(bytes).unwrap();
+            let points: Vec<&[f32]> =
+                cohort.points().chunks_exact(cohort.facts().dimension).collect();
+            let around: Vec<Crowding> = points[..600]
+                .par_iter()
+                .map(|point| crowding(&cohort.points, NEAREST, point, |_| true).unwrap())
+                .collect();
+            let named = (0..400).filter(|stranger| {
+                let gallery = 400..600;
+                let by_distance = |other: &usize| distance(points[*stranger], points[*other]);
+                let nearest = gallery.min_by_key(by_distance).unwrap();
+                let score = crate::crowd::score(
+                    by_distance(&nearest).get().into(),
+                    around[*stranger],
+                    around[nearest],
+                    cohort.usual_deviation(),
+                );
+                cohort.tail().chance(score, 200) <= 0.01
+            });
+            assert!(named.count() <= 12);
+        }
+    }
+
+    #[test]
+    fn damaged_files_are_refused() {
+        let good = BUILTIN[0];
+        for place in [0, 25, good.len() / 2, good.len() - 1] {
+            let mut bad = good.to_vec();
+            bad[place] ^= 1;
+            assert!(matches!(Cohort::read(&bad), Err(PeopleError::Cohort { .. })), "{place}");
+        }
+        for length in [0, 10, 40, good.len() - 1] {
+            assert!(Cohort::read(&good[..length]).is_err(), "{length}");
+        }
+    }
 }

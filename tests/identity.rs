@@ -184,6 +184,7 @@ fn what_was_said_and_not_published_is_published_by_the_next_command() {
         what: format!("rename `{old}` to `{new}`"),
         faces: faces.iter().map(|f| (facesearch_core::FaceId(*f), Some(new.clone()))).collect(),
         labels: vec![(old.clone(), Some(new.clone()))],
+        judged: Vec::new(),
     };
     let before = published(&index);
     open().say(&statement).unwrap();

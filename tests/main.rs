@@ -28,6 +28,7 @@ mod hostile;
 mod identity;
 mod incremental;
 mod interrupted;
+mod judgements;
 mod large;
 mod lfw;
 mod library;

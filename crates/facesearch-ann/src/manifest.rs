@@ -22,6 +22,7 @@ pub(crate) const FACES: &str = "faces";
 pub(crate) const PHOTOS: &str = "photos";
 pub(crate) const IDENTITIES: &str = "identities";
 pub(crate) const LEDGER: &str = "ledger";
+pub(crate) const JUDGEMENTS: &str = "judgements";
 
 /// Ids are below this, so that there is always a next one.
 pub(crate) const MOST_FACES: u64 = 1 << 62;
@@ -41,6 +42,9 @@ pub(crate) struct Manifest {
     pub(crate) photos: FileSeal,
     pub(crate) identities: FileSeal,
     pub(crate) ledger: FileSeal,
+    /// What people said of single faces and names; left out where they said nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) judgements: Option<FileSeal>,
     /// Search structures, in order of the faces they cover; what none covers is scanned.
     pub(crate) segments: Vec<SegmentEntry>,
     /// What the store's content was known by; `null` where it was not known by anything.

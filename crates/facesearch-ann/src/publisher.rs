@@ -218,6 +218,7 @@ impl SnapshotPublisher {
             photos: tables.photos,
             identities: tables.identities,
             ledger: tables.ledger,
+            judgements: tables.judgements,
             segments,
             content: store.map(|store| store.fingerprint()).transpose()?.flatten(),
             complete: last,

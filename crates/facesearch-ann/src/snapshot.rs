@@ -1,23 +1,25 @@
 //! The published snapshot: what readers map and search.
 
+mod about;
+
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use facesearch_core::{
-    Candidates, Contract, Effort, Embedding, FaceId, FaceView, Gallery, GalleryCounts,
-    GalleryError, IdentityIndex, Outcome, PhotoIndex, Row, RowSet, SearchRequest, squared_distance,
+    Candidates, Contract, Effort, Embedding, FaceId, FaceView, Gallery, GalleryError,
+    IdentityIndex, Judgements, PhotoIndex, Row, RowSet, SearchRequest, squared_distance,
 };
 use rayon::prelude::*;
 
 use crate::files::{FileSeal, Kind, Mapped};
 use crate::manifest::{
-    FACES, IDENTITIES, LEDGER, MANIFEST, MOST_FACES, Manifest, PHOTOS, SegmentEntry, VECTORS,
-    generation_dir,
+    FACES, IDENTITIES, JUDGEMENTS, LEDGER, MANIFEST, MOST_FACES, Manifest, PHOTOS, SegmentEntry,
+    VECTORS, generation_dir,
 };
 use crate::scan;
-use crate::segment::{Certificate, Proposal, Segment};
-use crate::tables::{Faces, Identities, Ledger, NO_IDENTITY, Photos};
+use crate::segment::{Proposal, Segment};
+use crate::tables::{Faces, Identities, JudgementTable, Ledger, NO_IDENTITY, Photos};
 use crate::vectors::Vectors;
 
 /// How often opening starts over because another publication came in between.
@@ -43,6 +45,8 @@ pub struct Snapshot {
     photos: Photos,
     identities: Identities,
     ledger: Ledger,
+    /// `None` where nobody said anything of a single face and a name.
+    judgements: Option<JudgementTable>,
     segments: Vec<(SegmentEntry, Segment)>,
     /// Rows that no segment covers.
     uncovered: Vec<Range<u32>>,
@@ -94,6 +98,9 @@ impl Snapshot {
         let identities =
             Identities::new(open(IDENTITIES, Kind::Identities, &manifest.identities)?)?;
         let ledger = Ledger::new(open(LEDGER, Kind::Ledger, &manifest.ledger)?);
+        let open_judgements = |seal| open(JUDGEMENTS, Kind::Judgements, seal);
+        let judgements = manifest.judgements.as_ref().map(open_judgements).transpose()?;
+        let judgements = judgements.map(JudgementTable::new);
         if vectors.len() != faces.len() {
             return Err(faces.file().corrupt("it has not one record for each vector"));
         }
@@ -118,65 +125,11 @@ impl Snapshot {
             photos,
             identities,
             ledger,
+            judgements,
             segments,
             uncovered,
             identity_is_good: (0..words).map(|_| AtomicU64::new(0)).collect(),
         })
-    }
-
-    /// The index directory this was opened from.
-    pub fn index(&self) -> &Path {
-        &self.index
-    }
-
-    /// How much there is.
-    pub fn counts(&self) -> GalleryCounts {
-        GalleryCounts {
-            faces: self.faces.len() as u64,
-            photos: self.photos.len() as u64,
-            identities: self.identities.len() as u64,
-        }
-    }
-
-    /// What became of every file that was indexed, paths ascending.
-    ///
-    /// # Errors
-    ///
-    /// [`GalleryError::Corrupt`] where the ledger is not as it was written.
-    pub fn ledger(&self) -> Result<Vec<(PathBuf, Outcome)>, GalleryError> {
-        self.ledger.read()
-    }
-
-    /// Bytes on the disk that are published.
-    pub fn bytes_on_disk(&self) -> u64 {
-        let Manifest { vectors, faces, photos, identities, ledger, .. } = &self.manifest;
-        let tables = [vectors, faces, photos, identities, ledger].into_iter();
-        let segments = self.manifest.segments.iter();
-        let segments =
-            segments.flat_map(|segment| [&segment.file].into_iter().chain(&segment.row_map));
-        tables.chain(segments).map(FileSeal::bytes_on_disk).sum()
-    }
-
-    /// The id that the next face gets, where no store gives it.
-    pub fn next_face_id(&self) -> FaceId {
-        FaceId(self.manifest.next_face)
-    }
-
-    /// Bytes that are mapped to be searched: the search structures, without the exact vectors.
-    pub fn bytes_searched(&self) -> u64 {
-        let files = self.segments.iter().flat_map(|(_, segment)| segment.files());
-        files.map(|file| file.bytes().len() as u64).sum()
-    }
-
-    /// How many rows no search structure covers, so that they are always measured.
-    pub fn rows_scanned(&self) -> usize {
-        self.uncovered.iter().map(|rows| rows.len()).sum()
-    }
-
-    /// What was measured of each search structure when it was built, and how many faces it was
-    /// built of.
-    pub fn certificates(&self) -> impl Iterator<Item = (usize, Certificate)> {
-        self.segments.iter().map(|(_, segment)| (segment.len(), segment.certificate()))
     }
 
     pub(crate) fn segments(&self) -> &[(SegmentEntry, Segment)] {
@@ -431,10 +384,15 @@ impl Gallery for Snapshot {
         added[..until].last().map(|(_, at)| *at)
     }
 
+    fn judgements(&self) -> Result<Judgements, GalleryError> {
+        self.judgements.as_ref().map_or_else(|| Ok(Judgements::default()), JudgementTable::read)
+    }
+
     fn verify(&self) -> Result<(), GalleryError> {
         self.vectors.file().check_all()?;
         self.check_tables()?;
         self.ledger.check_all()?;
+        self.judgements()?;
         self.segments.iter().try_for_each(|(_, segment)| segment.check_all())?;
         (0..self.faces.len() as u32).into_par_iter().try_for_each(|row| self.check_face(row))
     }

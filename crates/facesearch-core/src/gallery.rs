@@ -8,6 +8,7 @@ use crate::contract::Contract;
 use crate::embedding::Embedding;
 use crate::error::GalleryError;
 use crate::face::{DetectedFace, FaceId, Quality};
+use crate::judgement::Judgements;
 use crate::rows::RowSet;
 
 /// Position of a face in a gallery, from 0; of two faces that are equally near a probe, the one of
@@ -181,6 +182,16 @@ pub trait Gallery: Send + Sync {
     /// that is not known.
     fn added(&self, _face: FaceId) -> Option<i64> {
         None
+    }
+
+    /// What people said of single faces and names. Faces that are not in the gallery may be among
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// [`GalleryError::Corrupt`] where a byte is not as it was written.
+    fn judgements(&self) -> Result<Judgements, GalleryError> {
+        Ok(Judgements::default())
     }
 
     /// Checks everything there is, once. Rows that [`search`](Self::search) returned, and what can

@@ -23,6 +23,7 @@ mod embedding;
 mod error;
 mod face;
 mod gallery;
+mod judgement;
 mod kernels;
 mod metric;
 mod panels;
@@ -44,6 +45,7 @@ pub use gallery::{
     Candidates, Effort, FaceView, Gallery, GalleryCounts, IdentityIndex, PhotoIndex, Row,
     SearchRequest,
 };
+pub use judgement::{Judgement, Judgements};
 pub use kernels::squared_distance;
 pub use metric::{Distance, Metric, distance};
 pub use panics::{catch_panic, is_panic_caught};

@@ -8,6 +8,7 @@ use crate::contract::Contract;
 use crate::embedding::Embedding;
 use crate::error::{BoxError, StoreError};
 use crate::face::{DetectedFace, FaceId, Quality};
+use crate::judgement::{Judgement, Judgements};
 use crate::photo::{ContentHash, FileStat};
 
 /// What became of a file.
@@ -181,6 +182,16 @@ pub trait FaceStore: Send + Sync {
     /// gave another.
     fn goes_by(&self, _label: &str) -> Result<Option<String>, StoreError> {
         Ok(None)
+    }
+
+    /// What people said of a face and a name; `None` where they said nothing.
+    fn judgement(&self, _face: FaceId, _name: &str) -> Result<Option<Judgement>, StoreError> {
+        Ok(None)
+    }
+
+    /// Everything that people said of single faces and names.
+    fn judgements(&self) -> Result<Judgements, StoreError> {
+        Ok(Judgements::default())
     }
 
     /// A number that stands for the whole content: equal contents have equal ones, and others

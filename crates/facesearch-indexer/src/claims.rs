@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use facesearch_core::{
-    Change, ContentHash, FaceStore, FileEntry, Outcome, PhotoRecord, StoreError,
+    Change, ContentHash, FaceStore, FileEntry, Judgement, Outcome, PhotoRecord, StoreError,
 };
 
 use crate::identity::{IdentityRule, Verdict};
@@ -166,7 +166,7 @@ impl Claims<'_> {
     }
 
     /// Gives the photo's most prominent face the label that its path has now, unless somebody said
-    /// whose it is.
+    /// whose it is, or that it is not of this person.
     pub(crate) fn relabel(
         &self,
         photo: &PhotoRecord,
@@ -177,7 +177,12 @@ impl Claims<'_> {
         if self.store.is_said(*id)? {
             return Ok(());
         }
-        let identity = self.verdict(&photo.path)?.settle(face.identity.as_deref());
+        let mut identity = self.verdict(&photo.path)?.settle(face.identity.as_deref());
+        if let Some(label) = &identity
+            && self.store.judgement(*id, label)? == Some(Judgement::Denied)
+        {
+            identity = None;
+        }
         if identity != face.identity {
             face.identity = identity;
             changes.push(Change::UpdateFace(face));

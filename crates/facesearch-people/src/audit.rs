@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use facesearch_core::{FaceId, Gallery, IdentityIndex, Row};
+use facesearch_core::{FaceId, Gallery, IdentityIndex, Judgements, Row};
 use serde::Serialize;
 
 use crate::cluster::{Constraints, Graph, LinkageOptions, STRICTER, Vectors, cluster};
@@ -44,7 +44,7 @@ pub struct Finding {
     /// The smallest distance between the two sets of faces, L2.
     pub distance: f32,
     /// The faces in question: one face, up to four of a name, or the smaller part of a name with
-    /// two people.
+    /// two people; of two parts, the one without confirmed faces.
     pub faces: Vec<FaceId>,
     /// The faces that are the evidence, up to four.
     pub evidence: Vec<FaceId>,
@@ -59,13 +59,17 @@ pub struct Finding {
 ///   counts as the same person.
 /// - **Output:** copies and mislabelled faces in the order of the index, then people with two
 ///   names, then names with two people.
+/// - **Judgements:** a face that was confirmed is never in question, only evidence. A face that was
+///   denied to be of a name is neither in question nor evidence for that name.
 /// - **Cost:** all pairs of faces are compared, so time grows with the square of the gallery.
 ///
 /// # Errors
 ///
-/// [`PeopleError::Option`] where `threshold` is negative or not finite.
+/// [`PeopleError::Option`] where `threshold` is negative or not finite; [`PeopleError::Gallery`]
+/// where the judgements are damaged.
 pub fn audit(gallery: &dyn Gallery, threshold: f32) -> Result<Vec<Finding>, PeopleError> {
-    let audit = Audit { gallery, threshold, graph: Graph::exact(&gallery, NEIGHBOURS) };
+    let judgements = gallery.judgements()?;
+    let audit = Audit { gallery, threshold, graph: Graph::exact(&gallery, NEIGHBOURS), judgements };
     let mut findings = Vec::new();
     for row in (0..gallery.len() as u32).map(Row) {
         let neighbours = audit.neighbours(row);
@@ -83,6 +87,7 @@ struct Audit<'a> {
     gallery: &'a dyn Gallery,
     threshold: f32,
     graph: Graph,
+    judgements: Judgements,
 }
 
 impl Audit<'_> {
@@ -95,27 +100,53 @@ impl Audit<'_> {
         near
     }
 
+    /// Whether the face is of the person whose name it has, for sure.
+    fn is_confirmed(&self, row: Row) -> bool {
+        let face = self.gallery.face(row);
+        let is_of = |name| self.judgements.is_confirmed(face.id, self.gallery.identity(name));
+        face.identity.is_some_and(is_of)
+    }
+
+    /// Whether the face is not of this person, for sure.
+    fn is_denied(&self, row: Row, name: IdentityIndex) -> bool {
+        self.judgements.is_denied(self.gallery.face(row).id, self.gallery.identity(name))
+    }
+
     fn find_copies(&self, row: Row, neighbours: &[(f32, Row)], findings: &mut Vec<Finding>) {
         let face = self.gallery.face(row);
         let limit = SAME_PICTURE * self.threshold;
         for (distance, other) in neighbours.iter().take_while(|(distance, _)| *distance < limit) {
             let copy = self.gallery.face(*other);
-            if row < *other && copy.photo != face.photo {
-                let names = [face.identity, copy.identity];
-                let rows = [vec![row], vec![*other]];
-                findings.push(self.finding(FindingKind::Copy, names, *distance, rows));
+            if row >= *other || copy.photo == face.photo {
+                continue;
             }
+            let is_denied = |row, name: Option<_>| name.is_some_and(|n| self.is_denied(row, n));
+            if is_denied(row, copy.identity) || is_denied(*other, face.identity) {
+                continue;
+            }
+            let (mut names, mut rows) = ([face.identity, copy.identity], [row, *other]);
+            // Of two pictures with two names, the one that was not confirmed is in question.
+            if face.identity != copy.identity && self.is_confirmed(row) {
+                if self.is_confirmed(*other) {
+                    continue;
+                }
+                names.reverse();
+                rows.reverse();
+            }
+            let rows = rows.map(|row| vec![row]);
+            findings.push(self.finding(FindingKind::Copy, names, *distance, rows));
         }
     }
 
     /// The nearest named neighbours agree on another name, and no neighbour within the threshold
-    /// has the face's own.
+    /// has the face's own. Names that the face was denied to have do not count.
     fn mislabelled(&self, row: Row, neighbours: &[(f32, Row)]) -> Option<Finding> {
-        let own = self.gallery.face(row).identity?;
+        let own = self.gallery.face(row).identity.filter(|_| !self.is_confirmed(row))?;
         let named: Vec<(f32, Row, IdentityIndex)> = neighbours
             .iter()
             .filter(|(distance, _)| *distance <= self.threshold)
             .filter_map(|(d, other)| Some((*d, *other, self.gallery.face(*other).identity?)))
+            .filter(|(_, _, name)| !self.is_denied(row, *name))
             .collect();
         let nearest = named.get(..AGREEING)?;
         let (distance, _, other) = nearest[0];
@@ -145,14 +176,33 @@ impl Audit<'_> {
                 .into_iter()
                 .filter(|(name, rows)| 2 * rows.len() > self.gallery.rows_of(*name).len());
             for pair in mostly_here.collect::<Vec<_>>().windows(2) {
-                let [(name, rows), (other, others)] = pair else { continue };
-                let names = [Some(*name), Some(*other)];
-                let nearest = self.nearest(rows, others);
-                let rows = [examples(rows), examples(others)];
-                findings.push(self.finding(FindingKind::TwoNames, names, nearest, rows));
+                let [one, other] = pair else { continue };
+                findings.extend(self.one_person([one, other]));
             }
         }
         Ok(findings)
+    }
+
+    /// That two names with their faces look like one person, unless the faces of both are for sure
+    /// whose they are.
+    fn one_person(&self, names: [&(IdentityIndex, Vec<Row>); 2]) -> Option<Finding> {
+        let [mut name, mut other] = names.map(|(name, _)| *name);
+        let without_denied = |rows: &[Row], name| -> Vec<Row> {
+            rows.iter().copied().filter(|row| !self.is_denied(*row, name)).collect()
+        };
+        let mut rows = without_denied(&names[0].1, other);
+        let mut others = without_denied(&names[1].1, name);
+        if rows.iter().all(|row| self.is_confirmed(*row)) {
+            (name, other) = (other, name);
+            (rows, others) = (others, rows);
+        }
+        let nearest = self.nearest(&rows, &others);
+        rows.retain(|row| !self.is_confirmed(*row));
+        if rows.is_empty() || others.is_empty() {
+            return None;
+        }
+        let rows = [examples(&rows), examples(&others)];
+        Some(self.finding(FindingKind::TwoNames, [Some(name), Some(other)], nearest, rows))
     }
 
     /// A name whose own faces fall into two clusters of several faces each.
@@ -165,13 +215,19 @@ impl Audit<'_> {
         let graph = Graph::exact(&faces, NEIGHBOURS);
         // Without the local density: the faces of one person are no sample of other people.
         let options = LinkageOptions { density_weight: 0.0, ..LinkageOptions::new(self.threshold) };
-        let clusters = cluster(&faces, &graph, &Constraints::default(), &options)?;
+        // What was confirmed is one person, and the rest is measured by it.
+        let confirmed: Vec<usize> =
+            (0..rows.len()).filter(|place| self.is_confirmed(rows[*place])).collect();
+        let same = confirmed.windows(2).map(|pair| (pair[0], pair[1])).collect();
+        let known = Constraints { same, ..Constraints::default() };
+        let clusters = cluster(&faces, &graph, &known, &options)?;
         let mut groups: Vec<Vec<Row>> = vec![Vec::new(); clusters.groups];
         for (row, group) in rows.iter().zip(&clusters.group) {
             groups[*group as usize].push(*row);
         }
         groups.retain(|group| group.len() >= 2);
-        groups.sort_by_key(|group| Reverse(group.len()));
+        let is_known = |group: &[Row]| group.iter().any(|row| self.is_confirmed(*row));
+        groups.sort_by_key(|group| Reverse((is_known(group), group.len())));
         let [largest, second, ..] = &groups[..] else { return Ok(None) };
         let nearest = self.nearest(largest, second);
         let rows = [second.clone(), examples(largest)];
@@ -220,6 +276,8 @@ impl Vectors for FacesOf<'_> {
 
 #[cfg(test)]
 mod tests {
+    use facesearch_core::Judgement;
+
     use super::*;
     use crate::testing::{Face, Memory};
 
@@ -237,6 +295,15 @@ mod tests {
 
     fn found(faces: Vec<Face>) -> Vec<Finding> {
         audit(&Memory::new(faces), 0.6).unwrap()
+    }
+
+    /// What is found once these faces were judged.
+    fn found_after(faces: Vec<Face>, judged: &[(u64, &str, Judgement)]) -> Vec<Finding> {
+        let mut gallery = Memory::new(faces);
+        for (face, name, judgement) in judged {
+            gallery.judgements.set(FaceId(*face), name, Some(*judgement));
+        }
+        audit(&gallery, 0.6).unwrap()
     }
 
     fn kinds(findings: &[Finding]) -> Vec<FindingKind> {
@@ -272,6 +339,54 @@ mod tests {
         assert_eq!(names(0), (Some("Anna"), Some("alias")));
         assert_eq!(names(1), (Some("Emma"), None));
         assert_eq!((findings[1].faces.len(), findings[1].evidence.len()), (6, 4));
+    }
+
+    #[test]
+    fn judged_faces_are_not_in_question() {
+        let mut faces = clean();
+        faces[0].name = Some("Berta");
+        // Either is enough: it is Berta, or it is not Anna.
+        assert_eq!(found_after(faces.clone(), &[(0, "Berta", Judgement::Confirmed)]), []);
+        assert_eq!(found_after(faces.clone(), &[(0, "Anna", Judgement::Denied)]), []);
+        let other = found_after(faces, &[(0, "Carla", Judgement::Denied)]);
+        assert_eq!(kinds(&other), [FindingKind::Mislabelled]);
+
+        let mut faces = clean();
+        faces[0..3].iter_mut().for_each(|face| face.name = Some("alias"));
+        faces[30..36].iter_mut().for_each(|face| face.name = Some("Emma"));
+        let all = |range: std::ops::Range<u64>, name, judgement| {
+            range.map(move |face| (face, name, judgement))
+        };
+        // The alias is not Anna. Of the two who are called Emma, one of the later ones is.
+        let mut judged: Vec<_> = all(0..3, "Anna", Judgement::Denied).collect();
+        judged.push((31, "Emma", Judgement::Confirmed));
+        let findings = found_after(faces.clone(), &judged);
+        assert_eq!(kinds(&findings), [FindingKind::TwoPeople]);
+        assert_eq!(findings[0].faces[0], FaceId(24));
+        // What is confirmed is evidence, and once both sides are, nothing is in question.
+        let mut judged: Vec<_> = all(3..6, "Anna", Judgement::Confirmed).collect();
+        judged.push((24, "Emma", Judgement::Confirmed));
+        let findings = found_after(faces.clone(), &judged);
+        assert_eq!(kinds(&findings), [FindingKind::TwoNames, FindingKind::TwoPeople]);
+        assert_eq!(findings[0].identity.as_deref(), Some("alias"));
+        judged.extend(all(0..3, "alias", Judgement::Confirmed));
+        judged.extend(all(24..36, "Emma", Judgement::Confirmed));
+        assert_eq!(found_after(faces, &judged), []);
+    }
+
+    #[test]
+    fn copies_of_a_denied_face_are_no_finding_and_of_two_names_the_confirmed_is_evidence() {
+        let mut faces = clean();
+        faces[1].vector = faces[0].vector.clone();
+        faces[1].name = None;
+        assert_eq!(found_after(faces.clone(), &[(1, "Anna", Judgement::Denied)]), []);
+        let mut judged = vec![(0, "Anna", Judgement::Confirmed)];
+        let of = |finding: &Finding| (finding.faces.clone(), finding.evidence.clone());
+        let findings = found_after(faces.clone(), &judged);
+        assert_eq!(of(&findings[0]), (vec![FaceId(1)], vec![FaceId(0)]));
+        judged[0].1 = "Berta";
+        let findings = found_after(faces, &judged);
+        assert_eq!(of(&findings[0]), (vec![FaceId(0)], vec![FaceId(1)]));
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use facesearch_core::{
     BoundingBox, Candidates, Contract, DetectedFace, Embedding, FaceId, FaceView, Gallery,
-    GalleryError, IdentityIndex, Landmarks, Metric, PhotoIndex, Row, SearchRequest, distance,
+    GalleryError, IdentityIndex, Judgements, Landmarks, Metric, PhotoIndex, Row, SearchRequest,
+    distance,
 };
 
 /// A face of the gallery. Its id is its row.
@@ -22,6 +23,7 @@ pub(crate) struct Memory {
     names: Vec<&'static str>,
     /// Whether every search fails.
     pub(crate) is_damaged: bool,
+    pub(crate) judgements: Judgements,
 }
 
 impl Memory {
@@ -40,7 +42,7 @@ impl Memory {
             preprocessing: "none".into(),
             precision: "f32".into(),
         };
-        Self { contract, faces, names, is_damaged: false }
+        Self { contract, faces, names, is_damaged: false, judgements: Judgements::default() }
     }
 }
 
@@ -67,6 +69,10 @@ impl Gallery for Memory {
 
     fn fingerprint(&self) -> u64 {
         1
+    }
+
+    fn judgements(&self) -> Result<Judgements, GalleryError> {
+        Ok(self.judgements.clone())
     }
 
     fn verify(&self) -> Result<(), GalleryError> {

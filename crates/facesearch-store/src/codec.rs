@@ -93,13 +93,17 @@ pub(crate) fn encode_long<T: Encode>(record: &T) -> Result<Vec<u8>, CodecError> 
 
 /// The record in bytes that were put together of parts which matched their checksums.
 pub(crate) fn decode_long<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
-    let wrong = |reason: String| CodecError::Decode { reason };
-    let (record, used) =
-        bincode::decode_from_slice(bytes, long()).map_err(|error| wrong(error.to_string()))?;
-    if used != bytes.len() {
-        return Err(wrong("it has bytes to spare".into()));
+    match decode_first(bytes)? {
+        (record, []) => Ok(record),
+        _ => Err(CodecError::Decode { reason: "it has bytes to spare".into() }),
     }
-    Ok(record)
+}
+
+/// The record that such bytes begin with, and the bytes behind it.
+pub(crate) fn decode_first<T: Decode<()>>(bytes: &[u8]) -> Result<(T, &[u8]), CodecError> {
+    let (record, used) = bincode::decode_from_slice(bytes, long())
+        .map_err(|error| CodecError::Decode { reason: error.to_string() })?;
+    Ok((record, &bytes[used..]))
 }
 
 fn long() -> Configuration<LittleEndian, Varint, Limit<LONG>> {

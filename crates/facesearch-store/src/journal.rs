@@ -6,11 +6,17 @@
 //! then byte by byte what they were. An undoing is an entry too. The journal only grows, but for
 //! what concerns people who are removed: their names are taken out of all entries, which keep their
 //! numbers.
+//!
+//! What was said of a single face and a name, yes or no, is remembered besides
+//! ([`Judgement`]). A face that was confirmed has the name; one that was denied has it not, and
+//! does not get it, whatever is said of names later. Judgements follow a name that is renamed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bincode::{Decode, Encode};
-use facesearch_core::{FaceId, StoreError};
+use facesearch_core::{FaceId, Judgement, StoreError};
+
+use crate::codec::{self, CodecError};
 
 /// What a face goes by, and who says so.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,6 +49,26 @@ pub struct NamedLabel {
     pub after: Option<String>,
 }
 
+/// What was said of a face and a name, before and after an entry of the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JudgedFace {
+    /// The face.
+    pub face: FaceId,
+    /// The name.
+    pub name: String,
+    /// What had been said; `None` for nothing.
+    pub before: Option<Judgement>,
+    /// What holds since.
+    pub after: Option<Judgement>,
+}
+
+impl JudgedFace {
+    /// Whether the face was of this person for sure, before or since.
+    fn went_by(&self) -> bool {
+        [self.before, self.after].contains(&Some(Judgement::Confirmed))
+    }
+}
+
 /// One thing that was said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalEntry {
@@ -56,22 +82,52 @@ pub struct JournalEntry {
     pub faces: Vec<NamedFace>,
     /// Labels that were renamed.
     pub labels: Vec<NamedLabel>,
+    /// Faces that were confirmed or denied, or were no longer so; ids ascending, then names.
+    pub judged: Vec<JudgedFace>,
 }
 
 impl JournalEntry {
-    /// Whether it changed nothing, or what it changed was forgotten.
-    fn is_empty(&self) -> bool {
-        self.faces.is_empty() && self.labels.is_empty()
+    /// How many faces it named or judged.
+    pub fn face_count(&self) -> usize {
+        let named = self.faces.iter().map(|named| named.face);
+        let faces: BTreeSet<FaceId> =
+            named.chain(self.judged.iter().map(|judged| judged.face)).collect();
+        faces.len()
     }
 
-    /// Every name in its faces and labels.
+    /// Whether it changed nothing, or what it changed was forgotten.
+    fn is_empty(&self) -> bool {
+        self.faces.is_empty() && self.labels.is_empty() && self.judged.is_empty()
+    }
+
+    /// Every name in its faces, labels and judgements.
     fn names(&self) -> impl Iterator<Item = &String> {
         let faces = self.faces.iter().flat_map(|named| [&named.before, &named.after]);
         let faces = faces.filter_map(|naming| naming.identity.as_ref());
         let labels = self.labels.iter().flat_map(|named| {
             [Some(&named.label), named.before.as_ref(), named.after.as_ref()].into_iter().flatten()
         });
-        faces.chain(labels)
+        faces.chain(labels).chain(self.judged.iter().map(|judged| &judged.name))
+    }
+
+    /// The entry as it is written. What was judged follows the rest, where there is any.
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, CodecError> {
+        let mut bytes = codec::encode_long(&EntryOnDisk::from(self))?;
+        if !self.judged.is_empty() {
+            bytes.extend(codec::encode_long(&JudgedOnDisk::from(&self.judged[..]))?);
+        }
+        Ok(bytes)
+    }
+
+    /// The entry that was written as `bytes`; `None` where it speaks of labels that it does not
+    /// have.
+    pub(crate) fn from_bytes(number: u64, bytes: &[u8]) -> Result<Option<Self>, CodecError> {
+        let (entry, rest) = codec::decode_first::<EntryOnDisk>(bytes)?;
+        let judged = match rest {
+            [] => Vec::new(),
+            rest => codec::decode_long::<JudgedOnDisk>(rest)?.into(),
+        };
+        Ok(entry.into_entry(number).map(|entry| Self { judged, ..entry }))
     }
 }
 
@@ -92,6 +148,12 @@ pub(crate) fn forget(
             gone.insert(*face);
         }
     }
+    for judged in journal.iter().flat_map(|entry| &entry.judged) {
+        let JudgedFace { face, name, .. } = judged;
+        if judged.went_by() && names.contains(name) && !gone.contains(face) && is_gone(*face)? {
+            gone.insert(*face);
+        }
+    }
     let before = journal.clone();
     let mut words = names.clone();
     for entry in &mut journal {
@@ -103,6 +165,13 @@ pub(crate) fn forget(
         });
         entry.labels.retain(|NamedLabel { label, before, after }| {
             !before.iter().chain(after).chain([label]).any(|name| names.contains(name))
+        });
+    }
+    for entry in &mut journal {
+        entry.judged.retain(|judged| {
+            let is_gone = gone.contains(&judged.face);
+            words.extend((is_gone && judged.went_by()).then(|| judged.name.clone()));
+            !is_gone && !names.contains(&judged.name)
         });
     }
     // A name of faces that are gone may be somebody else's, too.
@@ -125,8 +194,11 @@ pub struct Statement {
     /// Faces with their labels from now on; `None` for nobody.
     pub faces: Vec<(FaceId, Option<String>)>,
     /// Labels that names of files give, with what they stand for from now on; `None` for
-    /// themselves.
+    /// themselves. Judgements of a label go along with it.
     pub labels: Vec<(String, Option<String>)>,
+    /// Faces and names with what holds of them from now on. A face that is confirmed gets the
+    /// name, one that is denied loses it.
+    pub judged: Vec<(FaceId, String, Judgement)>,
 }
 
 /// Why an entry cannot be taken back.
@@ -146,6 +218,16 @@ pub enum JournalError {
     LabelOvertaken { number: u64, label: String },
     #[error("entry {number} was of people who were removed; there is nothing to take back")]
     Forgotten { number: u64 },
+    #[error(
+        "face {face} was denied to be `{name}`; `facesearch identity confirm {face} NAME` says \
+         otherwise"
+    )]
+    Denied { face: FaceId, name: String },
+    #[error(
+        "face {face} was confirmed as one person and denied to be the other, who would both be \
+         `{name}`; take one of the two back first"
+    )]
+    Contradiction { face: FaceId, name: String },
     #[error("there is no face {face} in this index")]
     NoFace { face: FaceId },
     #[error(transparent)]
@@ -184,7 +266,7 @@ pub(crate) fn to_undo(
 
 /// An entry as it is written: labels once, in a table.
 #[derive(Encode, Decode)]
-pub(crate) struct EntryOnDisk {
+struct EntryOnDisk {
     what: String,
     undoes: Option<u64>,
     table: Vec<String>,
@@ -223,7 +305,7 @@ impl From<&JournalEntry> for EntryOnDisk {
 
 impl EntryOnDisk {
     /// The entry; `None` where it speaks of labels that its table does not have.
-    pub(crate) fn into_entry(self, number: u64) -> Option<JournalEntry> {
+    fn into_entry(self, number: u64) -> Option<JournalEntry> {
         let at = |place: u32| self.table.get(place as usize).cloned();
         let maybe = |place: Option<u32>| match place {
             None => Some(None),
@@ -242,6 +324,88 @@ impl EntryOnDisk {
             undoes: self.undoes,
             faces: self.faces.iter().map(face).collect::<Option<_>>()?,
             labels: self.labels.iter().map(label).collect::<Option<_>>()?,
+            judged: Vec::new(),
         })
+    }
+}
+
+/// What an entry judged, as it is written behind the rest: faces and names with what was said
+/// before and what holds since; `true` for confirmed, `false` for denied.
+#[derive(Encode, Decode)]
+struct JudgedOnDisk(Vec<(u64, String, Option<bool>, Option<bool>)>);
+
+impl From<&[JudgedFace]> for JudgedOnDisk {
+    fn from(judged: &[JudgedFace]) -> Self {
+        let one = |JudgedFace { face, name, before, after }: &JudgedFace| {
+            (face.0, name.clone(), before.map(is_confirmed), after.map(is_confirmed))
+        };
+        Self(judged.iter().map(one).collect())
+    }
+}
+
+impl From<JudgedOnDisk> for Vec<JudgedFace> {
+    fn from(JudgedOnDisk(judged): JudgedOnDisk) -> Self {
+        let one = |(face, name, before, after): (u64, String, Option<bool>, Option<bool>)| {
+            let (before, after) = (before.map(judgement), after.map(judgement));
+            JudgedFace { face: FaceId(face), name, before, after }
+        };
+        judged.into_iter().map(one).collect()
+    }
+}
+
+/// A judgement as it is written.
+pub(crate) fn is_confirmed(judgement: Judgement) -> bool {
+    judgement == Judgement::Confirmed
+}
+
+/// What [`is_confirmed`] was given.
+pub(crate) fn judgement(is_confirmed: bool) -> Judgement {
+    if is_confirmed { Judgement::Confirmed } else { Judgement::Denied }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_without_judgements_is_written_as_before_there_were_any() {
+        let entry = JournalEntry {
+            number: 4,
+            what: "a".into(),
+            undoes: None,
+            faces: vec![NamedFace {
+                face: FaceId(1),
+                before: Naming::default(),
+                after: Naming { identity: Some("x".into()), said: true },
+            }],
+            labels: Vec::new(),
+            judged: Vec::new(),
+        };
+        // The words, no number, a table of one label, one face, no labels.
+        let bytes = [1, b'a', 0, 1, 1, b'x', 1, 1, 0, 0, 1, 0, 1, 0];
+        assert_eq!(entry.to_bytes().unwrap(), bytes);
+        assert_eq!(JournalEntry::from_bytes(4, &bytes).unwrap(), Some(entry));
+    }
+
+    #[test]
+    fn judgements_come_back_behind_the_rest() {
+        let judged =
+            |before, after| JudgedFace { face: FaceId(7), name: "Zo\u{eb}".into(), before, after };
+        let entry = JournalEntry {
+            number: 1,
+            what: "w".into(),
+            undoes: Some(3),
+            faces: Vec::new(),
+            labels: Vec::new(),
+            judged: vec![
+                judged(None, Some(Judgement::Confirmed)),
+                judged(Some(Judgement::Confirmed), Some(Judgement::Denied)),
+                judged(Some(Judgement::Denied), None),
+            ],
+        };
+        let mut bytes = entry.to_bytes().unwrap();
+        assert_eq!(JournalEntry::from_bytes(1, &bytes).unwrap(), Some(entry));
+        bytes.push(0);
+        assert!(JournalEntry::from_bytes(1, &bytes).is_err(), "nothing follows");
     }
 }

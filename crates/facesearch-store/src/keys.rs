@@ -13,6 +13,7 @@
 //! | `v` id part | up to 512 numbers of a face's embedding |
 //! | `s` id | nothing: that somebody said whose face this is |
 //! | `a` label | the label that this one, as names of files give it, stands for |
+//! | `y` id name | whether somebody confirmed (1) or denied (0) that this face is of this person |
 //! | `j` number part | up to 4096 bytes of an entry of the journal |
 //!
 //! Numbers are big-endian, so that keys sort as what they stand for; paths are the bytes of
@@ -29,6 +30,7 @@ pub(crate) const STATE: &[u8] = b"mstate";
 pub(crate) const SALT: &[u8] = b"msalt";
 pub(crate) const LABELS: &[u8] = b"a";
 pub(crate) const FACES: &[u8] = b"r";
+pub(crate) const JUDGEMENTS: &[u8] = b"y";
 
 pub(crate) const JOURNAL: &[u8] = b"j";
 
@@ -86,6 +88,23 @@ pub(crate) fn id_of(key: &[u8]) -> Option<FaceId> {
 /// That somebody said whose face this is.
 pub(crate) fn said(id: FaceId) -> Vec<u8> {
     [b"s", &id.0.to_be_bytes()[..]].concat()
+}
+
+/// What somebody said of a face and a name.
+pub(crate) fn judgement(id: FaceId, name: &str) -> Vec<u8> {
+    [&judgements_of(id)[..], name.as_bytes()].concat()
+}
+
+/// What the keys of all judgements of a face begin with.
+pub(crate) fn judgements_of(id: FaceId) -> Vec<u8> {
+    [JUDGEMENTS, &id.0.to_be_bytes()].concat()
+}
+
+/// The face and the name of a key made by [`judgement`]; `None` where it is too short, or the name
+/// is no text.
+pub(crate) fn parts_of_judgement(key: &[u8]) -> Option<(FaceId, &str)> {
+    let (id, name) = key[1..].split_first_chunk()?;
+    Some((FaceId(u64::from_be_bytes(*id)), std::str::from_utf8(name).ok()?))
 }
 
 /// What a label that names of files give stands for.

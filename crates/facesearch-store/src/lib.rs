@@ -44,6 +44,8 @@ mod path_bytes;
 mod record;
 mod sled_store;
 
-pub use journal::{JournalEntry, JournalError, NamedFace, NamedLabel, Naming, Statement};
+pub use journal::{
+    JournalEntry, JournalError, JudgedFace, NamedFace, NamedLabel, Naming, Statement,
+};
 pub use memory::MemoryStore;
 pub use sled_store::{SledStore, StoreOptions};

@@ -16,6 +16,7 @@ mod commit;
 mod files;
 mod guard;
 mod journal;
+mod judgements;
 mod repair;
 mod rewrite;
 #[cfg(test)]
@@ -31,14 +32,15 @@ use std::sync::{Mutex, MutexGuard};
 
 use bincode::Decode;
 use facesearch_core::{
-    BoxError, Change, ContentHash, Contract, FaceId, FaceRecord, FaceStore, FileEntry, PhotoRecord,
-    StoreError,
+    BoxError, Change, ContentHash, Contract, FaceId, FaceRecord, FaceStore, FileEntry, Judgement,
+    Judgements, PhotoRecord, StoreError,
 };
 
-use self::files::{has_log, lock, open_database, sync_database, write_first_records};
+use self::files::{has_log, lock, open_database, report, sync_database, write_first_records};
 use self::guard::guarded;
 use crate::checkpoint::{self, Checkpoint};
 use crate::codec::{self, CodecError};
+use crate::journal::judgement;
 use crate::keys;
 use crate::path_bytes;
 use crate::record::{ContractOnDisk, FaceOnDisk, FileOnDisk, PhotoOnDisk, State};
@@ -414,6 +416,14 @@ impl FaceStore for SledStore {
         self.stands_for(label)
     }
 
+    fn judgement(&self, face: FaceId, name: &str) -> Result<Option<Judgement>, StoreError> {
+        Ok(self.read(&keys::judgement(face, name))?.map(judgement))
+    }
+
+    fn judgements(&self) -> Result<Judgements, StoreError> {
+        self.all_judgements()
+    }
+
     fn fingerprint(&self) -> Result<Option<u64>, StoreError> {
         Ok(Some(self.progress().state.digest))
     }
@@ -458,26 +468,6 @@ fn first_records(dir: &Path, db: &sled::Db) -> Result<Option<(Contract, State)>,
         }
         (None, None) if guarded(dir, || db.iter().next().transpose())?.is_none() => Ok(None),
         _ => Err(corrupt(&"its first records are missing")),
-    }
-}
-
-/// Says what had to be done about the checkpoint, and what is not known since.
-fn report(dir: &Path, found: Checkpoint, state: State) {
-    let store = dir.display();
-    match found {
-        Checkpoint::Whole(_) => {}
-        // There was no flush yet: the process died while it made the store.
-        Checkpoint::Missing if state.commits == 0 => {}
-        Checkpoint::Half(_) => tracing::warn!(
-            %store,
-            "one of two copies in `checkpoint` was damaged; the file has been written again"
-        ),
-        Checkpoint::Missing | Checkpoint::Unreadable => tracing::warn!(
-            %store,
-            "`checkpoint` could not be read and has been written again: the {} commits that are \
-             there are whole; whether there were later ones cannot be told",
-            state.commits
-        ),
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use facesearch_core::{
     BoundingBox, Change, ContentHash, Contract, DetectedFace, Embedding, FaceId, FaceRecord,
-    FaceStore, Landmarks, Metric,
+    FaceStore, Judgement, Landmarks, Metric,
 };
 use facesearch_store::{JournalError, SledStore, Statement};
 
@@ -83,6 +83,7 @@ fn say(store: &SledStore, faces: &[u64], to: Option<&str>, labels: Labels<'_>) -
         what: format!("{faces:?} to {to:?}"),
         faces: faces.iter().map(|id| (FaceId(*id), to.map(str::to_owned))).collect(),
         labels: labels.iter().map(|(l, to)| ((*l).into(), to.map(str::to_owned))).collect(),
+        judged: Vec::new(),
     };
     store.say(&statement).unwrap().unwrap()
 }
@@ -143,10 +144,128 @@ fn what_was_overtaken_is_not_taken_back() {
     assert_eq!(store.undo(None).unwrap(), first);
     assert_eq!(store.face(FaceId(1)).unwrap(), None);
     assert_eq!(store.face(FaceId(2)).unwrap().unwrap().identity.as_deref(), Some("person 2"));
-    let nobody = Statement { what: "x".into(), faces: vec![(FaceId(1), None)], labels: vec![] };
+    let nobody =
+        Statement { what: "x".into(), faces: vec![(FaceId(1), None)], ..Statement::default() };
     assert!(matches!(store.say(&nobody), Err(JournalError::NoFace { face: FaceId(1) })));
     let same = Statement::default();
     assert_eq!(store.say(&same).unwrap(), None);
+}
+
+fn judge(store: &SledStore, face: u64, name: &str, judgement: Judgement) -> u64 {
+    let judged = vec![(FaceId(face), name.to_owned(), judgement)];
+    let what = format!("{judgement:?} {face} `{name}`");
+    store.say(&Statement { what, judged, ..Statement::default() }).unwrap().unwrap()
+}
+
+fn identity(store: &SledStore, face: u64) -> Option<String> {
+    store.face(FaceId(face)).unwrap().unwrap().identity
+}
+
+#[test]
+fn judgements_follow_names_and_are_taken_back_to_the_byte() {
+    use Judgement::{Confirmed, Denied};
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let mut states = vec![records(filled(dir), dir)];
+    let mut step = |act: &dyn Fn(&SledStore)| {
+        let store = open(dir);
+        act(&store);
+        states.push(records(store, dir));
+    };
+    step(&|store| {
+        judge(store, 101, "person 1", Denied);
+        assert_eq!(identity(store, 101), None);
+        assert!(store.is_said(FaceId(101)).unwrap(), "no name of a file brings it back");
+    });
+    step(&|store| {
+        judge(store, 2, "person 1", Denied);
+        assert_eq!(identity(store, 2).as_deref(), Some("person 2"));
+        assert!(!store.is_said(FaceId(2)).unwrap(), "whose it is was not said");
+        let faces = vec![(FaceId(2), Some("person 1".to_owned()))];
+        let refused = store.say(&Statement { faces, ..Statement::default() });
+        assert!(
+            matches!(refused, Err(JournalError::Denied { face: FaceId(2), .. })),
+            "{refused:?}"
+        );
+    });
+    step(&|store| {
+        judge(store, 3, "person 1", Confirmed);
+        assert_eq!(identity(store, 3).as_deref(), Some("person 1"));
+    });
+    step(&|store| {
+        // Person 1 is person 2, too: then face 2 is not, and face 3 is.
+        say(store, &[1, 3], Some("person 2"), &[("person 1", Some("person 2"))]);
+        let judged = store.judgements().unwrap();
+        let want = [(2, Denied), (3, Confirmed), (101, Denied)];
+        let all: Vec<_> = judged.iter().map(|(face, name, said)| (face.0, name, said)).collect();
+        assert_eq!(all, want.map(|(face, said)| (face, "person 2", said)));
+        assert_eq!([identity(store, 2), identity(store, 101)], [None, None]);
+    });
+    step(&|store| {
+        // Another name ends a confirmation.
+        say(store, &[3], Some("Anna"), &[]);
+        assert_eq!(store.judgement(FaceId(3), "person 2").unwrap(), None);
+    });
+    for want in states.iter().rev().skip(1) {
+        let store = open(dir);
+        store.undo(None).unwrap();
+        assert!(records(store, dir) == *want);
+    }
+    let journal = open(dir).journal().unwrap();
+    assert_eq!(journal.iter().map(|entry| entry.face_count()).collect::<Vec<_>>()[..2], [1, 1]);
+}
+
+#[test]
+fn what_judgements_contradict_is_not_said_and_not_taken_back() {
+    use Judgement::{Confirmed, Denied};
+    let dir = tempfile::tempdir().unwrap();
+    let store = filled(dir.path());
+    let first = say(&store, &[2], Some("Anna"), &[]);
+    judge(&store, 2, "person 2", Denied);
+    // It would get the name back that was denied since.
+    let refused = store.undo(Some(first));
+    assert!(matches!(refused, Err(JournalError::Overtaken { face: FaceId(2), .. })), "{refused:?}");
+    judge(&store, 2, "Anna", Confirmed);
+    let both = Statement {
+        labels: vec![("person 2".to_owned(), Some("Anna".to_owned()))],
+        ..Statement::default()
+    };
+    let refused = store.say(&both);
+    assert!(matches!(refused, Err(JournalError::Contradiction { .. })), "{refused:?}");
+    // What was said last counts.
+    judge(&store, 2, "Anna", Denied);
+    assert_eq!(identity(&store, 2), None);
+    judge(&store, 2, "Anna", Confirmed);
+    assert_eq!(identity(&store, 2).as_deref(), Some("Anna"));
+    let again = vec![(FaceId(2), "Anna".to_owned(), Confirmed)];
+    let again = Statement { judged: again, ..Statement::default() };
+    assert_eq!(store.say(&again).unwrap(), None);
+    let nobody = vec![(FaceId(FACES), "Anna".to_owned(), Denied)];
+    let nobody = Statement { judged: nobody, ..Statement::default() };
+    assert!(matches!(store.say(&nobody), Err(JournalError::NoFace { .. })));
+}
+
+#[test]
+fn judgements_go_with_their_face_and_with_a_person_who_is_removed() {
+    use Judgement::{Confirmed, Denied};
+    let dir = tempfile::tempdir().unwrap();
+    let store = filled(dir.path());
+    judge(&store, 1, "Anna", Confirmed);
+    judge(&store, 2, "Anna", Denied);
+    judge(&store, 2, "Berta", Denied);
+    store.commit(&[Change::RemoveFace(FaceId(1))]).unwrap();
+    assert_eq!(store.judgements().unwrap().len(), 2);
+    let names = std::collections::BTreeSet::from(["Anna".to_owned()]);
+    assert!(store.forget_names(&names).unwrap());
+    assert!(!store.forget_names(&names).unwrap(), "once is enough");
+    let judged = store.judgements().unwrap();
+    let all: Vec<_> = judged.iter().map(|(face, name, _)| (face.0, name)).collect();
+    assert_eq!(all, [(2, "Berta")]);
+    let said = format!("{:?}", store.journal().unwrap());
+    assert!(!said.contains("Anna") && !said.contains("FaceId(1)"), "{said}");
+    assert!(matches!(store.undo(Some(2)), Err(JournalError::Forgotten { .. })));
+    store.undo(None).unwrap();
+    assert!(store.judgements().unwrap().is_empty());
 }
 
 /// The words of each entry of the journal.
@@ -163,6 +282,7 @@ fn a_person_who_is_removed_is_in_no_entry_and_the_others_can_still_be_taken_back
             what: what.into(),
             faces: faces.iter().map(|id| (FaceId(*id), Some(to.to_owned()))).collect(),
             labels: labels.iter().map(|(l, to)| ((*l).into(), to.map(str::to_owned))).collect(),
+            judged: Vec::new(),
         };
         store.say(&statement).unwrap().unwrap()
     };

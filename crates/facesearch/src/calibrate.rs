@@ -7,7 +7,7 @@ use facesearch_people::calibrate::{
     ErrorRates, FitOptions, FittedCalibration, Reliability, fit, labelled_pairs, people_in,
 };
 use facesearch_people::cluster::{
-    ClusterOptions, ClusterThreshold, Clusters, Group, cluster_gallery, name_groups,
+    ClusterOptions, ClusterThreshold, Clusters, Group, Member, cluster_gallery, name_groups,
 };
 use facesearch_people::pairs::Trial;
 use facesearch_people::{Faces, Finding, PeopleError, audit};
@@ -125,7 +125,7 @@ impl Reader {
 
     /// Clusters of faces that are one person. `fixed` is how near two clusters must be on average;
     /// without it, that follows from the faces and the model's threshold. `use_names` holds
-    /// together and keeps apart what has a name.
+    /// together and keeps apart what has a name, and keeps denied faces out of a name's cluster.
     ///
     /// # Errors
     ///
@@ -155,22 +155,28 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// [`Error::Gallery`] where nothing is published.
+    /// [`Error::Gallery`] where nothing is published, [`Error::People`] where what was said of
+    /// single faces is damaged.
     pub fn groups(&self, clusters: &Clusters, min_size: usize) -> Result<Vec<Group>> {
-        Ok(name_groups(&*self.published()?, clusters, min_size))
+        Ok(name_groups(&*self.published()?, clusters, min_size)?)
     }
 }
 
 impl Engine {
-    /// Names every face that has no name as its group is called; `None` where all have one.
+    /// Names every face that has no name as its group is called, unless it was denied to have that
+    /// name; `None` where all have one.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] where the store cannot be written.
+    /// [`Error::Gallery`] where nothing is published; [`Error::Store`] where the store cannot be
+    /// written.
     pub fn name_groups(&mut self, groups: &[Group]) -> Result<Option<Said>> {
+        let judgements = self.reader().gallery()?.judgements()?;
         let mut faces = Vec::new();
         for group in groups {
-            let unnamed = group.faces.iter().filter(|face| !face.named);
+            let is_open =
+                |face: &&Member| !face.named && !judgements.is_denied(face.face, &group.name);
+            let unnamed = group.faces.iter().filter(is_open);
             faces.extend(unnamed.map(|face| (face.face, Some(group.name.clone()))));
         }
         if faces.is_empty() {
@@ -178,6 +184,6 @@ impl Engine {
         }
         let people = if groups.len() == 1 { "person" } else { "people" };
         let what = format!("cluster into {} {people}", groups.len());
-        self.state(&Statement { what, faces, labels: Vec::new() })
+        self.state(&Statement { what, faces, ..Statement::default() })
     }
 }

@@ -81,8 +81,8 @@ impl Engine {
     /// # Errors
     ///
     /// [`Error::Vision`] where the photo cannot be read or decoded, [`Error::Input`] where it has
-    /// no face or the embedding does not fit the index; [`Error::Store`] where the store cannot be
-    /// written.
+    /// no face or the embedding does not fit the index; [`Error::Journal`] where the face was
+    /// denied to have this name; [`Error::Store`] where the store cannot be written.
     pub fn add(&mut self, enrolment: Enrolment) -> Result<Added> {
         Ok(self.add_all([enrolment])?.remove(0))
     }
@@ -228,6 +228,6 @@ fn embedding(
 fn claim(store: &SledStore, face: FaceId, identity: String) -> Result<()> {
     let what = format!("enrol as `{identity}`");
     let faces = vec![(face, Some(identity))];
-    store.say(&Statement { what, faces, labels: Vec::new() })?;
+    store.say(&Statement { what, faces, ..Statement::default() })?;
     Ok(())
 }

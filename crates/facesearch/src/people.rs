@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use facesearch_ann::SnapshotPublisher;
 use facesearch_core::{
-    BoundingBox, Distance, FaceId, FaceStore, Gallery, IdentityIndex, Publisher, Row, display_path,
+    BoundingBox, Distance, FaceId, FaceStore, Gallery, IdentityIndex, Judgement, Judgements,
+    Publisher, Row, display_path,
 };
 use facesearch_store::{JournalEntry, JournalError, SledStore, Statement};
 use serde::Serialize;
@@ -36,6 +37,8 @@ pub struct PersonFace {
     pub bbox: BoundingBox,
     /// Distance to the nearest other face of the same person; `None` where there is none.
     pub nearest_own: Option<Distance>,
+    /// What was said of this face and this person; `None` where nothing was.
+    pub judgement: Option<Judgement>,
     /// The photo's path as it is.
     #[serde(skip)]
     pub path: PathBuf,
@@ -50,14 +53,15 @@ pub struct Said {
     pub what: String,
     /// The entry that it took back.
     pub undoes: Option<u64>,
-    /// How many faces it is about.
+    /// How many faces it names, confirms or denies.
     pub faces: usize,
 }
 
 impl From<JournalEntry> for Said {
     fn from(entry: JournalEntry) -> Self {
-        let JournalEntry { number, what, undoes, faces, .. } = entry;
-        Self { entry: number, what, undoes, faces: faces.len() }
+        let faces = entry.face_count();
+        let JournalEntry { number, what, undoes, .. } = entry;
+        Self { entry: number, what, undoes, faces }
     }
 }
 
@@ -94,6 +98,21 @@ pub enum PeopleChange {
         /// Whose they are.
         to: String,
     },
+    /// A face is of a person for sure: it gets the name, and no audit doubts it.
+    Confirm {
+        /// The face.
+        face: FaceId,
+        /// Whose it is.
+        name: String,
+    },
+    /// A face is not of a person: it loses the name, and neither a cluster nor a merge nor the name
+    /// of a folder gives it back.
+    Deny {
+        /// The face.
+        face: FaceId,
+        /// Whose it is not.
+        name: String,
+    },
     /// A name is forgotten; its faces stay and are nobody's.
     Forget {
         /// The name.
@@ -120,7 +139,7 @@ impl Reader {
         Ok(people)
     }
 
-    /// The faces of a person.
+    /// The faces of a person. There may be none of a name that was only denied.
     ///
     /// # Errors
     ///
@@ -129,23 +148,31 @@ impl Reader {
     pub fn faces_of(&self, name: &str) -> Result<Vec<PersonFace>> {
         let gallery = self.gallery()?;
         gallery.verify()?;
-        let rows = gallery.rows_of(known(name, &*gallery)?);
-        let face = |row: &Row| {
-            let view = gallery.face(*row);
-            let others = rows.iter().filter(|other| *other != row);
-            let apart = |other: &Row| {
-                facesearch_core::distance(gallery.vector(*row), gallery.vector(*other))
-            };
-            let path = gallery.photo_path(view.photo);
-            PersonFace {
-                face: view.id.0,
-                photo: path.to_string_lossy().into_owned(),
-                bbox: view.face.bbox,
-                nearest_own: others.map(apart).min(),
-                path,
-            }
+        let judgements = gallery.judgements()?;
+        let rows = match known(name, &*gallery) {
+            Err(_) if judgements.has_name(name) => Vec::new(),
+            index => gallery.rows_of(index?),
         };
+        let face = |row: &Row| person_face(&*gallery, *row, &rows, name, &judgements);
         Ok(rows.iter().map(face).collect())
+    }
+
+    /// The faces that were denied to be of a person, whoever has them now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gallery`] where the index is missing or damaged.
+    pub fn denied_faces_of(&self, name: &str) -> Result<Vec<PersonFace>> {
+        let gallery = self.gallery()?;
+        gallery.verify()?;
+        let judgements = gallery.judgements()?;
+        if !judgements.has_name(name) {
+            return Ok(Vec::new());
+        }
+        let own = gallery.find_identity(name).map_or_else(Vec::new, |index| gallery.rows_of(index));
+        let all = (0..gallery.len() as u32).map(Row);
+        let denied = all.filter(|row| judgements.is_denied(gallery.face(*row).id, name));
+        Ok(denied.map(|row| person_face(&*gallery, row, &own, name, &judgements)).collect())
     }
 
     /// Everything that was said of people, oldest first. Takes the store for a moment.
@@ -168,9 +195,10 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// [`Error::Input`] where a name or a face is not there, or a new name is taken;
-    /// [`Error::Usage`] for an empty name; [`Error::Store`] where the store cannot be written;
-    /// [`Error::Unpublished`] where the change is made and readers do not see it yet.
+    /// [`Error::Input`] where a name or a face is not there, a new name is taken, or a face was
+    /// denied to have the name that it is given; [`Error::Usage`] for an empty name;
+    /// [`Error::Store`] where the store cannot be written; [`Error::Unpublished`] where the change
+    /// is made and readers do not see it yet.
     pub fn say(&mut self, change: &PeopleChange) -> Result<Option<Said>> {
         refuse_imported(&self.reader())?;
         let what = change.what()?;
@@ -226,6 +254,8 @@ impl PeopleChange {
             }
             Self::Split { name, into, .. } => format!("split `{}` from `{name}`", usable(into)?),
             Self::Assign { to, .. } => format!("assign to `{}`", usable(to)?),
+            Self::Confirm { face, name } => format!("confirm face {face} as `{}`", usable(name)?),
+            Self::Deny { face, name } => format!("deny that face {face} is `{}`", usable(name)?),
             Self::Forget { name } => format!("remove `{name}`"),
         })
     }
@@ -263,6 +293,29 @@ fn publish_last(store: &SledStore, publisher: &SnapshotPublisher) -> Result<Said
         source,
     })?;
     Ok(said)
+}
+
+/// A face as one of `name`, who has the faces in `own`.
+fn person_face(
+    gallery: &dyn Gallery,
+    row: Row,
+    own: &[Row],
+    name: &str,
+    judgements: &Judgements,
+) -> PersonFace {
+    let view = gallery.face(row);
+    let others = own.iter().filter(|other| **other != row);
+    let apart =
+        |other: &Row| facesearch_core::distance(gallery.vector(row), gallery.vector(*other));
+    let path = gallery.photo_path(view.photo);
+    PersonFace {
+        face: view.id.0,
+        photo: path.to_string_lossy().into_owned(),
+        bbox: view.face.bbox,
+        nearest_own: others.map(apart).min(),
+        judgement: judgements.get(view.id, name),
+        path,
+    }
 }
 
 fn others_than<'a>(name: &str, names: &'a [String]) -> Vec<&'a String> {
@@ -309,6 +362,7 @@ fn statement(change: &PeopleChange, what: String, gallery: &dyn Gallery) -> Resu
                 what,
                 faces: all_to(&[old], Some(&new))?,
                 labels: vec![(old.clone(), Some(new))],
+                judged: Vec::new(),
             }
         }
         PeopleChange::Merge { name, others } => {
@@ -318,6 +372,7 @@ fn statement(change: &PeopleChange, what: String, gallery: &dyn Gallery) -> Resu
                 what,
                 faces: all_to(&others, Some(name))?,
                 labels: others.into_iter().map(|o| (o.clone(), Some(name.clone()))).collect(),
+                judged: Vec::new(),
             }
         }
         PeopleChange::Split { name, faces, into } => split(what, [name, into], faces, gallery)?,
@@ -326,11 +381,23 @@ fn statement(change: &PeopleChange, what: String, gallery: &dyn Gallery) -> Resu
             Statement {
                 what,
                 faces: faces.iter().map(|face| (*face, Some(to.clone()))).collect(),
-                labels: Vec::new(),
+                ..Statement::default()
             }
         }
+        PeopleChange::Confirm { face, name } => {
+            let judged = vec![(*face, usable(name)?, Judgement::Confirmed)];
+            Statement { what, judged, ..Statement::default() }
+        }
+        PeopleChange::Deny { face, name } => {
+            let name = usable(name)?;
+            if !gallery.judgements()?.has_name(&name) {
+                known(&name, gallery)?;
+            }
+            let judged = vec![(*face, name, Judgement::Denied)];
+            Statement { what, judged, ..Statement::default() }
+        }
         PeopleChange::Forget { name } => {
-            Statement { what, faces: all_to(&[name], None)?, labels: Vec::new() }
+            Statement { what, faces: all_to(&[name], None)?, ..Statement::default() }
         }
     })
 }
@@ -353,7 +420,7 @@ fn split(
     Ok(Statement {
         what,
         faces: own.iter().map(|face| (*face, Some(label(face).clone()))).collect(),
-        labels: Vec::new(),
+        ..Statement::default()
     })
 }
 

@@ -248,7 +248,12 @@ fn unseen_entry(store: &SledStore, published: &Snapshot) -> Result<Option<Journa
         let now = face.identity.map(|identity| published.identity(identity));
         renamed.get(&face.id).is_some_and(|after| *after != now)
     };
-    let unseen = (0..published.len() as u32).map(Row).any(is_unseen);
+    let mut unseen = (0..published.len() as u32).map(Row).any(is_unseen);
+    let judgements = published.judgements().unwrap_or_default();
+    for judged in &entry.judged {
+        let is_there = store.face(judged.face)?.is_some();
+        unseen |= is_there && judgements.get(judged.face, &judged.name) != judged.after;
+    }
     Ok(unseen.then_some(entry))
 }
 

@@ -34,6 +34,7 @@ pub(crate) enum Kind {
     Segment = 5,
     Ledger = 6,
     RowMap = 7,
+    Judgements = 8,
 }
 
 /// The first 64 bytes of every file.

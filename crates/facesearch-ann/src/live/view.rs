@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use facesearch_core::{
     Candidates, Contract, Embedding, FaceId, FaceView, Gallery, GalleryError, IdentityIndex,
-    PhotoIndex, Row, RowSet, SearchRequest, squared_distance,
+    Judgements, PhotoIndex, Row, RowSet, SearchRequest, squared_distance,
 };
 use rayon::prelude::*;
 
@@ -368,6 +368,10 @@ impl Gallery for LiveView {
         let directory = self.directory.read().unwrap_or_else(PoisonError::into_inner);
         let fresh = directory.added.get(&face.0).copied();
         fresh.or_else(|| self.snapshot.as_ref()?.added(face))
+    }
+
+    fn judgements(&self) -> Result<Judgements, GalleryError> {
+        self.snapshot.as_ref().map_or_else(|| Ok(Judgements::default()), |s| s.judgements())
     }
 
     fn verify(&self) -> Result<(), GalleryError> {

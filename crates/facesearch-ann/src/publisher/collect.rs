@@ -9,9 +9,10 @@ use facesearch_core::{
 };
 
 use crate::files::{DataFile, FileSeal, Header, Kind};
-use crate::manifest::{FACES, IDENTITIES, LEDGER, PHOTOS, VECTORS};
+use crate::manifest::{FACES, IDENTITIES, JUDGEMENTS, LEDGER, PHOTOS, VECTORS};
 use crate::tables::{
-    FacesWriter, NO_IDENTITY, NO_ROW, PhotosWriter, write_identities, write_ledger,
+    FacesWriter, NO_IDENTITY, NO_ROW, PhotosWriter, write_identities, write_judgements,
+    write_ledger,
 };
 
 /// The tables written, and how many faces they have.
@@ -21,6 +22,8 @@ pub(super) struct Tables {
     pub(super) photos: FileSeal,
     pub(super) identities: FileSeal,
     pub(super) ledger: FileSeal,
+    /// `None` where there are none.
+    pub(super) judgements: Option<FileSeal>,
     pub(super) count: u64,
     /// The largest id, where there is a face.
     pub(super) last_id: Option<FaceId>,
@@ -136,7 +139,7 @@ impl SnapshotWriter {
         Ok(PhotoIndex(number))
     }
 
-    /// Completes the tables; the ledger is that of `store`, or empty.
+    /// Completes the tables; ledger and judgements are those of `store`, or there are none.
     pub(super) fn finish(mut self, store: Option<&dyn FaceStore>) -> Result<Tables, StoreError> {
         let mut sorted = vec![0; self.labels.len()];
         for (place, number) in (0..).zip(self.labels.values()) {
@@ -149,12 +152,21 @@ impl SnapshotWriter {
         let labels = self.labels.keys().map(String::as_str);
         let identities = DataFile::create(self.dir.join(IDENTITIES))?;
         let extra = self.dim as u64;
+        let judgements = store.map(|store| store.judgements()).transpose()?.unwrap_or_default();
+        let judgements = match judgements.is_empty() {
+            true => None,
+            false => {
+                let file = DataFile::create(self.dir.join(JUDGEMENTS))?;
+                Some(write_judgements(&judgements, file)?)
+            }
+        };
         Ok(Tables {
             vectors: self.vectors.seal(Header { kind: Kind::Vectors, count, extra })?,
             faces: self.faces.finish(&self.identity_of_row)?,
             photos: self.photos.finish()?,
             identities: write_identities(identities, labels, &self.identity_of_row)?,
             ledger: write_ledger(store, DataFile::create(self.dir.join(LEDGER))?)?,
+            judgements,
             count,
             last_id: self.last_id,
         })

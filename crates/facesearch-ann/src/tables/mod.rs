@@ -1,15 +1,17 @@
 //! The tables of a snapshot: what is known of each face, photo and identity.
 //!
-//! All are fixed-width or an array of offsets into bytes, so that nothing is parsed when one is
-//! opened and a line is found by arithmetic.
+//! Those that a search needs are fixed-width or an array of offsets into bytes, so that nothing is
+//! parsed when one is opened and a line is found by arithmetic.
 
 mod faces;
 mod identities;
+mod judgements;
 mod ledger;
 mod photos;
 
 pub(crate) use faces::{Faces, FacesWriter, NO_IDENTITY, NO_ROW};
 pub(crate) use identities::{Identities, write_identities};
+pub(crate) use judgements::{JudgementTable, write_judgements};
 pub(crate) use ledger::{Ledger, write_ledger};
 pub(crate) use photos::{Photos, PhotosWriter};
 

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use facesearch::{PeopleChange, Said};
-use facesearch_core::FaceId;
+use facesearch_core::{FaceId, Judgement};
 
 use crate::args::Global;
 use crate::exit::Exit;
@@ -24,7 +24,7 @@ pub(crate) struct IdentityArgs {
 pub(crate) enum IdentityCommand {
     /// Everybody in the index, with how many faces they have
     List,
-    /// The faces of one person
+    /// The faces of one person, and those that were denied to be
     Show {
         /// Who
         name: String,
@@ -63,6 +63,21 @@ pub(crate) enum IdentityCommand {
         /// Whose they are
         #[arg(long, value_name = "NAME")]
         to: String,
+    },
+    /// Say that a face is of a person for sure; it gets the name, and `audit` does not doubt it
+    Confirm {
+        /// The face, by the number that `show` gives
+        face: u64,
+        /// Whose it is
+        name: String,
+    },
+    /// Say that a face is not of a person; it loses the name, and does not get it again from
+    /// `cluster`, from a merge or from the name of a folder
+    Deny {
+        /// The face, by the number that `show` gives
+        face: u64,
+        /// Whose it is not
+        name: String,
     },
     /// Forget a name: the faces stay in the index and are nobody's
     Remove {
@@ -105,6 +120,14 @@ pub(crate) fn run(args: &IdentityArgs, global: &Global, out: &mut Printer) -> an
         IdentityCommand::Assign { faces, to } => {
             let (faces, to) = (ids(faces), to.clone());
             say(&PeopleChange::Assign { faces, to }, json, global, out)?;
+        }
+        IdentityCommand::Confirm { face, name } => {
+            let (face, name) = (FaceId(*face), name.clone());
+            say(&PeopleChange::Confirm { face, name }, json, global, out)?;
+        }
+        IdentityCommand::Deny { face, name } => {
+            let (face, name) = (FaceId(*face), name.clone());
+            say(&PeopleChange::Deny { face, name }, json, global, out)?;
         }
         IdentityCommand::Remove { name } => {
             say(&PeopleChange::Forget { name: name.clone() }, json, global, out)?;
@@ -158,13 +181,21 @@ fn list(json: bool, global: &Global, out: &mut Printer) -> anyhow::Result<()> {
 }
 
 fn show(name: &str, json: bool, global: &Global, out: &mut Printer) -> anyhow::Result<()> {
-    for face in open::reader(global, out)?.faces_of(name)? {
+    let reader = open::reader(global, out)?;
+    let mut faces = reader.faces_of(name)?;
+    faces.extend(reader.denied_faces_of(name)?);
+    for face in faces {
         if json {
             out.json(&face)?;
         } else {
             let near = face.nearest_own.map(|d| format!(", {:.3} from the nearest other", d.get()));
+            let judgement = match face.judgement {
+                Some(Judgement::Confirmed) => ", confirmed",
+                Some(Judgement::Denied) => ", denied",
+                None => "",
+            };
             let (number, near) = (face.face, near.unwrap_or_default());
-            out.line(format!("face {number}: {}{near}", shown(&face.path)))?;
+            out.line(format!("face {number}: {}{near}{judgement}", shown(&face.path)))?;
         }
     }
     Ok(())

@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use facesearch_core::{
-    BoundingBox, Embedding, FaceId, Gallery, Metric, Row, SearchRequest, squared_distance,
+    BoundingBox, Embedding, FaceId, Gallery, Judgement, Judgements, Metric, Row, SearchRequest,
+    squared_distance,
 };
 use serde::Serialize;
 
@@ -38,7 +39,8 @@ pub struct ClusterOptions {
     /// How near two clusters must be.
     pub threshold: ClusterThreshold,
     /// Whether to use what is known: the faces of one name are one person, those of two names are
-    /// two, and so are two faces of one photo.
+    /// two, and so are two faces of one photo. A face that was denied to be of a name is not in a
+    /// cluster with that name.
     pub use_names: bool,
 }
 
@@ -47,14 +49,15 @@ pub struct ClusterOptions {
 /// # Errors
 ///
 /// [`PeopleError::Option`] where the threshold is negative or not finite; [`PeopleError::Gallery`]
-/// where the search for neighbours fails, in a gallery of more than 150,000 faces.
+/// where the judgements are damaged, or where the search for neighbours fails, in a gallery of more
+/// than 150,000 faces.
 pub fn cluster_gallery(
     gallery: &dyn Gallery,
     options: &ClusterOptions,
 ) -> Result<Clusters, PeopleError> {
     let graph = neighbour_graph(gallery, options.neighbours)?;
     let constraints =
-        if options.use_names { known_people(gallery) } else { Constraints::default() };
+        if options.use_names { known_people(gallery)? } else { Constraints::default() };
     cluster_within(&gallery, &graph, &constraints, options.threshold)
 }
 
@@ -115,8 +118,9 @@ fn graph_by_search(gallery: &dyn Gallery, k: usize) -> Result<Graph, PeopleError
     })
 }
 
-/// What the index knows: who the named faces are, and that nobody is in one photo twice.
-fn known_people(gallery: &dyn Gallery) -> Constraints {
+/// What the index knows: who the named faces are, who a face is not, and that nobody is in one
+/// photo twice.
+fn known_people(gallery: &dyn Gallery) -> Result<Constraints, PeopleError> {
     let mut person = Vec::with_capacity(Gallery::len(gallery));
     let mut photos: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
     for row in 0..gallery.len() {
@@ -133,7 +137,31 @@ fn known_people(gallery: &dyn Gallery) -> Constraints {
             different.extend(others.map(|b| (*a, b)));
         }
     }
-    Constraints { same: Vec::new(), different, person }
+    different.extend(denied_pairs(gallery, &gallery.judgements()?, &person));
+    Ok(Constraints { same: Vec::new(), different, person })
+}
+
+/// Each denied face with a face of the name: cannot-links. The faces of a name are one cluster from
+/// the start, so one of them is enough.
+fn denied_pairs(
+    gallery: &dyn Gallery,
+    judgements: &Judgements,
+    person: &[Option<u32>],
+) -> Vec<(usize, usize)> {
+    let mut pairs = Vec::new();
+    for (row, own) in person.iter().enumerate() {
+        for (name, judgement) in judgements.of(gallery.face(Row(row as u32)).id) {
+            if judgement == Judgement::Denied
+                && let Some(identity) = gallery.find_identity(name)
+                // A face that has the name all the same would contradict itself.
+                && *own != Some(identity.0)
+                && let Some(first) = gallery.rows_of(identity).first()
+            {
+                pairs.push((row, first.0 as usize));
+            }
+        }
+    }
+    pairs
 }
 
 /// A cluster with a name.
@@ -163,9 +191,19 @@ pub struct Member {
 
 /// The clusters with at least `min_size` faces, the largest first, each with a name.
 ///
-/// `clusters` must be of `gallery`, which must have been verified. **Trap:** a cluster made without
-/// names may hold faces of several names. The group then has that of its first named face.
-pub fn name_groups(gallery: &dyn Gallery, clusters: &Clusters, min_size: usize) -> Vec<Group> {
+/// `clusters` must be of `gallery`, which must have been verified. A free name is one that nobody
+/// has, and that no face was denied to have. **Trap:** a cluster made without names may hold faces
+/// of several names. The group then has that of its first named face.
+///
+/// # Errors
+///
+/// [`PeopleError::Gallery`] where the judgements are damaged.
+pub fn name_groups(
+    gallery: &dyn Gallery,
+    clusters: &Clusters,
+    min_size: usize,
+) -> Result<Vec<Group>, PeopleError> {
+    let judgements = gallery.judgements()?;
     let mut rows: Vec<Vec<Row>> = vec![Vec::new(); clusters.groups];
     for (row, group) in (0..).map(Row).zip(&clusters.group) {
         rows[*group as usize].push(row);
@@ -177,7 +215,7 @@ pub fn name_groups(gallery: &dyn Gallery, clusters: &Clusters, min_size: usize) 
         loop {
             last_number += 1;
             let name = format!("Person {last_number}");
-            if gallery.find_identity(&name).is_none() {
+            if gallery.find_identity(&name).is_none() && !judgements.has_name(&name) {
                 return name;
             }
         }
@@ -192,7 +230,7 @@ pub fn name_groups(gallery: &dyn Gallery, clusters: &Clusters, min_size: usize) 
             faces: rows.iter().map(|row| member(gallery, *row)).collect(),
         });
     }
-    groups
+    Ok(groups)
 }
 
 fn member(gallery: &dyn Gallery, row: Row) -> Member {
@@ -223,12 +261,15 @@ mod tests {
     }
 
     fn groups(faces: Vec<Face>, use_names: bool) -> Vec<(String, bool, Vec<u64>)> {
-        let gallery = Memory::new(faces);
+        groups_of(&Memory::new(faces), use_names)
+    }
+
+    fn groups_of(gallery: &Memory, use_names: bool) -> Vec<(String, bool, Vec<u64>)> {
         let threshold = ClusterThreshold::Fixed(1.0);
         let options = ClusterOptions { neighbours: 6, threshold, use_names };
-        let clusters = cluster_gallery(&gallery, &options).unwrap();
+        let clusters = cluster_gallery(gallery, &options).unwrap();
         let ids = |group: &Group| group.faces.iter().map(|member| member.face.0).collect();
-        let groups = name_groups(&gallery, &clusters, 2);
+        let groups = name_groups(gallery, &clusters, 2).unwrap();
         groups.iter().map(|group| (group.name.clone(), group.known, ids(group))).collect()
     }
 
@@ -258,6 +299,24 @@ mod tests {
         let (with, without) = (rows(true), rows(false));
         assert!(!together(&with, 0, 1) && !together(&with, 2, 3), "{with:?}");
         assert!(together(&without, 0, 1) && together(&without, 2, 3), "{without:?}");
+    }
+
+    #[test]
+    fn a_denied_face_is_in_no_group_of_that_name() {
+        let mut faces = two_people();
+        faces[0].name = Some("Anna");
+        let named = |gallery: &Memory, use_names| -> Vec<Vec<u64>> {
+            let groups = groups_of(gallery, use_names).into_iter();
+            groups.filter(|(name, ..)| name == "Anna").map(|(_, _, rows)| rows).collect()
+        };
+        let mut gallery = Memory::new(faces);
+        assert_eq!(named(&gallery, true), [[0, 1, 4]]);
+        gallery.judgements.set(FaceId(4), "Anna", Some(Judgement::Denied));
+        gallery.judgements.set(FaceId(4), "Person 1", Some(Judgement::Denied));
+        assert_eq!(named(&gallery, true), [[0, 1]]);
+        assert_eq!(named(&gallery, false), [[0, 1, 4]]);
+        // The other group gets a name that no face was denied to have.
+        assert_eq!(groups_of(&gallery, true)[0].0, "Person 2");
     }
 
     #[test]

@@ -157,6 +157,12 @@ impl Draft<'_> {
             self.state.faces -= 1;
             self.remove(keys::face(id));
             self.remove(keys::said(id));
+            let mut judgements = Vec::new();
+            self.store.scan(&keys::judgements_of(id), &mut |key, _| {
+                judgements.push(key.to_vec());
+                Ok(())
+            })?;
+            judgements.into_iter().for_each(|key| self.remove(key));
             for part in 0..(self.store.contract.dimension as usize).div_ceil(keys::PART) {
                 self.remove(keys::vector(id, part));
             }

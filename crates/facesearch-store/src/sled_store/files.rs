@@ -9,6 +9,7 @@ use facesearch_core::{Contract, StoreError};
 
 use super::guard::guarded;
 use super::{StoreOptions, at, threads, unwritable};
+use crate::checkpoint::Checkpoint;
 use crate::codec;
 use crate::keys;
 use crate::record::{ContractOnDisk, State};
@@ -101,4 +102,24 @@ fn visit(dir: &Path, file: Act<'_>, directory: Act<'_>) -> io::Result<()> {
         }
     }
     directory(dir)
+}
+
+/// Says what had to be done about the checkpoint, and what is not known since.
+pub(super) fn report(dir: &Path, found: Checkpoint, state: State) {
+    let store = dir.display();
+    match found {
+        Checkpoint::Whole(_) => {}
+        // There was no flush yet: the process died while it made the store.
+        Checkpoint::Missing if state.commits == 0 => {}
+        Checkpoint::Half(_) => tracing::warn!(
+            %store,
+            "one of two copies in `checkpoint` was damaged; the file has been written again"
+        ),
+        Checkpoint::Missing | Checkpoint::Unreadable => tracing::warn!(
+            %store,
+            "`checkpoint` could not be read and has been written again: the {} commits that are \
+             there are whole; whether there were later ones cannot be told",
+            state.commits
+        ),
+    }
 }

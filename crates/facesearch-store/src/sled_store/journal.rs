@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use facesearch_core::{FaceId, StoreError};
+use facesearch_core::{FaceId, Judgements, StoreError};
 
 use super::commit::Draft;
 use super::guard::guarded;
 use super::{SledStore, unwritable};
 use crate::codec;
-use crate::journal::{EntryOnDisk, forget, to_undo};
+use crate::journal::{forget, is_confirmed, to_undo};
 use crate::keys;
 use crate::record::FaceOnDisk;
-use crate::{JournalEntry, JournalError, NamedFace, NamedLabel, Naming, Statement};
+use crate::{JournalEntry, JournalError, JudgedFace, NamedFace, NamedLabel, Naming, Statement};
 
 impl SledStore {
     /// Everything that was said, oldest first.
@@ -29,10 +29,9 @@ impl SledStore {
             Ok(())
         })?;
         let whole = |(number, bytes): (u64, Vec<u8>)| {
-            let entry: EntryOnDisk =
-                codec::decode_long(&bytes).map_err(|error| self.damaged(error))?;
+            let entry = JournalEntry::from_bytes(number, &bytes);
             let wrong = || self.damaged(format_args!("journal entry {number} contradicts itself"));
-            entry.into_entry(number).ok_or_else(wrong)
+            entry.map_err(|error| self.damaged(error))?.ok_or_else(wrong)
         };
         entries.into_iter().map(whole).collect()
     }
@@ -41,21 +40,26 @@ impl SledStore {
     /// now on, and indexing runs leave it alone. All of it happens or, should the process die,
     /// none; it survives a power cut once flushed. `None` where all went by it already.
     ///
+    /// Judgements hold whatever is said of names: a face whose own name becomes one that it was
+    /// denied to have is nobody's, and a confirmation ends when the face gets another name.
+    ///
     /// # Errors
     ///
-    /// [`JournalError::NoFace`] where a face is not there; [`JournalError::Store`] where the disk
-    /// or its content is bad.
+    /// [`JournalError::NoFace`] where a face is not there; [`JournalError::Denied`] where a face is
+    /// given a name that it was denied to have; [`JournalError::Contradiction`] where it was
+    /// confirmed and denied to be people who become one; [`JournalError::Store`] where the disk or
+    /// its content is bad.
     pub fn say(&self, statement: &Statement) -> Result<Option<u64>, JournalError> {
+        let plan = self.plan(statement)?;
+        let judged = plan.judged();
         let mut faces = Vec::new();
-        for (face, identity) in &statement.faces {
-            let before = self.naming(*face)?.ok_or(JournalError::NoFace { face: *face })?;
-            let after = Naming { identity: identity.clone(), said: true };
+        for (face, identity) in plan.faces {
+            let before = self.naming(face)?.ok_or(JournalError::NoFace { face })?;
+            let after = Naming { identity, said: true };
             if before != after {
-                faces.push(NamedFace { face: *face, before, after });
+                faces.push(NamedFace { face, before, after });
             }
         }
-        faces.sort_by_key(|named| named.face);
-        faces.dedup_by_key(|named| named.face);
         let mut labels = Vec::new();
         for (label, after) in self.followed(&statement.labels)? {
             let before = self.stands_for(&label)?;
@@ -64,7 +68,7 @@ impl SledStore {
                 labels.push(NamedLabel { label, before, after });
             }
         }
-        if faces.is_empty() && labels.is_empty() {
+        if faces.is_empty() && labels.is_empty() && judged.is_empty() {
             return Ok(None);
         }
         self.append(JournalEntry {
@@ -73,6 +77,7 @@ impl SledStore {
             undoes: None,
             faces,
             labels,
+            judged,
         })
         .map(Some)
     }
@@ -107,14 +112,42 @@ impl SledStore {
             }
             labels.push(NamedLabel { label, before: after, after: before });
         }
+        let judged = self.take_back_judged(entry, &faces)?;
         self.append(JournalEntry {
             number: self.last_entry()? + 1,
             what: format!("undo {number}: {}", entry.what),
             undoes: Some(number),
             faces,
             labels,
+            judged,
         })?;
         Ok(number)
+    }
+
+    /// What an entry judged, the other way round, where the faces that go by another name then, as
+    /// `faces` say, agree with their judgements.
+    fn take_back_judged(
+        &self,
+        entry: &JournalEntry,
+        faces: &[NamedFace],
+    ) -> Result<Vec<JudgedFace>, JournalError> {
+        let number = entry.number;
+        let mut now: Judgements = self.all_judgements()?;
+        let (mut judged, mut names) = (Vec::new(), BTreeMap::new());
+        for JudgedFace { face, name, before, after } in entry.judged.clone() {
+            let Some(naming) = self.naming(face)? else { continue };
+            if now.get(face, &name) != after {
+                return Err(JournalError::Overtaken { number, face });
+            }
+            now.set(face, &name, before);
+            names.insert(face, naming.identity);
+            judged.push(JudgedFace { face, name, before: after, after: before });
+        }
+        names.extend(faces.iter().map(|named| (named.face, named.after.identity.clone())));
+        match names.into_iter().find(|(face, name)| !now.agree_with(*face, name.as_deref())) {
+            Some((face, _)) => Err(JournalError::Overtaken { number, face }),
+            None => Ok(judged),
+        }
     }
 
     /// `name`, and the labels that names of files give and that stand for it.
@@ -133,9 +166,10 @@ impl SledStore {
         Ok(names)
     }
 
-    /// Takes `names` out of the journal and out of what labels stand for, all at once, and returns
-    /// whether there was anything. For people whose faces have been removed: of what was said of
-    /// them nothing can be taken back afterwards. Entries keep their numbers.
+    /// Takes `names` out of the journal, out of what labels stand for and out of what was said of
+    /// single faces, all at once, and returns whether there was anything. For people whose faces
+    /// have been removed: of what was said of them nothing can be taken back afterwards. Entries
+    /// keep their numbers.
     ///
     /// What is forgotten may stay in unused parts of the files until [`rewrite`](Self::rewrite).
     ///
@@ -162,6 +196,11 @@ impl SledStore {
             }
             Ok(())
         })?;
+        for (face, name, _) in self.all_judgements()?.iter() {
+            if names.contains(name) {
+                old.push(keys::judgement(face, name));
+            }
+        }
         if old.is_empty() {
             return Ok(false);
         }
@@ -193,7 +232,7 @@ impl SledStore {
     }
 
     /// What a face goes by; `None` where it is not there.
-    fn naming(&self, face: FaceId) -> Result<Option<Naming>, StoreError> {
+    pub(super) fn naming(&self, face: FaceId) -> Result<Option<Naming>, StoreError> {
         let Some(record) = self.read::<FaceOnDisk>(&keys::face(face))? else { return Ok(None) };
         let identity = record.into_core(face).identity;
         let said = self.read::<()>(&keys::said(face))?.is_some();
@@ -218,7 +257,7 @@ impl SledStore {
 
 impl Draft<'_> {
     fn put_entry(&mut self, entry: &JournalEntry) -> Result<(), StoreError> {
-        let bytes = codec::encode_long(&EntryOnDisk::from(entry));
+        let bytes = entry.to_bytes();
         let bytes = bytes.map_err(|error| unwritable(&self.store.dir, error))?;
         for (part, chunk) in bytes.chunks(keys::CHUNK).enumerate() {
             self.put_raw(keys::entry(entry.number, part), chunk)?;
@@ -244,6 +283,13 @@ impl Draft<'_> {
             match after {
                 Some(after) => self.put(keys::label(label), after)?,
                 None => self.remove(keys::label(label)),
+            }
+        }
+        for JudgedFace { face, name, after, .. } in &entry.judged {
+            let key = keys::judgement(*face, name);
+            match after {
+                Some(after) => self.put(key, &is_confirmed(*after))?,
+                None => self.remove(key),
             }
         }
         Ok(())

@@ -19,7 +19,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::people::Said;
 use crate::reader::Reader;
-use crate::search::ThresholdChoice;
+use crate::search_options::ThresholdChoice;
 
 /// The false positive identification rates (FPIR) that a calibration always gives thresholds for.
 pub const RATES: [f64; 3] = [0.1, 0.01, 0.001];

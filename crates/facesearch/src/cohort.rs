@@ -126,8 +126,8 @@ pub fn read_cohort(path: &Path) -> Result<Cohort> {
     Cohort::read(&bytes).map_err(|error| Error::model(format!("{}: {error}", display_path(path))))
 }
 
-/// One face of each person: of each label, or of each face where there are no labels. Faces that are
-/// surely of one person count once, or strangers would seem to be near each other.
+/// One face of each person: of each label, or of each face where there are no labels. Faces that
+/// are surely of one person count once, or strangers would seem to be near each other.
 fn people_of(gallery: &dyn Gallery) -> Result<Faces> {
     let mut rows: Vec<Row> = match gallery.identity_count() {
         0 => (0..gallery.len() as u32).map(Row).collect(),

@@ -13,7 +13,7 @@ use crate::answer::Place;
 use crate::error::{Error, Result};
 use crate::models::Models;
 use crate::reader::Reader;
-use crate::search::ThresholdChoice;
+use crate::search_options::ThresholdChoice;
 use crate::vision::{PORTION, Vision, listed_photo, photo_bytes};
 
 /// The faces of a photo with their embeddings.

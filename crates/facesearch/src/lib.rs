@@ -48,6 +48,7 @@ mod reader;
 mod recogniser;
 mod samples;
 mod search;
+mod search_options;
 mod stats;
 mod vision;
 mod writer;
@@ -71,7 +72,8 @@ pub use options::{DeviceChoice, NetworkOptions, Options, PrecisionChoice, Vision
 pub use people::{PeopleChange, Person, PersonFace, Said};
 pub use reader::Reader;
 pub use samples::SamplePhoto;
-pub use search::{DecisionRule, Query, RATE, Search, SearchOptions, TOGETHER, ThresholdChoice};
+pub use search::{Query, Search, TOGETHER};
+pub use search_options::{DecisionRule, RATE, SearchOptions, ThresholdChoice};
 pub use stats::{Outcomes, Qualities, SegmentStats, Stats};
 pub use vision::{PORTION, SMALLEST_FACE, Vision, listed_photo, photo_bytes, read_photo};
 

@@ -1,7 +1,7 @@
 //! A mixture of Gaussians that stands for the faces of many people, and the points drawn from it.
 //!
-//! Each component has a mean, a few directions in which its faces vary, and the same small deviation
-//! in all dimensions (Tipping and Bishop, *Mixtures of probabilistic principal component analysers*,
+//! Each component has a mean, a few directions in which its faces vary, and one small deviation in
+//! all dimensions (Tipping and Bishop, *Mixtures of probabilistic principal component analysers*,
 //! Neural Computation 11, 1999). These are statistics of thousands of faces; nobody's embedding is
 //! among them.
 //!

@@ -195,7 +195,8 @@ proptest! {
         prop_assert_eq!(answers.len(), probes.len());
         for (probe, got) in probes.chunks(1).zip(answers) {
             let alone = SearchRequest { probes: probe, ..together };
-            prop_assert_eq!(vec![got], identify(&gallery, &alone, Judge::by_distance(&within(0.55))).unwrap());
+            let want = identify(&gallery, &alone, Judge::by_distance(&within(0.55))).unwrap();
+            prop_assert_eq!(vec![got], want);
         }
     }
 }

@@ -126,6 +126,7 @@ fn parquet_has_the_columns_of_csv_with_their_types() {
         let wanted = match name {
             "face" | "support" => Type::INT64,
             "x" | "y" | "width" | "height" | "score" | "distance" => Type::FLOAT,
+            "crowd_score" | "stranger_chance" => Type::DOUBLE,
             _ => Type::BYTE_ARRAY,
         };
         assert_eq!(kind, wanted, "{name}");

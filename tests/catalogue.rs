@@ -7,7 +7,7 @@ use crate::models::Models;
 use crate::support::{demo, json_lines, photo, scratch, stderr, stdout, text};
 
 /// A network of three channels, 12 by 12, to eight numbers, and its SHA-256.
-const SMALL_NETWORK: &str = "crates/facesearch-vision/tests/formats/onnx.onnx";
+const SMALL_NETWORK: &str = "crates/facesearch-nn/tests/formats/onnx.onnx";
 const SMALL_SHA256: &str = "489d3c3d724426eb37df80910851bb2c4ed46f9c2ec82710e93ee8dee0af1326";
 
 /// A catalogue with one recogniser, `small`, whose file is on this machine. `more` are further

@@ -184,6 +184,7 @@ fn a_worse_photo_gives_no_name_of_somebody_else() {
     assert!(seen > asked.len(), "{seen} faces in {} photos", 4 * asked.len());
     eprintln!("{} of {seen} faces of bad photos are given a wrong name: {wrong:#?}", wrong.len());
     // A rate of 0.01, and three standard deviations of what that gives by chance.
-    let allowed = 0.01 * f64::from(seen) + 3.0 * (0.01 * f64::from(seen)).sqrt();
+    let expected = 0.01 * seen as f64;
+    let allowed = expected + 3.0 * expected.sqrt();
     assert!((wrong.len() as f64) <= allowed, "{} of {seen}", wrong.len());
 }

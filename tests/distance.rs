@@ -34,7 +34,8 @@ fn every_command_shows_the_same_distance_of_two_photos() {
 
         let at = ["--index", text(&index)];
         let only_a = ["--path-prefix", text(&a)];
-        let query = [&["query", text(&b)], &at[..], &only_a, &wide].concat();
+        let by_distance = ["--decision", "distance"];
+        let query = [&["query", text(&b)], &at[..], &only_a, &wide, &by_distance].concat();
         let queried = number(&json_lines(&run_for(0, &query))[0]["faces"][0]["distance"]);
 
         let audit = json_lines(&run_for(0, &[&["audit"], &at[..], &wide].concat()));

@@ -146,7 +146,17 @@ fn what_cannot_be_taken_is_refused_in_words_and_changes_nothing() {
     let probe = write("probe.csv", b"1,2\n");
     let output = run_for(
         3,
-        &["query", "--vector", text(&probe), "--threshold", "9", "--index", text(&index)],
+        &[
+            "query",
+            "--vector",
+            text(&probe),
+            "--threshold",
+            "9",
+            "--decision",
+            "distance",
+            "--index",
+            text(&index),
+        ],
     );
     assert!(stderr(&output).contains("has 2 numbers"), "{}", stderr(&output));
 }
@@ -277,8 +287,16 @@ fn filters_and_floods_give_what_a_plain_filtered_scan_gives() {
         let vector = &rows[i].2;
         fs::write(&probe, vector.iter().map(f32::to_string).collect::<Vec<_>>().join(",")).unwrap();
         let ask = |more: &[&str]| -> Vec<String> {
-            let mut arguments =
-                vec!["query", "--vector", text(&probe), "--json", "--threshold", "9"];
+            let mut arguments = vec![
+                "query",
+                "--vector",
+                text(&probe),
+                "--json",
+                "--threshold",
+                "9",
+                "--decision",
+                "distance",
+            ];
             arguments.extend(["--index", text(&index)]);
             arguments.extend(more);
             let found = &json_lines(&run_for(0, &arguments))[0]["faces"][0]["candidates"];
@@ -298,12 +316,22 @@ fn filters_and_floods_give_what_a_plain_filtered_scan_gives() {
         assert_eq!(ask(&["--added-after", "2001-01-01"]), nearest(&rows, vector, 5, |_, _| true));
     }
     let before = ["query", "--vector", text(&probe), "--added-before", "2001-01-01T00:00:00Z"];
-    let at = ["--json", "--threshold", "9", "--index", text(&index)];
+    let at = ["--json", "--threshold", "9", "--decision", "distance", "--index", text(&index)];
     let output = run_for(1, &[&before[..], &at].concat());
     assert_eq!(json_lines(&output)[0]["faces"][0]["candidates"], serde_json::json!([]));
     let nobody = ["query", "--vector", text(&probe), "--in", "nobody"];
     assert!(stderr(&run_for(3, &[&nobody[..], &at].concat())).contains("`nobody`"));
-    let explain = ["query", "--vector", text(&probe), "--explain", "--json", "--threshold", "9"];
+    let explain = [
+        "query",
+        "--vector",
+        text(&probe),
+        "--explain",
+        "--json",
+        "--threshold",
+        "9",
+        "--decision",
+        "distance",
+    ];
     let output = run_for(0, &[&explain[..], &["--index", text(&index)]].concat());
     let explain = &json_lines(&output)[0]["faces"][0]["explain"];
     assert_eq!((&explain["exact"], &explain["allowed"]), (&true.into(), &rows.len().into()));
@@ -341,7 +369,10 @@ fn many_vectors_together_are_answered_as_each_alone() {
     ] {
         let ask = |file: &Path| {
             let question = ["query", "--vector", text(file), "--json", "--index", text(&index)];
-            stdout(&run_for(0, &[&question[..], &["--threshold", "9"], more].concat()))
+            stdout(&run_for(
+                0,
+                &[&question[..], &["--threshold", "9", "--decision", "distance"], more].concat(),
+            ))
         };
         let together = ask(&many);
         let together: Vec<&str> = together.lines().collect();

@@ -26,7 +26,16 @@ fn ask(index: &Path, probes: &[Vec<f32>], more: &[&str]) -> Vec<Vec<(String, f32
     let dir = scratch();
     let file = dir.path().join("probes.npy");
     crate::eval::write_npy(&file, probes);
-    let question = ["query", "--vector", text(&file), "--json", "--threshold", "100"];
+    let question = [
+        "query",
+        "--vector",
+        text(&file),
+        "--json",
+        "--threshold",
+        "100",
+        "--decision",
+        "distance",
+    ];
     let output = run_for(0, &[&question[..], &["--index", text(index)], more].concat());
     let answers = json_lines(&output).into_iter().map(|answer| {
         let candidates = answer["faces"][0]["candidates"].as_array().unwrap().clone();
@@ -199,7 +208,16 @@ fn everything_works(index: &Path, probe: &Path, faces: usize, dir: &Path) {
     let at = ["--index", text(index)];
     let found = if faces == 0 { 1 } else { 0 };
     for effort in ["balanced", "exact"] {
-        let question = ["query", "--vector", text(probe), "--json", "--threshold", "9"];
+        let question = [
+            "query",
+            "--vector",
+            text(probe),
+            "--json",
+            "--threshold",
+            "9",
+            "--decision",
+            "distance",
+        ];
         let output = run_for(found, &[&question[..], &["--effort", effort], &at].concat());
         let answer = &json_lines(&output)[0]["faces"][0];
         assert_eq!(answer["candidates"].as_array().unwrap().len(), faces);

@@ -116,6 +116,7 @@ impl Error {
             Self::Index(_) | Self::Gallery(_) | Self::Store(_) | Self::Unpublished { .. } => {
                 ErrorCode::Index
             }
+            Self::People(PeopleError::Gallery(_)) => ErrorCode::Index,
             Self::Indexing(error) => code_of_run(error),
             Self::Journal(JournalError::Store(error)) => code_of_store(error),
             Self::Model(_) | Self::Zoo(_) | Self::Vision(VisionError::Model { .. }) => {

@@ -358,7 +358,8 @@ mod tests {
             a.iter().zip(b).for_each(|(a, b)| assert!((a - b).abs() < by, "{a} is not {b}"));
         };
         near(&found.weights, &known.weights, 0.01);
-        near(&found.means, &known.means, 0.06);
+        // Three deviations of the mean of 3,000 points.
+        near(&found.means, &known.means, 0.09);
         near(&found.noise, &known.noise, 0.01);
         let signless = |v: &[f32]| v.iter().map(|x| x.abs()).collect::<Vec<_>>();
         near(&signless(&found.directions), &signless(&known.directions), 0.06);

@@ -205,11 +205,12 @@ mod tests {
     #[test]
     fn the_rate_grows_with_the_people_and_is_what_was_drawn() {
         let tail = StrangerTail::learn(&[&Independent(600)]).unwrap();
-        for (people, rate) in [(5, 0.1), (50, 0.01), (1000, 0.1), (20_000, 0.01)] {
+        // Within a factor of 1.3 of the rate, and of 1.8 where the curve is extrapolated.
+        let near = [(5, 0.1, 1.3), (50, 0.01, 1.3), (1000, 0.1, 1.3), (20_000, 0.01, 1.8f64)];
+        for (people, rate, factor) in near {
             let wanted = (1.0 - (1.0f64 - rate).powf(1.0 / f64::from(people))).ln();
             let got = tail.threshold(rate, people as usize).unwrap();
-            // Within a factor of 1.3 of the rate.
-            assert!((got - wanted).abs() < 0.26, "{people} {rate}: {got} is not {wanted}");
+            assert!((got - wanted).abs() < factor.ln(), "{people} {rate}: {got} is not {wanted}");
             let back = tail.chance(got, people as usize);
             assert!((back / rate - 1.0).abs() < 1e-9, "{back}");
         }

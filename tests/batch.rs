@@ -141,6 +141,7 @@ fn parquet_has_the_columns_of_csv_with_their_types() {
                 Field::Str(text) => text.clone(),
                 Field::Long(number) => number.to_string(),
                 Field::Float(number) => number.to_string(),
+                Field::Double(number) => number.to_string(),
                 other => panic!("{name} is {other:?}"),
             };
             assert_eq!(shown, text, "{name}");

@@ -170,11 +170,12 @@ impl fmt::Display for Strangers {
         match one_in {
             ..1.5 => f.write_str("nearly every stranger"),
             ..20.0 => write!(f, "1 stranger in {one_in:.0}"),
-            ..1e6 => {
+            ..1e4 => {
                 let digits = 10f64.powf(one_in.log10().floor() - 1.0);
                 write!(f, "1 stranger in {:.0}", (one_in / digits).round() * digits)
             }
-            _ => f.write_str("less than 1 stranger in a million"),
+            // Nobody has seen enough strangers to say more.
+            _ => f.write_str("fewer than 1 stranger in 10000"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The manifest: which files are the published state, and what each must be.
 //!
-//! It is the only file of an index that is ever replaced, in one step, so whoever reads it sees one
+//! It is the only published file that is ever replaced, in one step, so whoever reads it sees one
 //! complete publication. Its last member is the checksum of every byte before it.
 
 use std::fs;

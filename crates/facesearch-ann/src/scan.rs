@@ -74,7 +74,7 @@ pub(crate) fn nearest(
 #[derive(Clone)]
 pub(crate) struct Shortlist {
     k: usize,
-    /// How much of itself a distance may be off.
+    /// One plus the largest relative rounding error of a distance.
     slack: f32,
     /// Bits of the `k` smallest distances: those of floats that are not negative order as they do.
     smallest: BinaryHeap<u32>,

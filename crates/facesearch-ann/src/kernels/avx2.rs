@@ -79,6 +79,7 @@ pub(super) fn halves(bytes: __m256i) -> [__m256i; 2] {
     [_mm256_and_si256(shifted, mask), _mm256_and_si256(high, mask)]
 }
 
+/// Adds the squares of 16 differences to `sum`, two to each lane of 32 bits.
 #[target_feature(enable = "avx2")]
 #[inline]
 pub(super) fn add_square(sum: __m256i, d: __m256i) -> __m256i {

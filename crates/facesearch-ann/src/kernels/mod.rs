@@ -25,8 +25,7 @@ pub(crate) const GROUP: usize = 16;
 /// A step of a narrow number is worth so many of a wide one, as a power of two.
 pub(crate) const NARROW_SHIFT: u32 = 2;
 
-/// Codes no longer than this are compared whole: giving one up early would cost more than it
-/// spares.
+/// Codes up to this length are compared whole: early abandoning would cost more than it saves.
 const WHOLE: usize = 2 * LINE;
 
 /// So many numbers of a code, and distances fit 32 bits: `(383 * 383) * MAX_NUMBERS < 2^31`.
@@ -200,7 +199,7 @@ pub(crate) fn turn(vectors: &[&[f32]], centre: &[f32], basis: &[f32], turned: &m
     portable::turn(vectors, centre, basis, turned);
 }
 
-/// Asks for the memory at `bytes` ahead of its use; a hint that changes nothing else.
+/// Prefetches the cache lines of `bytes` into the level-2 cache. A hint without other effects.
 #[inline(always)]
 pub(crate) fn prefetch(bytes: &[u8]) {
     #[cfg(target_arch = "x86_64")]

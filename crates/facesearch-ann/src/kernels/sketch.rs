@@ -38,8 +38,8 @@ pub(crate) fn block_len(lines: usize) -> usize {
     lines * LINE + 8 * TOGETHER
 }
 
-/// Writes for each sketch of `blocks` its squared distance from the probe, less the probe's squared
-/// length, nearly. Panics where the lengths do not fit.
+/// Estimates the squared distance of each sketch of `blocks` from the probe, without the probe's
+/// squared norm, and writes it to `out`. Panics if the lengths do not fit.
 pub(crate) fn estimate(probe: &SketchProbe, blocks: &[u8], out: &mut [f32]) {
     let lines = probe.numbers.len() / OF_LINE;
     assert!(lines <= MAX_LINES && probe.numbers.len() == lines * OF_LINE, "no whole lines");

@@ -110,7 +110,7 @@ impl ManyProbes {
         let low: [f32; LANES] = std::array::from_fn(|lane| {
             if both[lane] <= HUGE { bound(lane, -self.slack).max(0.0) } else { 0.0 }
         });
-        // Nearly always all are far: that is found out without a branch for each.
+        // Nearly always the row is too far from all probes: one branch finds that out for all.
         if !low.iter().zip(&*limits).fold(false, |any, (low, limit)| any | (low <= limit)) {
             return;
         }

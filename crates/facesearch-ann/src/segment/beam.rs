@@ -1,4 +1,4 @@
-//! The search of a graph: walk from node to nearer node, keeping the best seen.
+//! Beam search of a graph: it goes from node to nearer node and keeps the best nodes seen.
 //!
 //! The same walk finds neighbours when a graph is built and candidates when it is searched.
 //! Distances are those of codes; order is by distance, then by node, so a walk is repeatable.
@@ -69,7 +69,7 @@ impl Links for Rows<'_> {
     }
 }
 
-/// The same rows as they lie in a file: `B` bytes a link, the first of a `u32`.
+/// The same rows as in a file: a link is the low `B` bytes of a `u32`, little-endian.
 #[derive(Clone, Copy)]
 pub(crate) struct Packed<'a, const B: usize> {
     bytes: &'a [u8],
@@ -115,7 +115,7 @@ impl<const B: usize> Links for Packed<'_, B> {
     }
 }
 
-/// What is asked before a node's links or code are read; an error ends the walk.
+/// Checks a node's links or code before they are read. An error ends the search.
 pub(crate) trait Guard {
     type Error;
     fn links(&self, node: u32) -> Result<(), Self::Error>;
@@ -124,7 +124,7 @@ pub(crate) trait Guard {
     fn astray(&self) -> Self::Error;
 }
 
-/// For a graph that was built in this process, which needs no asking.
+/// Checks nothing, for a graph that was built in this process.
 pub(crate) struct Trusted;
 
 impl Guard for Trusted {
@@ -142,7 +142,7 @@ impl Guard for Trusted {
     }
 }
 
-/// Which nodes are wanted. The others are walked over all the same: they lead on.
+/// Which nodes may be found. The search also passes through the others, as they lead to more.
 pub(crate) trait Filter<E> {
     /// Whether all are.
     const ALL: bool;
@@ -174,14 +174,14 @@ impl<E, F: Fn(u32) -> Result<bool, E>> Filter<E> for Only<F> {
 pub(crate) struct Breadth {
     /// At most so many nodes are kept, and followed.
     width: usize,
-    /// Left aside are nodes farther than the `nearest`th best so far of those wanted by more than
-    /// this factor, in 1024ths, of squared distances: where the best are much nearer than all
-    /// others, the walk ends early, and where many are about as near it goes on (Al-Jazzazi et al.,
-    /// *Distance adaptive beam search*, 2025).
+    /// A node is skipped if its squared distance is more than `reach_1024 / 1024` times that of the
+    /// `nearest`th best wanted node so far. So the search ends early where the best are much nearer
+    /// than all others, and goes on where many are about as near (Al-Jazzazi et al., *Distance
+    /// adaptive beam search*, 2025).
     nearest: usize,
     reach_1024: u64,
-    /// Of a walk for some of the nodes, so many of these are kept, and have to be met where it may
-    /// not go on for ever.
+    /// How many wanted nodes a filtered search keeps. If the search fills its whole width, it must
+    /// have found that many among the nodes of that width.
     wanted: usize,
 }
 
@@ -198,7 +198,7 @@ impl Breadth {
         Self { width, nearest, reach_1024: (reach.max(1.0) * 1024.0) as u64, wanted: width }
     }
 
-    /// The same for a walk of whose nodes one in `rarity` is wanted, `wanted` of them or more.
+    /// The same for a filtered search: one node in `rarity` passes, and at least `wanted` are kept.
     pub(crate) fn for_some(self, rarity: usize, wanted: usize) -> Self {
         let wanted = wanted.max(self.nearest);
         Self { width: self.width.max(wanted).saturating_mul(rarity), wanted, ..self }
@@ -255,8 +255,8 @@ impl Scratch {
         self.pool.iter().map(|entry| (entry.distance, entry.node >> 1))
     }
 
-    /// The same of a walk for some of the nodes. `None` where it was too narrow for them: nodes
-    /// that are not wanted took the places.
+    /// The wanted nodes that a filtered search found, nearest first. `None` if the beam was too
+    /// narrow for them, because other nodes filled it.
     pub(crate) fn wanted(&self, breadth: Breadth) -> Option<impl Iterator<Item = u32>> {
         let horizon = self.pool.get(breadth.width - 1).map_or(u32::MAX, |last| last.distance);
         let near = self.wanted.partition_point(|entry| entry.distance <= horizon);
@@ -265,7 +265,7 @@ impl Scratch {
     }
 }
 
-/// One bit a node, and which nodes have it.
+/// The visited nodes: a bit for each node, and a list of the nodes whose bit is set.
 #[derive(Default)]
 struct Seen {
     words: Vec<u64>,
@@ -286,9 +286,9 @@ impl Seen {
         }
     }
 
-    /// Appends to `fresh` those of a row of at most `room` links that were not seen before. Whether
-    /// one was cannot be foreseen, so there is no branch on it: each is written, and the place
-    /// moves on or not. False where a link is beyond all nodes; one may be so and not be noticed.
+    /// Appends the nodes of a row of at most `room` links to `fresh`, except those seen before. A
+    /// branch on that would often be mispredicted, so each node is written, and the end moves on or
+    /// not. Returns false for a link beyond the bits; one beyond the nodes may go unnoticed.
     #[inline(always)]
     fn insert_row(
         &mut self,
@@ -318,9 +318,9 @@ impl Seen {
     }
 }
 
-/// Walks from `starts` until the best nodes seen, as many as `breadth` says, have no nearer
-/// neighbours; they are then in [`Scratch::found`], and some that are farther. `scratch.probe` is
-/// what they are near to; `nodes` bounds their numbers, as `codes` does.
+/// Searches from `starts` until the best nodes seen, as many as `breadth` says, have no nearer
+/// neighbours. [`Scratch::found`] then has these nodes, and some that are farther. `scratch.probe`
+/// is the query. All node numbers are below `nodes`, and each has a code in `codes`.
 ///
 /// Checksums say that a link is as it was written, not that it leads anywhere: one that does not
 /// ends the walk with the guard's error.
@@ -440,10 +440,10 @@ fn follow<L: Links, G: Guard>(
     Ok(followed)
 }
 
-/// Puts entries, nearest first, among others of that order and keeps the `width` nearest; returns
-/// the place of the first.
+/// Merges sorted entries into the sorted pool and keeps the `width` nearest. Returns the place of
+/// the first entry.
 ///
-/// A wide pool is some ten thousand bytes, of which half are moved for each entry that comes alone.
+/// A wide pool has some ten thousand bytes. Inserting entries one by one would move half for each.
 #[inline(always)]
 fn merge(pool: &mut Vec<Entry>, arriving: &[Entry], width: usize) -> usize {
     let mut end = pool.len();

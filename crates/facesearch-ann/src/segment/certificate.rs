@@ -1,4 +1,4 @@
-//! How good a graph is, measured when it is sealed, and how wide to search it.
+//! The recall of a search structure, measured when it is sealed, and the beam widths for it.
 //!
 //! Some probes are answered both by the graph and by measuring everything. The widths at which the
 //! graph is good enough become the efforts of this segment.
@@ -25,8 +25,8 @@ pub struct Certificate {
     pub recall_at_1: f32,
     /// The same of the ten nearest.
     pub recall_at_10: f32,
-    /// How fast distances grow: the `w`th nearest is, squared, about `(w / k)` to this power times
-    /// as far as the `k`th.
+    /// The exponent `g` by which distances grow: the squared distance of the `w`th nearest is about
+    /// `(w / k)^g` times that of the `k`th.
     pub growth: f32,
     /// Whether sketches of all faces are scanned instead of a graph being walked; the widths are
     /// then how many codes are compared.
@@ -42,7 +42,7 @@ const WIDTHS: [usize; 22] = [
     3072, 4096,
 ];
 
-/// So many, and no more than there are vectors.
+/// How many probes recall is measured with, if there are as many vectors.
 const PROBES: usize = 2048;
 const K: usize = 10;
 
@@ -69,8 +69,8 @@ impl Certificate {
 
 /// The walk that on average ends with the `width` nearest, `k` or more of which are wanted.
 ///
-/// It ends where the `width`th nearest is expected: a probe that has as many as that about as near
-/// as its `k`th is followed farther, up to [`AT_MOST`] times as far, and one that has few, less.
+/// It ends at the distance at which the `width`th nearest is expected. So it visits more nodes, up
+/// to [`AT_MOST`] times `width`, if many are about as near as the `k`th, and fewer if few are.
 fn breadth(width: usize, k: usize, growth: f32) -> Breadth {
     let nearest = k.max(K);
     let reach = (width as f64 / nearest as f64).max(1.0).powf(f64::from(growth));
@@ -232,9 +232,9 @@ const SCANNED: f64 = 16.0;
 
 const SCAN_WIDTHS: [usize; 12] = [64, 128, 256, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192];
 
-/// Probes that are no vectors of the graph: half are near one of them, as another photo of somebody
-/// known is; half are strangers, which are harder: drawn from the normal distribution that has the
-/// vectors' own mean and spread, as a sum of many of them with random weights.
+/// Synthetic probes. Half are near one of the vectors, like another photo of a known person. Half
+/// are strangers, which are harder: they are drawn from the normal distribution with the vectors'
+/// mean and covariance, as a sum of many vectors with random weights.
 fn probes<'a>(n: usize, vector: &(impl Fn(usize) -> &'a [f32] + Sync)) -> Vec<Vec<f32>> {
     let mut random = Random(n as u64);
     (0..PROBES.min(n))

@@ -15,7 +15,7 @@ use crate::kernels::turn;
 /// Vectors that the covariance is taken of at most.
 const SAMPLE: usize = 1 << 13;
 
-/// How often the subspace is turned towards the greatest spread.
+/// How many times the subspace is iterated.
 const PASSES: usize = 3;
 
 /// Rounds over the whole matrix; six to ten are enough.
@@ -40,7 +40,7 @@ impl Directions {
         &self.variances
     }
 
-    /// The first `count` directions: for each dimension its part in each.
+    /// The projection matrix of the first `count` components, one row for each dimension.
     pub(super) fn transposed(&self, count: usize) -> Vec<f32> {
         let dims = 0..self.rows.first().map_or(0, Vec::len);
         dims.flat_map(|i| self.rows[..count].iter().map(move |row| row[i] as f32)).collect()
@@ -85,7 +85,7 @@ pub(super) fn leading_directions(
     Some(Directions { rows: inside.rows.par_iter().map(combined).collect(), ..inside })
 }
 
-/// Makes each axis of unit length and free of those before it, twice over against rounding.
+/// Orthonormalises the axes by Gram-Schmidt, with two passes each against rounding errors.
 fn make_orthonormal(axes: &mut [Vec<f64>]) {
     for i in 0..axes.len() {
         let (before, after) = axes.split_at_mut(i);
@@ -111,7 +111,7 @@ fn coordinates(sample: &[&[f32]], centre: &[f32], axes: &[Vec<f64>]) -> Vec<Vec<
     sample.par_chunks(TURNED_TOGETHER).flat_map_iter(turned).collect()
 }
 
-/// For each coordinate the sum of all vectors, each as often as it has of that coordinate.
+/// For each axis, the sum of all centred vectors, each times its coordinate on that axis.
 fn weighted_sums(sample: &[&[f32]], centre: &[f32], seen: &[Vec<f32>]) -> Vec<Vec<f64>> {
     let count = seen.first().map_or(0, Vec::len);
     let sums_of = |i: usize| {
@@ -163,7 +163,7 @@ fn covariance(sample: &[&[f32]], centre: &[f32]) -> Vec<Vec<f64>> {
     (0..centre.len()).into_par_iter().map(row).collect()
 }
 
-/// Zeroes each number off the diagonal in turn; whether any was worth it.
+/// One Jacobi sweep: zeroes each off-diagonal element in turn. Returns whether it changed any.
 fn rotate_all(matrix: &mut [Vec<f64>], vectors: &mut [Vec<f64>]) -> bool {
     let mut any = false;
     for p in 0..matrix.len() {

@@ -1,4 +1,4 @@
-//! The builder of large graphs: from codes alone, on all cores, and the same graph on any number.
+//! Builds a graph in levels from codes alone, on all cores. Their number does not change the graph.
 //!
 //! Nodes are inserted in batches, as in ParlayANN (Manohar et al., PPoPP 2024): all of a batch look
 //! for neighbours in the graph as it was before, then their links go in, then the links back. No
@@ -33,7 +33,7 @@ impl Default for BuildOptions {
     }
 }
 
-/// Rows that are finished before they are copied: they are lists of their own until then.
+/// How many rows are pruned together. Each is a list of its own until it is copied.
 const AT_ONCE: usize = 1 << 16;
 
 /// How many times fewer nodes each level has than the one below.
@@ -78,7 +78,7 @@ struct Growing<'a> {
     rule: Rule,
     width: usize,
     inserted: usize,
-    /// Rows have room for more links than the rule allows, so that not each one more is a pruning.
+    /// Rows have room for more links than the rule allows, so that a new link seldom needs pruning.
     base: Level,
     /// Levels above the base, from the one with fewest nodes.
     upper: Vec<Level>,

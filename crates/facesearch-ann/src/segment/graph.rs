@@ -89,13 +89,14 @@ impl CodeTable {
         Codes::new(self.bytes(), self.shape)
     }
 
+    /// The codes, without the padding around them: `LINE` bytes, `start` of them before the codes.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[self.start..self.bytes.len() - (LINE - self.start)]
     }
 }
 
-/// Finds the nodes nearest to `scratch.probe`: down the levels by single steps, then along
-/// the last one with the whole pool. `levels` is from the one with all nodes up; `nodes` are all.
+/// Finds the nodes nearest to `scratch.probe`: a greedy search of each upper level, then a beam
+/// search of the base. `levels` begins with the base; `nodes` is the number of all nodes.
 pub(crate) fn descend<L: Links, G: Guard, F: Filter<G::Error>>(
     codes: Codes,
     levels: &[L],
@@ -122,7 +123,7 @@ pub(crate) fn descend<L: Links, G: Guard, F: Filter<G::Error>>(
     walk(codes, levels[0], nodes, [start], breadth, scratch, &guard(0), filter)
 }
 
-/// [`descend`] among all nodes, in memory that needs no asking.
+/// [`descend`] without a filter and without checks, for a graph that was built in this process.
 pub(crate) fn find<L: Links>(
     codes: Codes,
     levels: &[L],

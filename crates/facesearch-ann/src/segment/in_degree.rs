@@ -1,9 +1,9 @@
 //! Gives every node links that lead to it.
 //!
-//! In many dimensions some nodes are nearest to hardly anybody (antihubs: Radovanović et al., JMLR
-//! 2010), and the rule by which links are chosen leaves them a few, which a walk has to chance
-//! upon. What wide walks missed of a million faces were nodes with a handful. So near nodes whose
-//! rows have room link to them, and no link is taken away.
+//! In many dimensions, some nodes are among the nearest of hardly any other (antihubs: Radovanović
+//! et al., JMLR 2010). Pruning leaves few links to them, which a search finds only by chance. The
+//! nodes of a million faces that wide searches missed had a handful. So near nodes whose rows have
+//! room get a link to them, and no link is taken away.
 
 use rayon::prelude::*;
 

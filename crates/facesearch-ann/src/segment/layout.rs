@@ -1,4 +1,4 @@
-//! Where in a segment's file what is.
+//! The layout of a segment's file.
 //!
 //! After the common header come fixed numbers, then sections: the quantiser's centres and basis,
 //! the item of each node, the links of each level from the one with all nodes up, the codes, the

@@ -1,7 +1,7 @@
 //! A search structure over some of the faces, sealed in one file: codes and a graph, or codes and
 //! sketches.
 //!
-//! - **Length:** both ways of searching it share what is checked before a byte is believed.
+//! - **Length:** both ways of searching a segment share the checks of its bytes.
 
 mod beam;
 mod certificate;
@@ -40,11 +40,11 @@ use crate::files::{Header, Mapped, u32_at};
 use crate::kernels::Codes;
 use crate::tables::NO_ROW;
 
-/// A walk that may follow more than one node in so many costs no less than a scan.
+/// A beam wider than the number of nodes divided by this costs at least as much as a full scan.
 const SPARSE: usize = 4;
 
 thread_local! {
-    /// Each thread keeps the memory of its walks, so that a search allocates next to nothing.
+    /// Each thread reuses the buffers of its searches, so that a search allocates next to nothing.
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Segment {
     file: Mapped,
     layout: Layout,
     quantiser: Quantiser,
-    /// For each direction of a sketch the distance of two steps.
+    /// The quantisation step of each number of a sketch.
     steps: Vec<f32>,
     /// The rows of its faces that were not removed since.
     rows: Range<u32>,
@@ -72,7 +72,7 @@ pub(crate) struct Proposal {
     pub(crate) rows: Vec<u32>,
     /// Codes and sketches that were compared with the probe.
     pub(crate) examined: u64,
-    /// The rows of segments in which a search costs no less than a scan.
+    /// The rows of segments that were not searched, because a scan of them costs no more.
     pub(crate) unsearched: Vec<Range<u32>>,
 }
 
@@ -124,7 +124,8 @@ impl Segment {
     /// Whether a search would look at so many nodes that a scan costs no more.
     pub(crate) fn is_scanned_sooner(&self, effort: Effort, k: usize) -> bool {
         let certificate = &self.layout.certificate;
-        // A node reached by a walk costs about so many times one that is measured in order.
+        // In vectors of a full scan: a code after a sketch scan costs about 2, a node of a graph
+        // search about 32.
         let cost = if certificate.scans { 2 } else { 32 };
         certificate.width(effort, k).saturating_mul(cost) > self.layout.nodes
     }
@@ -242,7 +243,7 @@ impl Segment {
     /// Searches the graph for the rows that may be found. Returns how many codes were compared, or
     /// `None` where a scan of the rows costs no more.
     ///
-    /// Where nothing near the probe may be found, wider searches follow.
+    /// If the filter excludes everything near the probe, wider searches follow.
     fn walk_some(
         &self,
         probe: &[f32],
@@ -273,7 +274,7 @@ impl Segment {
         })
     }
 
-    /// One in about so many of its nodes may be found.
+    /// The inverse selectivity of the filter: about one node in this many may be found.
     fn rarity(&self, among: Option<&RowSet>) -> usize {
         let of_present = || self.len().div_ceil(self.rows.len().max(1));
         among.map_or_else(of_present, RowSet::rarity).max(1)
@@ -457,7 +458,7 @@ fn astray(file: &Mapped) -> GalleryError {
     file.corrupt("a link leads to a node that is not there")
 }
 
-/// For a file all of whose blocks were checked.
+/// Checks nothing: every block of the file was checked before.
 struct Whole<'a> {
     file: &'a Mapped,
 }

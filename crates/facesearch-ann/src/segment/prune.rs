@@ -15,7 +15,7 @@ pub(super) type Near = (u32, u32);
 pub(super) struct Rule {
     /// At most so many.
     pub(super) degree: usize,
-    /// On squared distances, in 64ths: whole numbers give the same graph everywhere.
+    /// `alpha` for squared distances, times 64. An integer gives the same graph on every machine.
     pub(super) alpha_64: u64,
 }
 

@@ -1,13 +1,13 @@
-//! From `f32` to codes: turned so that what differs most comes first, then one step for all.
+//! Quantisation: vectors are projected onto their principal components and rounded to codes.
 //!
-//! Vectors are turned to the directions of their greatest spread (principal components). The first
-//! numbers of a code, where vectors differ much, have a byte each; those that follow differ less,
-//! and half a byte of four times the step holds them; directions in which vectors hardly differ are
-//! left out. A walk spends its time waiting for codes, a cache line at a time, so the shortest code
-//! is chosen whose error is small beside the spread. The sum of squared differences of codes is the
-//! squared distance in units of the step, so codes are compared with whole numbers alone. **Trap:**
-//! what lies far from the centre is cut off at the ends of a number, and the last directions may be
-//! missing; codes only propose, exact vectors decide.
+//! The components come in order of falling variance. The first have a byte each. The next vary less
+//! and have half a byte each, with four times the quantisation step. Components that hardly vary
+//! are left out. A search spends its time waiting for codes, one cache line at a time, so the
+//! shortest code is chosen whose error is small beside the variance. The squared differences of two
+//! codes, those of half bytes in the smaller step, add up to the squared distance in units of the
+//! squared step, so integers are enough to compare codes. **Trap:** numbers far from the mean are
+//! clamped, and the last components may be missing. Codes only propose candidates; exact vectors
+//! decide.
 
 use std::ops::RangeInclusive;
 
@@ -146,13 +146,14 @@ impl Quantiser {
         }
     }
 
-    /// Writes `vector` as a probe: like a code, but reaching half a range beyond a byte.
+    /// Quantises a probe: like a code, but clamped to `-128..=383`, 128 wider than a byte on either
+    /// side.
     pub(crate) fn probe(&self, vector: &[f32], probe: &mut Vec<i16>, turned: &mut Vec<f32>) {
         self.turn(&[vector], turned);
         self.probe_of(turned, probe);
     }
 
-    /// Writes a vector that was turned as a probe.
+    /// Quantises a projected vector as [`probe`](Self::probe) does.
     pub(super) fn probe_of(&self, turned: &[f32], probe: &mut Vec<i16>) {
         let wide = turned.len().min(self.shape.wide());
         let scaled =
@@ -192,7 +193,7 @@ fn shape_for(variances: &[f64], whole: Shape) -> Shape {
         let of_wide = if wide > 0 { reach(0) / f64::from(WIDE_MIDDLE) } else { 0.0 };
         let of_narrow = reach(wide) / f64::from(NARROW_MIDDLE + NARROW_STEP / 2.0);
         let step = of_wide.max(of_narrow);
-        // A number rounded to a step is off by a twelfth of its square.
+        // Rounding to a step has a mean squared error of a twelfth of the squared step.
         let coarse = f64::from(NARROW_STEP).powi(2);
         let rounding = step * step / 12.0 * (wide as f64 + coarse * (kept - wide) as f64);
         rounding + variances[kept..].iter().sum::<f64>()

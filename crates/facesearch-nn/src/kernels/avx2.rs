@@ -51,7 +51,7 @@ impl Simd for Avx2 {
 
     #[inline(always)]
     unsafe fn store(to: *mut f32, v: Self::V) {
-        // SAFETY: the caller promises the instruction and the numbers.
+        // SAFETY: the caller promises the instruction and room for eight numbers.
         unsafe { _mm256_storeu_ps(to, v) }
     }
 

@@ -10,6 +10,8 @@ use super::{Kernel, Simd};
 #[derive(Clone, Copy)]
 pub(super) struct Avx512;
 
+/// Runs `kernel` compiled for AVX-512.
+///
 /// # Safety
 ///
 /// The CPU must have AVX-512 F, BW, DQ and VL.

@@ -48,8 +48,7 @@ impl Level {
         Self(kernel_level())
     }
 
-    /// The best that this process may use and that is not above `level`. For tests that compare
-    /// kernels.
+    /// The lower of `level` and the best that this process may use. For tests that compare kernels.
     pub fn at_most(level: KernelLevel) -> Self {
         Self(level.min(kernel_level()))
     }

@@ -65,6 +65,10 @@ struct Counts {
     strangers: usize,
     false_alarm: usize,
     no_face: usize,
+    /// By the crowd.
+    named_strangers: usize,
+    named_rightly: usize,
+    named_wrongly: usize,
 }
 
 #[test]
@@ -101,13 +105,17 @@ fn identification_of_view_1_with_one_photo_each() {
     let mut counts = Counts::default();
     for (answer, who) in answers.iter().zip(&truth) {
         let face = &answer["faces"][0];
-        let said = face["identity"].as_str();
         let nearest = face["candidates"][0]["identity"].as_str();
+        let within = face["distance"].as_f64().is_some_and(|distance| distance <= 0.55);
+        // By the distance alone, and by the crowd.
+        let said = nearest.filter(|_| within);
+        let named = face["identity"].as_str();
         counts.no_face += usize::from(face.is_null());
         match who {
             None => {
                 counts.strangers += 1;
                 counts.false_alarm += usize::from(said.is_some());
+                counts.named_strangers += usize::from(named.is_some());
             }
             Some(who) => {
                 counts.enrolled += 1;
@@ -115,6 +123,8 @@ fn identification_of_view_1_with_one_photo_each() {
                 counts.right += usize::from(said == Some(who));
                 counts.wrong_name += usize::from(said.is_some_and(|said| said != who));
                 counts.missed += usize::from(said.is_none());
+                counts.named_rightly += usize::from(named == Some(who));
+                counts.named_wrongly += usize::from(named.is_some_and(|named| named != who));
             }
         }
     }
@@ -124,4 +134,7 @@ fn identification_of_view_1_with_one_photo_each() {
     assert!(share(counts.rank_1) >= 0.90, "{counts:?}");
     assert!(share(counts.right) >= 0.90, "{counts:?}");
     assert!(share(counts.wrong_name) <= 0.10, "{counts:?}");
+    assert!(share(counts.named_rightly) >= 0.65, "{counts:?}");
+    assert!(share(counts.named_wrongly) <= 0.02, "{counts:?}");
+    assert!(counts.named_strangers * 100 <= counts.strangers * 3, "{counts:?}");
 }

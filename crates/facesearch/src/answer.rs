@@ -6,7 +6,7 @@ use std::path::Path;
 use facesearch_core::{
     BoundingBox, DetectedFace, Effort, Landmarks, Quality, Threshold, display_path,
 };
-use facesearch_query::{Answer, Candidate, CandidateName, Decision as Decided};
+use facesearch_query::{Answer, Candidate, CandidateName, Decision as Decided, Doubt as Doubted};
 use serde::Serialize;
 
 use crate::search::{Search, Structure};
@@ -108,6 +108,19 @@ impl Verdict {
     }
 }
 
+/// Why somebody within the threshold is not named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Doubt {
+    /// Too many strangers would come so near.
+    Strangers,
+    /// Another person is as near.
+    Twins,
+    /// The face in the index is too poor: such faces are near everybody.
+    PoorCandidate,
+}
+
 /// The decision on a face. Shown, it is a line for people.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Decision {
@@ -124,6 +137,9 @@ pub struct Decision {
     pub crowd_score: Option<f64>,
     /// The probability that a stranger comes so near to anybody in the index; `None` as above.
     pub stranger_chance: Option<f64>,
+    /// Why it is only possible; `None` for a match and unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<Doubt>,
     /// The largest distance of one person.
     #[serde(skip)]
     pub threshold: Threshold,
@@ -153,9 +169,11 @@ impl fmt::Display for Decision {
                 return write!(f, "unknown, the nearest is at {distance:.3} (beyond {threshold})");
             }
         }
-        match self.stranger_chance {
-            Some(chance) => write!(f, "; {} would come so near)", Strangers(chance)),
-            None => f.write_str(")"),
+        match (self.doubt, self.stranger_chance) {
+            (Some(Doubt::PoorCandidate), _) => f.write_str("; but its face is too poor to tell)"),
+            (Some(Doubt::Twins), _) => f.write_str("; nothing tells them apart)"),
+            (_, Some(chance)) => write!(f, "; {} would come so near)", Strangers(chance)),
+            (_, None) => f.write_str(")"),
         }
     }
 }
@@ -241,6 +259,11 @@ impl FaceAnswer {
                 distance: nearest.map(|nearest| nearest.distance),
                 crowd_score: evidence.map(|evidence| evidence.score),
                 stranger_chance: evidence.map(|evidence| evidence.chance),
+                doubt: answer.doubt.map(|doubt| match doubt {
+                    Doubted::Strangers => Doubt::Strangers,
+                    Doubted::Twins => Doubt::Twins,
+                    Doubted::PoorCandidate => Doubt::PoorCandidate,
+                }),
                 threshold: search.threshold().clone(),
                 perhaps: answer.perhaps.iter().map(|name| name_of(*name, search).0).collect(),
             },
@@ -267,6 +290,7 @@ impl FaceAnswer {
         let answer = Answer {
             decision: Decided::Unknown,
             perhaps: Vec::new(),
+            doubt: None,
             candidates: Vec::new(),
             exact: true,
             examined: 0,

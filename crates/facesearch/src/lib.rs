@@ -53,7 +53,9 @@ mod stats;
 mod vision;
 mod writer;
 
-pub use answer::{CandidateAnswer, Decision, Explanation, FaceAnswer, PhotoAnswer, Place, Verdict};
+pub use answer::{
+    CandidateAnswer, Decision, Doubt, Explanation, FaceAnswer, PhotoAnswer, Place, Verdict,
+};
 pub use bench::{BenchGraph, BenchNetwork};
 pub use calibrate::{CalibrationReport, RATES};
 pub use cohort::{CohortReport, read_cohort};

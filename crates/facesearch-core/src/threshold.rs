@@ -77,7 +77,8 @@ impl fmt::Display for Threshold {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "no threshold is known for the model `{model}`, so nothing says who is the same person; give \
-     one with `--threshold L2`, or ask with `--fpir RATE` once `facesearch calibrate` has run"
+     one with `--threshold L2`, or ask with `--decision distance --fpir RATE` once `facesearch \
+     calibrate` has run"
 )]
 pub struct NoThreshold {
     /// The model that has none.

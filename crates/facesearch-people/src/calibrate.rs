@@ -25,6 +25,6 @@ mod tests;
 pub use calibration::Calibration;
 pub use fit::{ErrorRates, FitOptions, FittedCalibration, fit};
 pub use impostors::{Impostors, nearest_impostors};
-pub use people::{people_among, people_in};
+pub use people::people_among;
 pub use reliability::{Reliability, ReliabilityBin};
 pub use stump::{Criterion, Stump, labelled_pairs, stump};

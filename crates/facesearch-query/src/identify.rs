@@ -8,6 +8,7 @@ use facesearch_core::{
 };
 use facesearch_people::crowd::Crowd;
 use rayon::prelude::*;
+use serde::Serialize;
 
 /// What a candidate is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +83,9 @@ pub struct CrowdRule<'a> {
 }
 
 /// Why somebody within the threshold is not named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Doubt {
     /// Too many strangers would come so near.
     Strangers,
@@ -92,9 +95,8 @@ pub enum Doubt {
     PoorCandidate,
 }
 
-/// Faces of the gallery with less quality are near to all poor probes. On LFW View 1, of 990 faces
-/// in good and in spoilt photos, 130 were given a wrong name without this limit and 9 with it; of
-/// 141 right names none was lost.
+/// Faces of the gallery with less quality are near to all poor probes, and name nobody;
+/// `docs/decisions.md` shows what that gains.
 const POOR: f32 = 0.3;
 
 /// Two labelled identities whose scores differ by less are not told apart.
@@ -135,8 +137,8 @@ pub fn identify(
     let decided = request.probes.par_iter().zip(answers).map(|(probe, mut answer)| {
         for candidate in &mut answer.candidates {
             candidate.support = support(gallery, probe, candidate, request.among, judge.threshold);
-            candidate.evidence = evidence(gallery, probe, candidate, judge);
         }
+        add_evidence(gallery, probe, &mut answer.candidates, judge);
         decide(gallery, &mut answer, judge);
         answer.candidates.truncate(request.k);
         answer
@@ -144,20 +146,21 @@ pub fn identify(
     Ok(decided.collect())
 }
 
-/// What the crowd says of a candidate within the threshold.
-fn evidence(
+/// Adds what the crowd says of the candidates within the threshold, who come first.
+fn add_evidence(
     gallery: &dyn Gallery,
     probe: &Embedding,
-    candidate: &Candidate,
+    candidates: &mut [Candidate],
     judge: Judge<'_>,
-) -> Option<Evidence> {
-    let rule = judge.crowd?;
-    if !judge.threshold.accepts(candidate.distance) {
-        return None;
+) {
+    let Some(rule) = judge.crowd else { return };
+    let within = candidates.iter().take_while(|one| judge.threshold.accepts(one.distance));
+    let near: Vec<(Row, f64)> = within.map(|one| (one.row, one.distance.get().into())).collect();
+    let scores = rule.crowd.scores(gallery, probe.as_slice(), &near);
+    for (candidate, score) in candidates.iter_mut().zip(scores) {
+        let chance = |score| Evidence { score, chance: rule.crowd.chance(score, rule.people) };
+        candidate.evidence = score.map(chance);
     }
-    let distance = f64::from(candidate.distance.get());
-    let score = rule.crowd.score(gallery, probe.as_slice(), candidate.row, distance)?;
-    Some(Evidence { score, chance: rule.crowd.chance(score, rule.people) })
 }
 
 /// Decides about the candidates of an answer, the nearest first.

@@ -6,7 +6,7 @@ use std::path::Path;
 use facesearch_core::{
     BoundingBox, DetectedFace, Effort, Landmarks, Quality, Threshold, display_path,
 };
-use facesearch_query::{Answer, Candidate, CandidateName, Decision as Decided, Doubt as Doubted};
+use facesearch_query::{Answer, Candidate, CandidateName, Decision as Decided, Doubt};
 use serde::Serialize;
 
 use crate::search::{Search, Structure};
@@ -106,19 +106,6 @@ impl Verdict {
             Self::Unknown => "unknown",
         }
     }
-}
-
-/// Why somebody within the threshold is not named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Doubt {
-    /// Too many strangers would come so near.
-    Strangers,
-    /// Another person is as near.
-    Twins,
-    /// The face in the index is too poor: such faces are near everybody.
-    PoorCandidate,
 }
 
 /// The decision on a face. Shown, it is a line for people.
@@ -259,11 +246,7 @@ impl FaceAnswer {
                 distance: nearest.map(|nearest| nearest.distance),
                 crowd_score: evidence.map(|evidence| evidence.score),
                 stranger_chance: evidence.map(|evidence| evidence.chance),
-                doubt: answer.doubt.map(|doubt| match doubt {
-                    Doubted::Strangers => Doubt::Strangers,
-                    Doubted::Twins => Doubt::Twins,
-                    Doubted::PoorCandidate => Doubt::PoorCandidate,
-                }),
+                doubt: answer.doubt,
                 threshold: search.threshold().clone(),
                 perhaps: answer.perhaps.iter().map(|name| name_of(*name, search).0).collect(),
             },

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use facesearch_core::{Gallery, ThresholdSource};
 use facesearch_people::calibrate::{
-    ErrorRates, FitOptions, FittedCalibration, Reliability, fit, labelled_pairs, people_in,
+    ErrorRates, FitOptions, FittedCalibration, Reliability, fit, labelled_pairs,
 };
 use facesearch_people::cluster::{
     ClusterOptions, ClusterThreshold, Clusters, Group, Member, cluster_gallery, name_groups,
@@ -77,7 +77,7 @@ impl Reader {
             )),
             error => error.into(),
         })?;
-        let people = people_in(&*gallery);
+        let people = gallery.people();
         let stored = Stored::new(&*gallery, people, &fitted, cohort.is_some());
         let path = stored.save(self.dir())?;
         let rates = RATES.into_iter().chain(fpir.filter(|rate| !RATES.contains(rate)));

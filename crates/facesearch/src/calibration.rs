@@ -101,15 +101,6 @@ impl Stored {
         Ok(path)
     }
 
-    /// How many identities a search in `gallery` ranks now, as near as the growth of its faces
-    /// says.
-    pub(crate) fn people_now(&self, gallery: &dyn Gallery) -> usize {
-        if gallery.generation() == self.generation || self.faces == 0 {
-            return self.people;
-        }
-        (self.people as f64 * gallery.len() as f64 / self.faces as f64).round() as usize
-    }
-
     /// Whether the index has changed so much that learning anew is better.
     pub(crate) fn is_outgrown(&self, gallery: &dyn Gallery) -> bool {
         let ratio = gallery.len() as f64 / self.faces.max(1) as f64;

@@ -72,6 +72,12 @@ impl Models {
         let cohort = Cohort::new(facts.clone(), mixture, &populations)?;
         let kept = match out {
             Some(out) => out.to_owned(),
+            None if contract.weights.is_empty() => {
+                return Err(Error::usage(
+                    "nobody knows which model these embeddings are of, so no search would find \
+                     their cohort; give `--out FILE`",
+                ));
+            }
             None => self.place_of_cohort(&contract),
         };
         if let Some(folder) = kept.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -99,14 +105,10 @@ impl Models {
     ///
     /// [`Error::Model`] where the one that was fitted here is damaged.
     pub fn cohort_for(&self, contract: &Contract) -> Result<Option<Cohort>> {
-        let given = self.cohort(contract)?.filter(|cohort| cohort.facts().fits(contract));
-        Ok(given.or_else(|| Cohort::builtin(contract)))
-    }
-
-    /// The cohort that was fitted for this model here; `None` where none was.
-    pub(crate) fn cohort(&self, contract: &Contract) -> Result<Option<Cohort>> {
         let path = self.place_of_cohort(contract);
-        if path.exists() { read_cohort(&path).map(Some) } else { Ok(None) }
+        let given = if path.exists() { Some(read_cohort(&path)?) } else { None };
+        let given = given.filter(|cohort| cohort.facts().fits(contract));
+        Ok(given.or_else(|| Cohort::builtin(contract)))
     }
 
     fn place_of_cohort(&self, contract: &Contract) -> PathBuf {

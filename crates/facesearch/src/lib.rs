@@ -53,9 +53,7 @@ mod stats;
 mod vision;
 mod writer;
 
-pub use answer::{
-    CandidateAnswer, Decision, Doubt, Explanation, FaceAnswer, PhotoAnswer, Place, Verdict,
-};
+pub use answer::{CandidateAnswer, Decision, Explanation, FaceAnswer, PhotoAnswer, Place, Verdict};
 pub use bench::{BenchGraph, BenchNetwork};
 pub use calibrate::{CalibrationReport, RATES};
 pub use cohort::{CohortReport, read_cohort};
@@ -83,6 +81,6 @@ pub use facesearch_exchange::{Cell, ExchangeError, Kind, guard_cell, unguard_cel
 pub use facesearch_indexer::{IdentityRule, IdentityTable, PhotosBelow};
 pub use facesearch_nn::{LayerTime, MachineLimits};
 pub use facesearch_people as people_tools;
-pub use facesearch_query::Filter;
+pub use facesearch_query::{Doubt, Filter};
 pub use facesearch_vision::{ColourOrder, Normalisation, Precision};
 pub use facesearch_zoo::Check;

@@ -139,8 +139,8 @@ impl Reader {
         {
             return Ok(crowd.clone());
         }
-        let given = self.inner.models.cohort(gallery.contract())?;
-        let crowd = Crowd::new(gallery, given)?.map(Arc::new);
+        let cohort = self.inner.models.cohort_for(gallery.contract())?;
+        let crowd = Crowd::new(gallery, cohort)?.map(Arc::new);
         *kept = Some((state, crowd.clone()));
         Ok(crowd)
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use facesearch_core::{Contract, Gallery, Outcome, Row};
-use facesearch_people::calibrate::{FitOptions, fit, people_in};
+use facesearch_people::calibrate::{FitOptions, fit};
 use serde::Serialize;
 
 use crate::calibration::Stored;
@@ -200,10 +200,10 @@ fn false_alarm_rate(gallery: &dyn Gallery, stored: Option<&Stored>) -> Option<f6
     const WORK: usize = 50_000_000;
     let threshold = f64::from(gallery.contract().threshold?);
     if let Some(stored) = stored {
-        return Some(stored.calibration.impostors.fpir(threshold, stored.people_now(gallery)));
+        return Some(stored.calibration.impostors.fpir(threshold, gallery.people()));
     }
     let probes = (WORK / gallery.len().max(1)).clamp(20, 300);
     let options = FitOptions { probes, ..FitOptions::default() };
     let fitted = fit(gallery, None, &options).ok()?;
-    Some(fitted.calibration.impostors.fpir(threshold, people_in(gallery)))
+    Some(fitted.calibration.impostors.fpir(threshold, gallery.people()))
 }

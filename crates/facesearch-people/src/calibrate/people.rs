@@ -1,16 +1,9 @@
 //! How many identities a search ranks.
 
-use facesearch_core::{Gallery, Row, RowSet};
+use facesearch_core::{Gallery, RowSet};
 
-/// How many identities a search in `gallery` ranks: each name once, and each face without a name
-/// for itself. Reads every face of a gallery whose tables must have been verified.
-pub fn people_in(gallery: &dyn Gallery) -> usize {
-    let rows = (0..gallery.len() as u32).map(Row);
-    let unnamed = rows.filter(|row| gallery.face(*row).identity.is_none()).count();
-    gallery.identity_count() + unnamed
-}
-
-/// How many identities a search among the rows in `among` ranks, counted as in [`people_in`].
+/// How many identities a search among the rows in `among` ranks, counted as in
+/// [`Gallery::people`].
 pub fn people_among(gallery: &dyn Gallery, among: &RowSet) -> usize {
     let mut seen = vec![false; gallery.identity_count()];
     let mut people = 0;

@@ -71,8 +71,8 @@ impl Cohort {
     /// - **Cost:** some milliseconds, in which its points are drawn.
     pub fn builtin(contract: &Contract) -> Option<Self> {
         BUILTIN.iter().find_map(|bytes| {
-            let (head, _) = split(bytes).ok()?;
-            if head.facts.fits(contract) { Self::read(bytes).ok() } else { None }
+            let (head, numbers) = split(bytes).ok()?;
+            if head.facts.fits(contract) { Self::of(head, numbers).ok() } else { None }
         })
     }
 
@@ -100,6 +100,10 @@ impl Cohort {
     /// [`PeopleError::Cohort`] where the bytes are damaged or of another format.
     pub fn read(bytes: &[u8]) -> Result<Self, PeopleError> {
         let (head, numbers) = split(bytes)?;
+        Self::of(head, numbers)
+    }
+
+    fn of(head: Head, numbers: &[u8]) -> Result<Self, PeopleError> {
         let Head { facts, usual_deviation, tail } = head;
         let CohortFacts { dimension, components, rank, .. } = facts;
         let sizes = [components, components, components * dimension, components * rank * dimension];
@@ -201,9 +205,11 @@ impl Cohort {
 }
 
 impl CohortFacts {
-    /// Whether the cohort stands for embeddings of this contract.
+    /// Whether the cohort stands for embeddings of this contract; never where nobody knows whose
+    /// they are.
     pub fn fits(&self, contract: &Contract) -> bool {
-        self.weights == contract.weights
+        !contract.weights.is_empty()
+            && self.weights == contract.weights
             && self.unit == contract.metric.is_normalised()
             && self.dimension == contract.dimension as usize
     }

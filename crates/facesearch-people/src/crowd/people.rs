@@ -52,41 +52,49 @@ impl Who {
 }
 
 impl Crowd {
-    /// The crowd for this gallery: the cohort of its model (`given`, or the built-in one), or else
-    /// its own people, where there are at least [`LEAST_PEOPLE`]. `None` where there is neither.
+    /// The crowd for this gallery: the cohort of its model, or else its own people, where there are
+    /// at least [`LEAST_PEOPLE`]. `None` where there is neither.
     ///
     /// - **Cost:** of a gallery's own people the distances of a thousand to each other.
     ///
     /// # Errors
     ///
     /// [`PeopleError::Gallery`] where the gallery is damaged.
-    pub fn new(gallery: &dyn Gallery, given: Option<Cohort>) -> Result<Option<Self>, PeopleError> {
-        let contract = gallery.contract();
-        let given = given.filter(|cohort| cohort.facts().fits(contract));
-        match given.or_else(|| Cohort::builtin(contract)) {
+    pub fn new(gallery: &dyn Gallery, cohort: Option<Cohort>) -> Result<Option<Self>, PeopleError> {
+        match cohort {
             Some(cohort) => Ok(Some(Self::Cohort(Box::new(cohort)))),
             None => Ok(People::new(gallery)?.map(Self::People)),
         }
     }
 
-    /// The score of a probe and the face of `candidate` at this L2 distance. The candidate's own
+    /// The scores of a probe with rows of the gallery at these L2 distances. A candidate's own
     /// person is no part of the crowd. `None` where nobody else is.
-    pub fn score(
+    pub fn scores(
         &self,
         gallery: &dyn Gallery,
         probe: &[f32],
-        candidate: Row,
-        distance: f64,
-    ) -> Option<f64> {
-        let around = |vector: &[f32]| match self {
-            Self::Cohort(cohort) => cohort.crowding(vector),
-            Self::People(people) => people.crowding(vector, Who::of(gallery, candidate)),
-        };
-        let usual = match self {
-            Self::Cohort(cohort) => cohort.usual_deviation(),
-            Self::People(people) => people.usual,
-        };
-        Some(score(distance, around(probe)?, around(gallery.vector(candidate))?, usual))
+        candidates: &[(Row, f64)],
+    ) -> Vec<Option<f64>> {
+        let each = candidates.iter();
+        match self {
+            Self::Cohort(cohort) => {
+                // The crowd around the probe is the same for all candidates.
+                let own = (!candidates.is_empty()).then(|| cohort.crowding(probe)).flatten();
+                let usual = cohort.usual_deviation();
+                let of = |(row, distance): &(Row, f64)| {
+                    Some(score(*distance, own?, cohort.crowding(gallery.vector(*row))?, usual))
+                };
+                each.map(of).collect()
+            }
+            Self::People(people) => {
+                let of = |(row, distance): &(Row, f64)| {
+                    let around = |vector| people.crowding(vector, Who::of(gallery, *row));
+                    let (own, other) = (around(probe)?, around(gallery.vector(*row))?);
+                    Some(score(*distance, own, other, people.usual))
+                };
+                each.map(of).collect()
+            }
+        }
     }
 
     /// The probability that a stranger reaches `score` or better with one of `people`.

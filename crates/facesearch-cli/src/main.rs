@@ -43,11 +43,9 @@ fn main() -> ExitCode {
     exit::conclude(ended.and_then(|exit| out.flush().map(|()| exit)), &out)
 }
 
-/// Starts the one pool of threads that serves everything that runs in parallel in this process. A
-/// pool that is started only when it is needed panics where the system allows no more threads.
+/// A pool that is started only when it is needed panics where the system allows no more threads.
 fn start_threads(global: &Global) -> anyhow::Result<()> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(global.threads()).build_global();
-    pool.map_err(|error| Failure::threads(std::io::Error::other(error.to_string())))
+    facesearch::start_threads(global.threads()).map_err(Failure::threads)
 }
 
 fn run(command: &Command, global: &Global, out: &mut Printer) -> anyhow::Result<Exit> {

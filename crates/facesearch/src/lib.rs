@@ -50,6 +50,7 @@ mod samples;
 mod search;
 mod search_options;
 mod stats;
+mod threads;
 mod vision;
 mod writer;
 
@@ -75,6 +76,7 @@ pub use samples::SamplePhoto;
 pub use search::{Query, Search, TOGETHER};
 pub use search_options::{DecisionRule, RATE, SearchOptions, ThresholdChoice};
 pub use stats::{Outcomes, Qualities, SegmentStats, Stats};
+pub use threads::start_threads;
 pub use vision::{PORTION, SMALLEST_FACE, Vision, listed_photo, photo_bytes, read_photo};
 
 pub use facesearch_exchange::{Cell, ExchangeError, Kind, guard_cell, unguard_cell, write_table};

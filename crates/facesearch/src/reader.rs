@@ -11,7 +11,8 @@ use crate::error::{Error, Result};
 use crate::imported;
 use crate::models::Models;
 use crate::options::{Options, VisionOptions};
-use crate::vision::{Vision, start_threads};
+use crate::threads::start_threads;
+use crate::vision::Vision;
 
 /// An index that is searched. A clone is cheap and sees the same index; clones may be used in many
 /// threads at once.
@@ -66,7 +67,8 @@ impl Reader {
         options: Options,
         published: Option<Arc<Snapshot>>,
     ) -> Result<Self> {
-        start_threads(&options);
+        // An error means that the pool is there already, from an earlier call.
+        let _ = start_threads(options.thread_count());
         let models = Models::new(&options)?;
         let state = RwLock::new(State { published, live: None });
         let (vision, opening) = (OnceLock::new(), Mutex::new(()));

@@ -13,7 +13,7 @@ use facesearch_zoo::{Model, ModelKind};
 
 use crate::error::{Error, Result};
 use crate::models::Models;
-use crate::options::{DeviceChoice, NetworkOptions, Options, PrecisionChoice, VisionOptions};
+use crate::options::{DeviceChoice, NetworkOptions, PrecisionChoice, VisionOptions};
 use crate::recogniser::{Recogniser, Source};
 
 /// How many photos are worked on together: enough to fill the recogniser's batches, few enough
@@ -223,10 +223,4 @@ pub fn read_photo(path: &Path) -> Result<Photo, VisionError> {
 fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_lowercase()
-}
-
-/// Starts the pool of threads that serves everything that runs in parallel in this process.
-pub(crate) fn start_threads(options: &Options) {
-    // An error means that the pool is there already, from an earlier call.
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(options.thread_count()).build_global();
 }
